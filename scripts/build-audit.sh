@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Build audit-userspace with the patches of patches/audit-userspace into build/audit and print where it is. Nothing goes onto the
+# host: sources are fetched through a private apt into build/audit-src, and the prefix holds programs, plugins and etc/audit.
+#
+#   build-audit.sh [--newest] [--check]
+#
+# --newest  take the newest 4.x of Debian unstable instead of Debian stable's, into build/audit-newest
+# --check   run audit-userspace's own test suite too
+# AUDIT_SUITE=  the Debian suite to take the source from, for a mirror that does not hold stable's
+. "$(dirname "$0")/lib.sh"
+
+suite=${AUDIT_SUITE:-trixie} prefix=$BUILD/audit check=
+for arg; do
+	case $arg in
+	--newest) suite=${AUDIT_SUITE:-sid} prefix=$BUILD/audit-newest ;;
+	--check) check=1 ;;
+	*) die "usage: build-audit.sh [--newest] [--check]" ;;
+	esac
+done
+name=$(basename "$prefix") src=$BUILD/audit-src/$suite
+patches=("$TOP"/patches/audit-userspace/*.patch)
+key=$suite-$({ echo "$prefix" && cat "$0" "${patches[@]}"; } | sha256sum | cut -c1-16)
+
+is() { [ -e "$1" ] && [ "$(cat "$1")" = "$key" ]; }
+if is "$prefix/.stamp" && { [ -z "$check" ] || is "$prefix/.checked"; }; then
+	echo "$prefix"
+	exit
+fi
+
+# One orig tarball in $src; apt verifies it against the signed index.
+fetch() {
+	local version
+	private_apt "audit-$suite" deb-src "$suite" || die "no Debian mirror in the system's apt sources"
+	step "$name-index" "reading the source index of $suite" apt-get "${apt_private[@]}" update
+	version=$(apt-cache "${apt_private[@]}" showsrc --only-source audit | sed -n 's/^Version: //p' |
+		grep -E '^([0-9]+:)?4\.' | sort -V | tail -n 1 || true)
+	[ -n "$version" ] || die "the source index of $suite names no audit 4.x"
+	mkdir -p "$src"
+	cd "$src"
+	step "$name-download" "downloading the source of audit $version" apt-get "${apt_private[@]}" \
+		-o APT::Sandbox::User=root source --tar-only --download-only "audit=$version"
+	cd "$TOP"
+}
+
+orig() { find "$src" -maxdepth 1 -name 'audit_4.*.orig.tar.*' 2>/dev/null | sort -V | tail -n 1 || true; }
+
+tarball=$(orig)
+if [ -z "$tarball" ]; then
+	(fetch) || die "no audit source from $suite. An index may name a version that its mirror does not hold (unstable drifts" \
+		"daily): try again later, or another suite with AUDIT_SUITE="
+	tarball=$(orig)
+	[ -n "$tarball" ] || die "audit of $suite came without an orig tarball"
+fi
+version=${tarball##*/audit_} version=${version%.orig.tar.*}
+work=$src/audit-$version
+
+if ! is "$work/.built"; then
+	rm -rf "$work"
+	mkdir -p "$work"
+	tar -xf "$tarball" -C "$work" --strip-components=1
+	for patch in "${patches[@]}"; do
+		step "$name-patch" "audit $version: $(basename "$patch")" patch -d "$work" -p1 --no-backup-if-mismatch -i "$patch"
+	done
+	cd "$work"
+	step "$name-configure" "configuring audit $version" sh -c 'autoreconf -fi && ./configure "$@"' configure \
+		--prefix="$prefix" --sysconfdir="$prefix/etc" --without-python3 --without-golang \
+		--disable-zos-remote --disable-gssapi-krb5 --with-io_uring
+	step "$name-make" "building audit $version" make -j"$JOBS"
+	cd "$TOP"
+	echo "$key" >"$work/.built"
+fi
+
+if [ -n "$check" ]; then
+	step "$name-check" "testing audit $version" make -C "$work" check
+fi
+
+if ! is "$prefix/.stamp"; then
+	rm -rf "$prefix"
+	step "$name-install" "installing audit $version into build/$name" make -C "$work" install
+	# The plugins' configuration names programs of the host.
+	sed -i -e "s!/\(usr/\)\?sbin/!$prefix/sbin/!" -e "s!allowlist /etc/audit/!allowlist $prefix/etc/audit/!" \
+		"$prefix"/etc/audit/plugins.d/*.conf
+	echo "$key" >"$prefix/.stamp"
+fi
+[ -z "$check" ] || echo "$key" >"$prefix/.checked"
+say "    audit: $("$prefix/sbin/auditctl" -v)"
+echo "$prefix"
