@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The address of a PCI function.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Error;
+
+/// Domain, bus, device and function, written `0000:01:00.1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bdf {
+    domain: u32,
+    bus: u8,
+    device: u8,
+    function: u8,
+}
+
+impl fmt::Display for Bdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:04x}:{:02x}:{:02x}.{:x}",
+            self.domain, self.bus, self.device, self.function
+        )
+    }
+}
+
+impl FromStr for Bdf {
+    type Err = Error;
+
+    /// Takes `01:00.1` too, as lspci(8) does.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        parse(text).ok_or_else(|| Error::Address(text.to_owned()))
+    }
+}
+
+fn parse(text: &str) -> Option<Bdf> {
+    let (rest, function) = text.rsplit_once('.')?;
+    let (rest, device) = rest.rsplit_once(':')?;
+    let (domain, bus) = rest.rsplit_once(':').unwrap_or(("0", rest));
+    let bdf = Bdf {
+        domain: hex(domain, 8)?,
+        bus: hex(bus, 2)?.try_into().ok()?,
+        device: hex(device, 2)?.try_into().ok()?,
+        function: hex(function, 1)?.try_into().ok()?,
+    };
+    (bdf.device < 32 && bdf.function < 8).then_some(bdf)
+}
+
+fn hex(text: &str, max_digits: usize) -> Option<u32> {
+    // from_str_radix() would take a sign.
+    let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
+    (digits && text.len() <= max_digits)
+        .then(|| u32::from_str_radix(text, 16).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms() {
+        for (text, full) in [
+            ("0000:01:00.1", "0000:01:00.1"),
+            ("01:00.1", "0000:01:00.1"),
+            ("0:1:1f.7", "0000:01:1f.7"),
+            ("10000:FF:00.0", "10000:ff:00.0"),
+        ] {
+            assert_eq!(text.parse::<Bdf>().unwrap().to_string(), full);
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for text in [
+            "",
+            "1",
+            "01:00",
+            "01.0",
+            "01:20.0",
+            "01:00.8",
+            "100:00.0",
+            "01:00.1 ",
+            "+1:00.0",
+            "x:01:00.0",
+            "../01:00.0",
+        ] {
+            assert!(text.parse::<Bdf>().is_err(), "{text:?}");
+        }
+    }
+}

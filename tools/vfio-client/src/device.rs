@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A device held open through VFIO.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use vfio_bindings::bindings::vfio::VFIO_PCI_CONFIG_REGION_INDEX;
+use vfio_ioctls::{VfioContainer, VfioDevice, VfioError};
+
+use crate::{fd, sysfs, Bdf, ConfigMap, Error};
+
+/// A PCI device, opened through its group and a container of its own. May be used by many threads.
+pub struct Device {
+    // Dropped first: only when no descriptor of the device is left can its group leave the container.
+    file: File,
+    vfio: VfioDevice,
+    bdf: Bdf,
+    start: u64,
+    size: u64,
+    map: ConfigMap,
+}
+
+impl Device {
+    /// Open a device that is bound to vfio-pci or to one of its variants.
+    pub fn open(bdf: Bdf) -> Result<Self, Error> {
+        let path = sysfs::path(bdf);
+        if !path.exists() {
+            return Err(Error::NoSuchDevice(bdf));
+        }
+        let driver = sysfs::driver(bdf).unwrap_or_else(|| "no driver".to_owned());
+        if !driver.contains("vfio") {
+            return Err(Error::NotBound { bdf, driver });
+        }
+        let group = sysfs::group(bdf).ok_or(Error::NoGroup(bdf))?;
+        let map = sysfs::config_map(bdf)?;
+
+        let explain = |error| explain(error, bdf, &group);
+        let container = Arc::new(VfioContainer::new(None).map_err(explain)?);
+        let vfio = VfioDevice::new(&path, container, false).map_err(explain)?;
+        let file = fd::duplicate(&vfio).map_err(|cause| Error::File {
+            path: format!("/dev/vfio/{group}"),
+            cause,
+        })?;
+        Ok(Self {
+            file,
+            bdf,
+            start: vfio.get_region_offset(VFIO_PCI_CONFIG_REGION_INDEX),
+            size: vfio.get_region_size(VFIO_PCI_CONFIG_REGION_INDEX),
+            vfio,
+            map,
+        })
+    }
+
+    /// Which device this is.
+    pub fn bdf(&self) -> Bdf {
+        self.bdf
+    }
+
+    /// How many bytes of configuration space it has.
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// Which of them are unassigned.
+    pub fn map(&self) -> &ConfigMap {
+        &self.map
+    }
+
+    /// Read with one system call.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let done = self.file.read_at(bytes, self.start + offset);
+        check("read", offset, bytes.len(), done)
+    }
+
+    /// Read with one system call into a new vector.
+    pub fn read_vec(&self, offset: u64, size: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; size];
+        self.read(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Write with one system call.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let done = self.file.write_at(bytes, self.start + offset);
+        check("write", offset, bytes.len(), done)
+    }
+
+    /// Reset the device, if it can be.
+    pub fn reset(&self) {
+        self.vfio.reset();
+    }
+}
+
+fn check(op: &'static str, offset: u64, size: usize, done: io::Result<usize>) -> Result<(), Error> {
+    match done {
+        Ok(done) if done == size => Ok(()),
+        Ok(done) => Err(Error::Short {
+            op,
+            offset,
+            size,
+            done,
+        }),
+        Err(cause) => Err(Error::Access {
+            op,
+            offset,
+            size,
+            cause,
+        }),
+    }
+}
+
+fn explain(error: VfioError, bdf: Bdf, group: &str) -> Error {
+    let group = group.to_owned();
+    match error {
+        VfioError::GroupViable => Error::NotViable { bdf, group },
+        VfioError::OpenGroup(cause, _) if cause.kind() == io::ErrorKind::ResourceBusy => {
+            Error::Busy { bdf, group }
+        }
+        cause => Error::Vfio { bdf, cause },
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every byte of a configuration space, one after the other, with a transcript to compare.
+
+use crate::{Device, Digest, Error, Rng};
+
+/// The sizes of an access that a driver makes; each is tried at every offset, aligned or not.
+pub const SIZES: [usize; 3] = [1, 2, 4];
+
+/// One byte as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The byte's offset.
+    pub offset: usize,
+    /// The size of the access that showed it.
+    pub size: usize,
+    /// What it was.
+    pub value: u8,
+}
+
+/// All that was seen, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcript(Vec<Seen>);
+
+impl Transcript {
+    /// Add what an access at `offset` showed.
+    pub fn add(&mut self, offset: usize, bytes: &[u8]) {
+        self.0
+            .extend(bytes.iter().enumerate().map(|(i, value)| Seen {
+                offset: offset + i,
+                size: bytes.len(),
+                value: *value,
+            }));
+    }
+
+    /// Everything, in order.
+    pub fn seen(&self) -> &[Seen] {
+        &self.0
+    }
+
+    /// A digest of it all.
+    pub fn digest(&self) -> Digest {
+        let mut digest = Digest::default();
+        for seen in &self.0 {
+            digest.add(&(seen.offset as u16).to_le_bytes());
+            digest.add(&[seen.size as u8, seen.value]);
+        }
+        digest
+    }
+
+    /// One line for each byte.
+    pub fn text(&self) -> String {
+        self.0
+            .iter()
+            .map(|seen| format!("{:03x}/{} {:02x}\n", seen.offset, seen.size, seen.value))
+            .collect()
+    }
+}
+
+/// Read a byte, a word and a dword at every offset, then all of the space at once.
+pub fn read(device: &Device) -> Result<Transcript, Error> {
+    let mut transcript = Transcript::default();
+    for size in SIZES {
+        for offset in 0..=device.size() - size {
+            transcript.add(offset, &device.read_vec(offset as u64, size)?);
+        }
+    }
+    transcript.add(0, &device.read_vec(0, device.size())?);
+    Ok(transcript)
+}
+
+/// Write a byte, a word and a dword at every offset that `wanted` takes, each read back at once.
+///
+/// This touches registers that reset a device or put it to sleep: a device is not what it was after it.
+pub fn write(
+    device: &Device,
+    seed: u64,
+    wanted: impl Fn(usize, usize) -> bool,
+) -> Result<Transcript, Error> {
+    let mut transcript = Transcript::default();
+    let mut rng = Rng::new(seed, 0);
+    let mut bytes = [0; 4];
+    for size in SIZES {
+        for offset in 0..=device.size() - size {
+            // Drawn in any case, so that what is left out does not change what comes after it.
+            rng.fill(&mut bytes);
+            if wanted(offset, size) {
+                device.write(offset as u64, &bytes[..size])?;
+                transcript.add(offset, &device.read_vec(offset as u64, size)?);
+            }
+        }
+    }
+    Ok(transcript)
+}
