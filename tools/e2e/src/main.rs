@@ -1,5 +1,132 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Runs the end-to-end scenarios against the running kernel and prints KTAP.
+//!
+//! It needs root, and it unloads modules, rebinds devices and stops audit daemons as it likes: it is for the
+//! inside of the virtual machine that scripts/vm.sh boots.
 
-fn main() {}
+mod account;
+mod audit;
+mod command;
+mod kernel;
+mod ktap;
+mod lab;
+mod modules;
+mod record;
+mod scenarios;
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{ensure, Context, Result};
+use clap::Parser;
+
+use crate::ktap::{Ktap, Outcome};
+use crate::lab::{Lab, Skip};
+use crate::scenarios::Scenario;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Print the names of the scenarios and what they show
+    #[arg(long)]
+    list: bool,
+    /// Run only scenarios whose name contains this; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+    /// Run the long scenarios as well
+    #[arg(long)]
+    long: bool,
+    /// Where the patched audit userspace is (default: audit in the build folder)
+    #[arg(long, value_name = "DIR")]
+    audit: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<usize> {
+    let wanted: Vec<&Scenario> = scenarios::all()
+        .filter(|scenario| cli.list || cli.long || !scenario.long)
+        .filter(|scenario| {
+            cli.only.is_empty() || cli.only.iter().any(|part| scenario.name.contains(part))
+        })
+        .collect();
+    ensure!(!wanted.is_empty(), "no scenario has such a name");
+    if cli.list {
+        for scenario in wanted {
+            let long = if scenario.long { " (long)" } else { "" };
+            println!("{:32} {}{long}", scenario.name, scenario.shows);
+        }
+        return Ok(0);
+    }
+
+    ensure!(
+        in_the_vm() || std::env::var_os("E2E_HERE").is_some(),
+        "this takes a machine apart: run it in the VM (scripts/vm.sh), or with E2E_HERE=1 if you mean it"
+    );
+    let top = std::env::current_dir()?;
+    let build = std::env::var_os("BUILD").map_or_else(|| top.join("build"), PathBuf::from);
+    let prefix = cli.audit.clone().unwrap_or_else(|| build.join("audit"));
+    ensure!(
+        prefix.join("sbin/ausearch").exists(),
+        "no audit userspace in {}",
+        prefix.display()
+    );
+    let mut lab = Lab::new(top, build, &prefix)?;
+    let mut ktap = Ktap::new(io::stdout(), wanted.len())?;
+    for scenario in wanted {
+        one(scenario, &mut lab, &mut ktap)?;
+    }
+    Ok(ktap.failed())
+}
+
+/// virtme-ng, which scripts/vm.sh uses, leaves its words on the kernel's command line.
+fn in_the_vm() -> bool {
+    std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("virtme"))
+}
+
+fn one(scenario: &Scenario, lab: &mut Lab, ktap: &mut Ktap<io::Stdout>) -> Result<()> {
+    let started = Instant::now();
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        lab.reset(scenario.name)
+            .context("bringing the machine to its first state")?;
+        (scenario.run)(lab)
+    }));
+    for note in lab.notes() {
+        ktap.diagnose(&note)?;
+    }
+    let outcome = match result {
+        Ok(Ok(())) => Outcome::Passed,
+        Ok(Err(error)) => match error.downcast_ref::<Skip>() {
+            Some(Skip(why)) => Outcome::Skipped(why.clone()),
+            None => {
+                ktap.diagnose(&format!("{error:#}"))?;
+                Outcome::Failed
+            }
+        },
+        // The panic's own message is on standard error.
+        Err(_) => Outcome::Failed,
+    };
+    if outcome == Outcome::Failed {
+        match lab.keep_log(scenario.name) {
+            Ok(file) => ktap.diagnose(&format!("its audit log: {}", file.display()))?,
+            Err(error) => ktap.diagnose(&format!("its audit log is gone: {error:#}"))?,
+        }
+    }
+    ktap.diagnose(&format!("{:.1} s", started.elapsed().as_secs_f64()))?;
+    ktap.result(scenario.name, &outcome)?;
+    Ok(())
+}

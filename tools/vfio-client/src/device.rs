@@ -17,6 +17,7 @@ pub struct Device {
     // Dropped first: only when no descriptor of the device is left can its group leave the container.
     file: File,
     vfio: VfioDevice,
+    container: Arc<VfioContainer>,
     bdf: Bdf,
     start: u64,
     size: u64,
@@ -26,8 +27,7 @@ pub struct Device {
 impl Device {
     /// Open a device that is bound to vfio-pci or to one of its variants.
     pub fn open(bdf: Bdf) -> Result<Self, Error> {
-        let path = sysfs::path(bdf);
-        if !path.exists() {
+        if !sysfs::path(bdf).exists() {
             return Err(Error::NoSuchDevice(bdf));
         }
         let driver = sysfs::driver(bdf).unwrap_or_else(|| "no driver".to_owned());
@@ -37,9 +37,26 @@ impl Device {
         let group = sysfs::group(bdf).ok_or(Error::NoGroup(bdf))?;
         let map = sysfs::config_map(bdf)?;
 
-        let explain = |error| explain(error, bdf, &group);
-        let container = Arc::new(VfioContainer::new(None).map_err(explain)?);
-        let vfio = VfioDevice::new(&path, container, false).map_err(explain)?;
+        let container = VfioContainer::new(None).map_err(|e| explain(e, bdf, &group))?;
+        Self::open_in(Arc::new(container), bdf, map, &group)
+    }
+
+    /// Open the device once more. It is open until both are dropped.
+    pub fn open_again(&self) -> Result<Self, Error> {
+        let group = sysfs::group(self.bdf).ok_or(Error::NoGroup(self.bdf))?;
+        let container = self.container.clone();
+        Self::open_in(container, self.bdf, self.map.clone(), &group)
+    }
+
+    fn open_in(
+        container: Arc<VfioContainer>,
+        bdf: Bdf,
+        map: ConfigMap,
+        group: &str,
+    ) -> Result<Self, Error> {
+        let path = sysfs::path(bdf);
+        let explain = |error| explain(error, bdf, group);
+        let vfio = VfioDevice::new(&path, container.clone(), false).map_err(explain)?;
         let file = fd::duplicate(&vfio).map_err(|cause| Error::File {
             path: format!("/dev/vfio/{group}"),
             cause,
@@ -50,6 +67,7 @@ impl Device {
             start: vfio.get_region_offset(VFIO_PCI_CONFIG_REGION_INDEX),
             size: vfio.get_region_size(VFIO_PCI_CONFIG_REGION_INDEX),
             vfio,
+            container,
             map,
         })
     }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::*;
+use crate::record;
+
+/// A session of two reads and a write of which one read was suppressed; lines may be changed.
+fn session(change: impl Fn(usize, &str) -> String) -> Vec<Record> {
+    [
+        "op=open pid=1 comm=\"x\" res=1",
+        "op=read offset=0x40 size=4 res=1",
+        "op=write offset=0x50 size=2 res=0",
+        "op=suppressed access=read count=1 lost=0 ranges=1 res=1",
+        "op=touched access=read offset=0x60 size=8 res=1",
+        "op=close reads=2 writes=1 blocked_reads=0 blocked_writes=1 records=2 suppressed=1 lost=0 res=1",
+    ]
+    .iter()
+    .enumerate()
+    .filter_map(|(number, fields)| {
+        let fields = change(number, fields);
+        let line = format!("type=PCI msg=audit(1.000:{number}): device=\"a\" {fields}");
+        (!fields.is_empty()).then(|| record::parse(&line).unwrap().unwrap())
+    })
+    .collect()
+}
+
+fn truth() -> Truth {
+    let mut truth = Truth::default();
+    truth.add(Op::Read, true, 0x40..0x44);
+    truth.add(Op::Read, true, 0x60..0x68);
+    truth.add(Op::Write, false, 0x50..0x52);
+    truth
+}
+
+#[test]
+fn a_true_account() {
+    let records = session(|_, fields| fields.to_owned());
+    let totals = check(&records, &truth(), Loss::None).unwrap();
+    assert_eq!((totals.reads, totals.writes, totals.suppressed), (2, 1, 1));
+}
+
+#[test]
+fn every_lie_is_found() {
+    for (number, from, to) in [
+        (0, "op=open", "op=read offset=0x40 size=4"),
+        (1, "offset=0x40", "offset=0x41"),
+        (1, "res=1", "res=0"),
+        (2, "size=2", "size=1"),
+        (3, "count=1", "count=2"),
+        (3, "ranges=1", "ranges=2"),
+        (4, "size=8", "size=7"),
+        (4, "size=8", "size=9"),
+        (4, "access=read", "access=write"),
+        (5, "reads=2", "reads=3"),
+        (5, "blocked_writes=1", "blocked_writes=0"),
+        (5, "records=2", "records=3"),
+        (5, "suppressed=1", "suppressed=0"),
+        (5, "res=1", "res=0"),
+    ] {
+        let lie = session(|at, fields| match at == number {
+            true => fields.replacen(from, to, 1),
+            false => fields.to_owned(),
+        });
+        assert!(
+            check(&lie, &truth(), Loss::None).is_err(),
+            "{number}: {from} became {to}"
+        );
+    }
+}
+
+#[test]
+fn every_missing_record_is_missed() {
+    for missing in 0..6 {
+        let less = session(|at, fields| match at == missing {
+            true => String::new(),
+            false => fields.to_owned(),
+        });
+        assert!(check(&less, &truth(), Loss::None).is_err(), "{missing}");
+    }
+}
+
+#[test]
+fn losses_that_nobody_noticed_leave_the_equation() {
+    let less = session(|at, fields| match at {
+        1 | 4 => String::new(),
+        _ => fields.to_owned(),
+    });
+    assert!(check(&less, &truth(), Loss::Unnoticed).is_ok());
+    let mut more = truth();
+    more.add(Op::Read, true, 0x40..0x44);
+    assert!(check(&less, &more, Loss::Unnoticed).is_err());
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The audit system: a daemon with a log of its own, auditctl to set the kernel's side, ausearch as the judge.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+use rustix::process::{kill_process, Pid, Signal};
+
+use crate::command;
+use crate::record::{self, Record};
+
+/// How long anything of audit's may take, on a machine that is emulated and shared.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The patched audit userspace, with a daemon that may run.
+pub(crate) struct Audit {
+    prefix: PathBuf,
+    folder: PathBuf,
+    daemon: Option<Child>,
+    markers: u32,
+}
+
+impl Audit {
+    /// A daemon with an empty log in `folder`, and the kernel's side as it is after booting.
+    pub(crate) fn fresh(prefix: &Path, folder: PathBuf) -> Result<Self> {
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("plugins.d"))
+            .with_context(|| folder.display().to_string())?;
+        let mut audit = Self {
+            prefix: prefix.to_owned(),
+            folder,
+            daemon: None,
+            markers: 0,
+        };
+        let conf = audit.folder.join("auditd.conf");
+        fs::write(&conf, audit.configuration()).with_context(|| conf.display().to_string())?;
+        audit.reset()?;
+        audit.start()?;
+        Ok(audit)
+    }
+
+    /// Plain records, no rotation, no alarm about a small disk, nobody else to tell.
+    fn configuration(&self) -> String {
+        let folder = self.folder.display();
+        format!(
+            "local_events = yes\n\
+             write_logs = yes\n\
+             log_file = {folder}/audit.log\n\
+             log_group = root\n\
+             log_format = RAW\n\
+             flush = NONE\n\
+             max_log_file = 1024\n\
+             max_log_file_action = IGNORE\n\
+             num_logs = 0\n\
+             name_format = NONE\n\
+             priority_boost = 4\n\
+             verify_email = no\n\
+             space_left = 2\n\
+             space_left_action = IGNORE\n\
+             admin_space_left = 1\n\
+             admin_space_left_action = IGNORE\n\
+             disk_full_action = IGNORE\n\
+             disk_error_action = IGNORE\n\
+             overflow_action = IGNORE\n\
+             q_depth = 20000\n\
+             plugin_dir = {folder}/plugins.d\n"
+        )
+    }
+
+    /// The kernel's side as it is after booting.
+    pub(crate) fn reset(&self) -> Result<()> {
+        self.ctl(&["-D"])?;
+        // Not a failure of the test that came before to panic in this one.
+        self.ctl(&["-f", "1"])?;
+        self.ctl(&["-b", "64"])?;
+        self.ctl(&["-r", "0"])?;
+        self.ctl(&["-e", "1"])?;
+        self.ctl(&["--reset-lost"])?;
+        Ok(())
+    }
+
+    /// Start the daemon; it goes on with the log there is.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let mut child = Command::new(self.prefix.join("sbin/auditd"))
+            .args(["-n", "-s", "nochange", "-c"])
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(self.folder.join("stderr"))?)
+            .spawn()
+            .context("auditd")?;
+        let started = wait_until(PATIENCE, || {
+            if let Some(status) = child.try_wait()? {
+                bail!(
+                    "auditd ended with {status}: {}",
+                    fs::read_to_string(self.folder.join("stderr")).unwrap_or_default()
+                );
+            }
+            Ok(self.status("pid")? == u64::from(child.id()))
+        });
+        self.daemon = Some(child);
+        ensure!(
+            started?,
+            "the kernel does not know auditd after {PATIENCE:?}"
+        );
+        Ok(())
+    }
+
+    /// Send the daemon a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let child = self.daemon.as_ref().context("auditd does not run")?;
+        let pid = Pid::from_raw(child.id() as i32).context("auditd has no pid")?;
+        kill_process(pid, signal).context("auditd")
+    }
+
+    /// End the daemon, at once or as it likes.
+    pub(crate) fn stop(&mut self, signal: Signal) -> Result<()> {
+        if self.daemon.is_some() {
+            // A stopped one would never see the other.
+            self.signal(Signal::CONT)?;
+            self.signal(signal)?;
+        }
+        if let Some(mut child) = self.daemon.take() {
+            child.wait().context("auditd")?;
+        }
+        Ok(())
+    }
+
+    /// Run auditctl.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> Result<String> {
+        command::stdout(Command::new(self.prefix.join("sbin/auditctl")).args(arguments))
+    }
+
+    /// One number of `auditctl -s`.
+    pub(crate) fn status(&self, name: &str) -> Result<u64> {
+        let text = self.ctl(&["-s"])?;
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+            .with_context(|| format!("auditctl -s tells no {name}: {text}"))
+    }
+
+    /// The daemon's log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join("audit.log")
+    }
+
+    /// Wait until everything that was recorded before this call is in the log.
+    ///
+    /// A message of our own is sent after it and waited for; the kernel keeps the order. It takes an
+    /// enabled audit and a daemon that runs.
+    pub(crate) fn drain(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            self.markers += 1;
+            let marker = format!("e2e-drain-{}-", self.markers);
+            self.ctl(&["-m", &marker])?;
+            // A full backlog loses it as it loses anything, so it may take another.
+            let seen = wait_until(Duration::from_secs(2), || {
+                let log = fs::read(self.log()).unwrap_or_default();
+                Ok(String::from_utf8_lossy(&log).contains(&marker))
+            })?;
+            if seen {
+                return Ok(());
+            }
+        }
+        bail!("nothing reaches the log any more")
+    }
+
+    /// Run ausearch on the log; nothing if it finds nothing.
+    pub(crate) fn search(&self, arguments: &[&str]) -> Result<String> {
+        search_in(&self.prefix, &self.log(), arguments)
+    }
+
+    /// Every PCI record so far, as ausearch finds them.
+    pub(crate) fn records(&mut self) -> Result<Vec<Record>> {
+        self.drain()?;
+        record::parse_all(&self.search(&["-m", "PCI", "--raw"])?)
+    }
+
+    /// Where the programs are.
+    pub(crate) fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        // What cannot be stopped is reported by the next one that cannot start.
+        let _ = self.stop(Signal::TERM);
+    }
+}
+
+/// Run ausearch on a log.
+pub(crate) fn search_in(prefix: &Path, log: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(prefix.join("sbin/ausearch"));
+    command.args(arguments).arg("-if").arg(log);
+    let output = command::output(&mut command)?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(0) => Ok(stdout),
+        Some(1) if stdout.is_empty() || stdout.contains("<no matches>") => {
+            ensure!(
+                stderr.trim().is_empty() || stderr.contains("<no matches>"),
+                "{command:?}: {stderr}"
+            );
+            Ok(String::new())
+        }
+        _ => bail!("{command:?} ended with {}: {stdout}{stderr}", output.status),
+    }
+}
+
+/// Ask again and again until the answer is yes; whether it was in time.
+pub(crate) fn wait_until(
+    patience: Duration,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if done()? {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loading and unloading VFIO's modules, patched and not, by scripts/vm-modules.sh.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{bail, Result};
+
+use crate::command;
+use crate::lab::Skip;
+
+/// VFIO's modules as the build left them.
+pub(crate) struct Modules {
+    script: PathBuf,
+    unpatched: PathBuf,
+}
+
+/// What a module that may be absent has to be, for anything here to work.
+const ANY: &str = "/sys/module/vfio_pci_core";
+
+impl Modules {
+    pub(crate) fn new(top: &Path, build: &Path) -> Self {
+        Self {
+            script: top.join("scripts/vm-modules.sh"),
+            unpatched: build.join("linux/unpatched"),
+        }
+    }
+
+    /// Load the patched modules. A parameter is written `vfio_pci_audit.NAME=VALUE`.
+    pub(crate) fn load(&self, parameters: &[String]) -> Result<()> {
+        self.run("load", parameters)
+    }
+
+    /// Load vfio-pci and its core as they are without the patches.
+    pub(crate) fn load_unpatched(&self) -> Result<()> {
+        let mut arguments = Vec::new();
+        for name in ["vfio-pci-core.ko", "vfio-pci.ko"] {
+            let file = self.unpatched.join(name);
+            if !file.exists() {
+                bail!(Skip(format!(
+                    "there is no unpatched {name} to compare with"
+                )));
+            }
+            arguments.extend(["--replace".to_owned(), file.display().to_string()]);
+        }
+        self.run("load", &arguments)
+    }
+
+    /// Unload them, whichever they are.
+    pub(crate) fn unload(&self) -> Result<()> {
+        if self.built_in() {
+            bail!(Skip("VFIO is built in, so it cannot be unloaded".into()));
+        }
+        self.run("unload", &[])
+    }
+
+    /// Whether VFIO is part of the kernel image. Only a module has a state.
+    pub(crate) fn built_in(&self) -> bool {
+        Path::new(ANY).exists() && !Path::new(ANY).join("initstate").exists()
+    }
+
+    fn run(&self, verb: &str, arguments: &[String]) -> Result<()> {
+        command::stdout(Command::new(&self.script).arg(verb).args(arguments)).map(drop)
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The same accesses with and without the patches: the unpatched kernel says what is right.
+
+use std::collections::HashMap;
+
+use anyhow::{ensure, Context, Result};
+use vfio_client::stream::{Generator, Op, Plan};
+use vfio_client::sweep::{self, Transcript};
+use vfio_client::{sysfs, Bdf, ConfigMap, Device};
+
+use super::Scenario;
+use crate::lab::Lab;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "differential/toggles-off",
+        "with the toggles off every byte is as without the patches, with auditing on and off",
+        toggles_off,
+    ),
+    Scenario::new(
+        "differential/toggles-on",
+        "with the toggles on every byte is, save the unassigned ones, which read as zeros",
+        toggles_on,
+    ),
+];
+
+/// The transcripts of every device, and what its unassigned bytes were at first.
+type Seen = HashMap<Bdf, Transcript>;
+type Before = HashMap<Bdf, Vec<u8>>;
+
+/// Bring a device to where it was: opening it resets it, but only what is assigned.
+fn restore(device: &Device, before: &[u8]) -> Result<()> {
+    for run in device.map().all_runs() {
+        sysfs::write_config_at(device.bdf(), run.start as u64, &before[run])?;
+    }
+    Ok(())
+}
+
+/// Sweeps of reads and writes, a stream of random accesses, and what the device holds in the end.
+fn observe(bdf: Bdf, before: &[u8]) -> Result<Transcript> {
+    let device = Device::open(bdf)?;
+    restore(&device, before)?;
+    let mut transcript = sweep::read(&device)?;
+    // This goes through every register that resets the device or puts it to sleep.
+    let writes = sweep::write(&device, 7, |_, _| true)?;
+    for seen in writes.seen() {
+        transcript.add(seen.offset, &[seen.value]);
+    }
+    drop(device);
+
+    let device = Device::open(bdf)?;
+    restore(&device, before)?;
+    let plan = Plan {
+        seed: 11,
+        max_size: 4096,
+        ..Plan::default()
+    };
+    let mut generator = Generator::new(&plan, 0, device.map());
+    let mut buffer = Vec::new();
+    for _ in 0..2000 {
+        let access = generator.access().context("nothing to access")?;
+        generator.perform(&device, access, &mut buffer)?;
+        if access.op == Op::Read {
+            transcript.add(access.offset, &buffer);
+        }
+    }
+    transcript.add(0, &sysfs::config(bdf)?);
+    Ok(transcript)
+}
+
+fn observe_all(lab: &Lab, before: &Before) -> Result<Seen> {
+    lab.kinds()?
+        .into_iter()
+        .map(|bdf| {
+            Ok((
+                bdf,
+                observe(bdf, &before[&bdf]).with_context(|| bdf.to_string())?,
+            ))
+        })
+        .collect()
+}
+
+/// What the unpatched kernel shows, twice: what differs between the two is nobody's fault.
+fn reference(lab: &mut Lab) -> Result<(Before, Seen, Seen)> {
+    let before = lab
+        .kinds()?
+        .into_iter()
+        .map(|bdf| Ok((bdf, sysfs::config(bdf)?)))
+        .collect::<Result<Before>>()?;
+    lab.modules.unload()?;
+    lab.modules.load_unpatched()?;
+    lab.bind()?;
+    let first = observe_all(lab, &before)?;
+    let second = observe_all(lab, &before)?;
+    lab.reload(&[])?;
+    lab.default_policy()?;
+    Ok((before, first, second))
+}
+
+/// Compare byte for byte, leaving out what `skip` leaves out and what the unpatched kernel does not repeat.
+fn compare(
+    lab: &mut Lab,
+    what: &str,
+    (first, second, patched): (&Seen, &Seen, &Seen),
+    wrong: impl Fn(&ConfigMap, usize, u8, u8) -> bool,
+) -> Result<()> {
+    for bdf in lab.kinds()? {
+        let map = sysfs::config_map(bdf)?;
+        let (first, second, patched) = (
+            first[&bdf].seen(),
+            second[&bdf].seen(),
+            patched[&bdf].seen(),
+        );
+        ensure!(
+            first.len() == patched.len() && first.len() == second.len(),
+            "{bdf}: the transcripts have {}, {} and {} bytes",
+            first.len(),
+            second.len(),
+            patched.len()
+        );
+        let mut volatile = 0;
+        for (at, expected) in first.iter().enumerate() {
+            if expected.value != second[at].value {
+                volatile += 1;
+                continue;
+            }
+            ensure!(
+                !wrong(&map, expected.offset, expected.value, patched[at].value),
+                "{what}: {bdf}: byte {at} of the transcript, {:#x} by an access of {}: {:#04x}, unpatched {:#04x}",
+                expected.offset,
+                expected.size,
+                patched[at].value,
+                expected.value
+            );
+        }
+        ensure!(
+            volatile * 100 <= first.len(),
+            "{bdf}: {volatile} of {} bytes differ between two unpatched runs",
+            first.len()
+        );
+        lab.note(format!(
+            "{what}: {bdf}: {} bytes compared, {volatile} volatile ones left out",
+            first.len() - volatile
+        ));
+    }
+    Ok(())
+}
+
+fn toggles_off(lab: &mut Lab) -> Result<()> {
+    let (before, first, second) = reference(lab)?;
+    for (what, enabled) in [("auditing", "1"), ("not auditing", "0")] {
+        lab.audit().ctl(&["-e", enabled])?;
+        let patched = observe_all(lab, &before)?;
+        compare(
+            lab,
+            what,
+            (&first, &second, &patched),
+            |_, _, unpatched, now| unpatched != now,
+        )?;
+    }
+    Ok(())
+}
+
+fn toggles_on(lab: &mut Lab) -> Result<()> {
+    let (before, first, second) = reference(lab)?;
+    // What blocked reads show of unassigned bytes is for spans/reads to check, byte for byte.
+    for (what, read, write) in [
+        ("blocking reads", true, false),
+        ("blocking writes", false, true),
+        ("blocking both", true, true),
+    ] {
+        lab.block(read, write)?;
+        let patched = observe_all(lab, &before)?;
+        compare(
+            lab,
+            what,
+            (&first, &second, &patched),
+            |map, offset, unpatched, now| !map.unassigned(offset) && unpatched != now,
+        )?;
+    }
+    Ok(())
+}

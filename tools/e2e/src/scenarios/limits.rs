@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How many records a session may write, and what tells of the rest.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Result};
+use vfio_client::stream::Op;
+use vfio_client::{Bdf, Device};
+
+use super::{spot, Scenario};
+use crate::account::{Loss, Truth};
+use crate::audit::wait_until;
+use crate::kernel;
+use crate::lab::Lab;
+use crate::record::{Kind, Record};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "limits/burst",
+        "of a burst 24 reads and 24 writes are recorded; a report on the rest comes within 2 s",
+        burst,
+    ),
+    Scenario::new(
+        "limits/write-among-reads",
+        "a single write in a flood of reads has its own record",
+        write_among_reads,
+    ),
+    Scenario::new(
+        "limits/no-limit",
+        "audit_rate 0 records every access",
+        no_limit,
+    ),
+    Scenario::new(
+        "limits/rate-one",
+        "audit_rate 1 records the burst and then one a second",
+        rate_one,
+    ),
+    Scenario::new(
+        "limits/live",
+        "rate and burst apply to a device that is open",
+        live,
+    ),
+    Scenario::new(
+        "limits/refusals",
+        "nonsense is refused with EINVAL, and the value stays",
+        refusals,
+    ),
+    Scenario::new(
+        "limits/reports-paced",
+        "during a long flood records and reports together keep to the limits, and none is lost",
+        reports_paced,
+    ),
+];
+
+/// Does accesses and keeps the truth about them.
+struct Client {
+    device: Device,
+    truth: Truth,
+    started: Instant,
+}
+
+impl Client {
+    fn open(bdf: Bdf) -> Result<Self> {
+        Ok(Self {
+            device: Device::open(bdf)?,
+            truth: Truth::default(),
+            started: Instant::now(),
+        })
+    }
+
+    fn read(&mut self, run: Range<usize>) -> Result<()> {
+        self.device.read_vec(run.start as u64, run.len())?;
+        self.truth.add(Op::Read, true, run);
+        Ok(())
+    }
+
+    fn write(&mut self, run: Range<usize>) -> Result<()> {
+        self.device.write(run.start as u64, &vec![0; run.len()])?;
+        self.truth.add(Op::Write, true, run);
+        Ok(())
+    }
+
+    /// How many records `rate` has allowed since the first access, at most.
+    fn refilled(&self, rate: u64) -> usize {
+        (self.started.elapsed().as_secs_f64() * rate as f64) as usize + 1
+    }
+}
+
+fn accesses(records: &[Record], wanted: Op) -> usize {
+    records
+        .iter()
+        .filter(|record| matches!(record.kind, Kind::Access { op, .. } if op == wanted))
+        .count()
+}
+
+fn burst(lab: &mut Lab) -> Result<()> {
+    const EACH: usize = 40;
+
+    let mut client = Client::open(lab.express()?)?;
+    let at = spot(client.device.map())?;
+    client.started = Instant::now();
+    for number in 0..EACH {
+        // Every other byte, so that each suppressed access is a range of its own but the reads' and the
+        // writes' are not the same.
+        client.read(at + 2 * number..at + 2 * number + 1)?;
+        client.write(at + 3 * number..at + 3 * number + 2)?;
+    }
+    let refilled = client.refilled(24);
+    let done = Instant::now();
+    let bdf = client.device.bdf();
+    let mut records = Vec::new();
+    let reported = wait_until(Duration::from_secs(10), || {
+        records = lab.records_of(bdf)?;
+        let suppressed = |wanted| {
+            records
+                .iter()
+                .any(|r| matches!(r.kind, Kind::Suppressed { op, .. } if op == wanted))
+        };
+        Ok(suppressed(Op::Read) && suppressed(Op::Write))
+    })?;
+    ensure!(reported, "no report, though the device is still open");
+    lab.note(format!(
+        "the report was seen {:.1} s after the burst",
+        done.elapsed().as_secs_f64()
+    ));
+    for op in [Op::Read, Op::Write] {
+        let count = accesses(&records, op);
+        ensure!(
+            (24..=24 + refilled).contains(&count),
+            "{count} of {EACH} {op:?}s are recorded, with room for {refilled} more than 24"
+        );
+    }
+    let last = records
+        .iter()
+        .filter(|record| matches!(record.kind, Kind::Access { .. }))
+        .map(|record| record.time)
+        .max()
+        .unwrap_or_default();
+    for record in &records {
+        if matches!(record.kind, Kind::Suppressed { .. }) {
+            let late = record.time.saturating_sub(last);
+            // The last record came just before suppression began, or during it.
+            ensure!(late <= 2500, "{late} ms later: {}", record.text);
+        }
+    }
+    lab.settle(client.device, &client.truth, Loss::None)
+        .map(drop)
+}
+
+fn write_among_reads(lab: &mut Lab) -> Result<()> {
+    let mut client = Client::open(lab.express()?)?;
+    let at = spot(client.device.map())?;
+    for number in 0..10_000 {
+        client.read(at..at + 4)?;
+        if number == 5_000 {
+            client.write(at + 8..at + 9)?;
+        }
+    }
+    let bdf = client.device.bdf();
+    let records = lab.records_of(bdf)?;
+    ensure!(
+        accesses(&records, Op::Write) == 1,
+        "the write has no record of its own"
+    );
+    let totals = lab.settle(client.device, &client.truth, Loss::None)?;
+    ensure!(totals.suppressed > 9_000, "{totals:?}");
+    Ok(())
+}
+
+fn no_limit(lab: &mut Lab) -> Result<()> {
+    lab.unlimited()?;
+    let mut client = Client::open(lab.express()?)?;
+    let at = spot(client.device.map())?;
+    for number in 0..1_000 {
+        client.read(at + number % 64..at + number % 64 + 4)?;
+        client.write(at..at + 4)?;
+    }
+    let totals = lab.settle(client.device, &client.truth, Loss::None)?;
+    ensure!(totals.records == 2_000, "{totals:?}");
+    Ok(())
+}
+
+fn rate_one(lab: &mut Lab) -> Result<()> {
+    kernel::set_parameter(kernel::RATE, "1")?;
+    let mut client = Client::open(lab.express()?)?;
+    let at = spot(client.device.map())?;
+    client.started = Instant::now();
+    while client.started.elapsed() < Duration::from_millis(3500) {
+        client.read(at..at + 4)?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let most = 24 + client.refilled(1);
+    let totals = lab.settle(client.device, &client.truth, Loss::None)?;
+    // The reports keep to the same limit, so they may have taken some.
+    ensure!(
+        (24..=most as u64).contains(&totals.records),
+        "{totals:?}, at most {most} records expected"
+    );
+    Ok(())
+}
+
+fn live(lab: &mut Lab) -> Result<()> {
+    kernel::set_parameter(kernel::RATE, "1")?;
+    kernel::set_parameter(kernel::BURST, "4")?;
+    let mut client = Client::open(lab.express()?)?;
+    let bdf = client.device.bdf();
+    let at = spot(client.device.map())?;
+    for _ in 0..50 {
+        client.read(at..at + 4)?;
+    }
+    let limited = accesses(&lab.records_of(bdf)?, Op::Read);
+    ensure!(
+        (4..=4 + client.refilled(1)).contains(&limited),
+        "{limited} of 50 are recorded with a burst of 4"
+    );
+    lab.unlimited()?;
+    for _ in 0..50 {
+        client.read(at..at + 4)?;
+    }
+    let unlimited = accesses(&lab.records_of(bdf)?, Op::Read) - limited;
+    ensure!(
+        unlimited == 50,
+        "{unlimited} of 50 are recorded without a limit"
+    );
+    lab.settle(client.device, &client.truth, Loss::None)
+        .map(drop)
+}
+
+fn refusals(_: &mut Lab) -> Result<()> {
+    for name in [kernel::RATE, kernel::BURST] {
+        for value in ["1", "7", "1000"] {
+            kernel::set_parameter(name, value)?;
+            let now = kernel::parameter(name)?;
+            ensure!(now == value, "{name} was set to {value}, and is {now}");
+        }
+        for value in ["-1", "x", "24x", "1.5", "2 4", "99999999999999999999", "\n"] {
+            kernel::expect_refusal(name, value)?;
+        }
+    }
+    // No burst at all would record nothing, whatever the rate; no rate means no limit.
+    kernel::expect_refusal(kernel::BURST, "0")?;
+    kernel::set_parameter(kernel::RATE, "0")
+}
+
+fn reports_paced(lab: &mut Lab) -> Result<()> {
+    let mut client = Client::open(lab.express()?)?;
+    let at = spot(client.device.map())?;
+    client.started = Instant::now();
+    let mut number = 0;
+    while client.started.elapsed() < Duration::from_secs(6) {
+        // Ranges that do not join: the worst that a report can have.
+        client.read(at + 2 * (number % 300)..at + 2 * (number % 300) + 1)?;
+        number += 1;
+    }
+    let most = 24 + client.refilled(24);
+    let bdf = client.device.bdf();
+    let records = lab.records_of(bdf)?;
+    // Open, and the buckets of reads: reports come out of the same or wait.
+    lab.note(format!(
+        "{} records of {number} reads in 6 s",
+        records.len()
+    ));
+    ensure!(
+        records.len() <= 1 + 2 * most,
+        "{} records in 6 s, where the limit allows {most} for accesses",
+        records.len()
+    );
+    let lost = lab.audit().status("lost")?;
+    ensure!(lost == 0, "audit has lost {lost}");
+    lab.settle(client.device, &client.truth, Loss::None)
+        .map(drop)
+}

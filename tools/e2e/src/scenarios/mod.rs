@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The table of scenarios, and what many of them do.
+
+mod audit_off;
+mod differential;
+mod flood;
+mod guest;
+mod limits;
+mod policy;
+mod policy_list;
+mod race;
+mod records;
+mod sessions;
+mod spans;
+
+use anyhow::{bail, ensure, Context, Result};
+use vfio_client::stream::Op;
+use vfio_client::{hex, sysfs, Bdf, ConfigMap, Device};
+
+use crate::lab::Lab;
+use crate::record::{Kind, Record};
+
+/// Something to try.
+pub(crate) struct Scenario {
+    /// `file/what`.
+    pub(crate) name: &'static str,
+    /// What passing means.
+    pub(crate) shows: &'static str,
+    /// Only run when asked for.
+    pub(crate) long: bool,
+    /// Runs it on a machine that was just reset.
+    pub(crate) run: fn(&mut Lab) -> Result<()>,
+}
+
+impl Scenario {
+    const fn new(name: &'static str, shows: &'static str, run: fn(&mut Lab) -> Result<()>) -> Self {
+        Self {
+            name,
+            shows,
+            long: false,
+            run,
+        }
+    }
+
+    const fn long(mut self) -> Self {
+        self.long = true;
+        self
+    }
+}
+
+/// Every scenario, in the order in which they run.
+pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
+    [
+        policy::SCENARIOS,
+        policy_list::SCENARIOS,
+        records::SCENARIOS,
+        spans::SCENARIOS,
+        audit_off::SCENARIOS,
+        differential::SCENARIOS,
+        sessions::SCENARIOS,
+        limits::SCENARIOS,
+        race::SCENARIOS,
+        flood::SCENARIOS,
+        guest::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Bytes that no device has by chance.
+const OLD: [u8; 4] = [0xa1, 0xb2, 0xc3, 0xd4];
+const NEW: [u8; 4] = [0x5e, 0x6d, 0x7c, 0x8b];
+
+/// An aligned unassigned dword with unassigned bytes on both sides.
+fn spot(map: &ConfigMap) -> Result<usize> {
+    let run = map
+        .all_runs()
+        .into_iter()
+        .max_by_key(ExactSizeIterator::len)
+        .context("the device has no unassigned byte")?;
+    ensure!(
+        run.len() >= 0x40,
+        "no unassigned run of {} bytes or more",
+        0x40
+    );
+    Ok(run.start.next_multiple_of(16) + 16)
+}
+
+/// What became of a read and of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verdict {
+    read: bool,
+    write: bool,
+}
+
+const PASSED: Verdict = Verdict {
+    read: true,
+    write: true,
+};
+const BLOCKED: Verdict = Verdict {
+    read: false,
+    write: false,
+};
+
+/// Read and write an unassigned dword through VFIO, and look past VFIO what reached the device.
+fn try_both(device: &Device) -> Result<Verdict> {
+    let (bdf, at) = (device.bdf(), spot(device.map())?);
+    sysfs::write_config_at(bdf, at as u64, &OLD)?;
+    let read = match device.read_vec(at as u64, 4)? {
+        seen if seen == OLD => true,
+        seen if seen == [0; 4] => false,
+        seen => bail!("a read gave {}", hex::plain(&seen)),
+    };
+    device.write(at as u64, &NEW)?;
+    let write = match sysfs::config_at(bdf, at as u64, 4)? {
+        now if now == NEW => true,
+        now if now == OLD => false,
+        now => bail!("after a write the device holds {}", hex::plain(&now)),
+    };
+    Ok(Verdict { read, write })
+}
+
+/// The text that DESIGN.md gives the record of an access.
+fn access_text(bdf: Bdf, op: Op, offset: usize, size: usize, allowed: bool) -> String {
+    let op = match op {
+        Op::Read => "read",
+        Op::Write => "write",
+    };
+    format!(
+        "device=\"{bdf}\" op={op} offset={offset:#x} size={size} res={}",
+        u8::from(allowed)
+    )
+}
+
+/// The texts of those records that are of an access.
+fn access_texts(records: &[Record]) -> Vec<&str> {
+    records
+        .iter()
+        .filter(|record| matches!(record.kind, Kind::Access { .. }))
+        .map(|record| record.text.as_str())
+        .collect()
+}
+
+/// Check the accesses that were recorded since the last look.
+fn expect_accesses(lab: &mut Lab, bdf: Bdf, expected: &[String]) -> Result<()> {
+    let records = lab.take(bdf)?;
+    let found = access_texts(&records);
+    ensure!(
+        found == expected,
+        "recorded were {found:#?}, and expected {expected:#?}"
+    );
+    Ok(())
+}
+
+/// Check that a read and a write have a verdict, and that they are recorded with it.
+fn expect_verdict(lab: &mut Lab, device: &Device, expected: Verdict) -> Result<()> {
+    let found = try_both(device)?;
+    ensure!(
+        found == expected,
+        "{}: {found:?}, expected {expected:?}",
+        device.bdf()
+    );
+    let (bdf, at) = (device.bdf(), spot(device.map())?);
+    let texts = [
+        access_text(bdf, Op::Read, at, 4, expected.read),
+        access_text(bdf, Op::Write, at, 4, expected.write),
+    ];
+    expect_accesses(lab, bdf, &texts)
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From the opening of a device to its last close.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+use vfio_client::stream::Op;
+use vfio_client::{sysfs, Device};
+
+use super::{access_texts, spot, Scenario};
+use crate::account::{self, Loss, Truth};
+use crate::audit::wait_until;
+use crate::lab::Lab;
+use crate::record::{Kind, Record};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "sessions/silent",
+        "a session that touches no unassigned byte writes no record",
+        silent,
+    ),
+    Scenario::new(
+        "sessions/totals",
+        "op=open comes first and op=close tells the totals, exactly",
+        totals,
+    ),
+    Scenario::new(
+        "sessions/one-after-the-other",
+        "each session has an account, and limits, of its own",
+        one_after_the_other,
+    ),
+    Scenario::new(
+        "sessions/last-close",
+        "a device that is opened twice has one session, which ends with the last close",
+        last_close,
+    ),
+    Scenario::new(
+        "sessions/killed",
+        "op=open names the process that holds the device; op=close comes even if it is killed",
+        killed,
+    ),
+];
+
+fn silent(lab: &mut Lab) -> Result<()> {
+    for bdf in lab.kinds()? {
+        let device = Device::open(bdf)?;
+        device.read_vec(0, 64)?;
+        device.write(0x3c, &[1])?;
+        drop(device);
+        let records = lab.take(bdf)?;
+        ensure!(records.is_empty(), "recorded were {records:?}");
+    }
+    Ok(())
+}
+
+fn totals(lab: &mut Lab) -> Result<()> {
+    let device = Device::open(lab.express()?)?;
+    let at = spot(device.map())?;
+    let mut truth = Truth::default();
+    for (reads, writes, read, write) in [
+        (3, 2, true, true),
+        (1, 4, false, true),
+        (2, 1, true, false),
+        (5, 3, false, false),
+    ] {
+        lab.block(!read, !write)?;
+        for _ in 0..reads {
+            device.read_vec(at as u64, 4)?;
+            truth.add(Op::Read, read, at..at + 4);
+        }
+        for _ in 0..writes {
+            device.write(at as u64, &[0; 2])?;
+            truth.add(Op::Write, write, at..at + 2);
+        }
+    }
+    let totals = lab.settle(device, &truth, Loss::None)?;
+    ensure!(totals.suppressed == 0 && totals.records == 21, "{totals:?}");
+    Ok(())
+}
+
+fn one_after_the_other(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    for round in 0..3 {
+        let device = Device::open(bdf)?;
+        let at = spot(device.map())?;
+        let mut truth = Truth::default();
+        // All of the burst: what the session before has used of its own must not count here.
+        for _ in 0..24 {
+            device.read_vec(at as u64, 1)?;
+            truth.add(Op::Read, true, at..at + 1);
+        }
+        drop(device);
+        let mut records = Vec::new();
+        wait_for_close(lab, bdf, &mut records)?;
+        let totals = account::check(&records, &truth, Loss::None)
+            .with_context(|| format!("session {round}"))?;
+        ensure!(totals.records == 24, "session {round}: {totals:?}");
+    }
+    Ok(())
+}
+
+/// Take records until one of them is op=close.
+fn wait_for_close(lab: &mut Lab, bdf: vfio_client::Bdf, records: &mut Vec<Record>) -> Result<()> {
+    let closed = wait_until(Duration::from_secs(10), || {
+        records.extend(lab.take(bdf)?);
+        Ok(records
+            .iter()
+            .any(|record| matches!(record.kind, Kind::Close(_))))
+    })?;
+    ensure!(closed, "no op=close among {records:?}");
+    Ok(())
+}
+
+fn last_close(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    let first = Device::open(bdf)?;
+    let second = first.open_again()?;
+    let at = spot(first.map())?;
+    let mut truth = Truth::default();
+    first.read_vec(at as u64, 4)?;
+    second.read_vec(at as u64, 4)?;
+    drop(first);
+    second.read_vec(at as u64, 4)?;
+    (0..3).for_each(|_| truth.add(Op::Read, true, at..at + 4));
+    let early = lab.records_of(bdf)?;
+    ensure!(
+        !early.iter().any(|r| matches!(r.kind, Kind::Close(_))),
+        "closed while it is open: {early:?}"
+    );
+    lab.settle(second, &truth, Loss::None).map(drop)
+}
+
+fn killed(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    let at = spot(&sysfs::config_map(bdf)?)?;
+    let program = std::env::current_exe()?.with_file_name("vfio-client");
+    let mut client = Command::new(&program)
+        .args(["hold", &bdf.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| program.display().to_string())?;
+    let answers = client.stdout.take().context("no output")?;
+    let mut answers = BufReader::new(answers).lines();
+    let mut commands = client.stdin.take().context("no input")?;
+    let said = answers.next().context("it ended")??;
+    ensure!(said == "open", "the client said {said:?}");
+    writeln!(commands, "read {at:#x} 4")?;
+    let said = answers.next().context("it ended")??;
+    ensure!(said.starts_with("ok "), "the client said {said:?}");
+    client.kill()?;
+    let pid = client.id();
+    client.wait()?;
+
+    let mut records = Vec::new();
+    wait_for_close(lab, bdf, &mut records)?;
+    let open = &records[0];
+    ensure!(open.kind == Kind::Open, "first came {:?}", open.text);
+    let exe = format!("exe=\"{}\"", program.display());
+    for field in [
+        &format!(" pid={pid} "),
+        " comm=\"vfio-client\"",
+        " uid=0 ",
+        &exe,
+    ] {
+        ensure!(open.text.contains(field), "no {field} in {}", open.text);
+    }
+    ensure!(access_texts(&records).len() == 1, "{records:?}");
+    let mut truth = Truth::default();
+    truth.add(Op::Read, true, at..at + 4);
+    account::check(&records, &truth, Loss::None).map(drop)
+}
