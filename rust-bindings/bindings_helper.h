@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the kernel crate does not bind.  bindgen reads this one header for both modules, and each
+ * asks for its own part of it.
+ */
+#include <linux/audit.h>
+#include <linux/pci_audit.h>
+#include <linux/vfio_pci_core.h>
+
+#include "../../../vfio/pci/audit/vfio_pci_audit.h"
+
+/* Static inlines and macros, in the C file of the module that needs them. */
+struct audit_context *pci_audit_context(void);
+unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size);

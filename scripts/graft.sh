@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# graft.sh TREE: put the sources and the C glue into a kernel tree. Again is harmless, and brings a tree up to date.
+# graft.sh --remove TREE: take both out, leaving the tree as it was.
+#
+# A note in the tree says what was put there: the files that were added, and the patches as they were applied.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+remove=no
+if [ "${1:-}" = --remove ]; then
+	remove=yes
+	shift
+fi
+tree=${1:?usage: graft.sh [--remove] TREE}
+[ -f "$tree/Kbuild" ] && [ -d "$tree/drivers/vfio/pci" ] || die "$tree is not a Linux kernel tree"
+tree=$(cd "$tree" && pwd)
+note=$tree/.vfio-pci-audit
+
+# apply TREE PATCH [-R], without fuzz and without leaving anything behind.
+apply() { patch -d "$1" -p1 -F0 -s --no-backup-if-mismatch -r - "${@:3}" <"$2"; }
+
+# Patches build on each other: what was applied last is reverted first.
+apply_all() { for patch in "$TOP"/patches/linux/*.patch; do apply "$1" "$patch" || return 1; done; }
+revert_all() {
+	[ -d "$note/patches" ] || return 0
+	for patch in $(printf '%s\n' "$note"/patches/*.patch | sort -r); do apply "$1" "$patch" -R || return 1; done
+}
+
+# Try it on a copy of the files that are to change, so that a tree is never left half patched.
+rehearse() {
+	local copy
+	copy=$(mktemp -d)
+	# shellcheck disable=SC2064
+	trap "rm -rf '$copy'" RETURN
+	(cd "$tree" && cat "$TOP"/patches/linux/*.patch "$note"/patches/*.patch 2>/dev/null | sed -n 's,^--- a/,,p' |
+		sort -u | xargs -r ls -d 2>/dev/null | xargs -r cp --parents -t "$copy")
+	revert_all "$copy" && apply_all "$copy"
+}
+
+same_patches() { diff -rq "$TOP/patches/linux" "$note/patches" >/dev/null 2>&1; }
+
+remove_glue() {
+	revert_all "$tree" || die "$tree was changed since the series was applied; what applies to it was removed"
+	rm -rf "$note/patches"
+}
+
+remove_sources() {
+	[ -f "$note/files" ] || return 0
+	(cd "$tree" && xargs -r rm -f <"$note/files" && xargs -r -n 1 dirname <"$note/files" | sort -ru |
+		xargs -r rmdir --ignore-fail-on-non-empty -p 2>/dev/null) || true
+	rm "$note/files"
+}
+
+if [ $remove = yes ]; then
+	[ -d "$note" ] || die "nothing was grafted into $tree"
+	remove_glue
+	remove_sources
+	rmdir "$note"
+	say "removed from $tree"
+	exit
+fi
+
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+(cd "$TOP/src" && find -L . -type f -printf '%P\n' | sort) >"$list"
+
+if ! same_patches; then
+	if ! output=$(rehearse 2>&1); then
+		say "$output"
+		die "the series does not apply to $tree (Linux $(make -s -C "$tree" kernelversion)); nothing was changed"
+	fi
+fi
+if [ ! -d "$note" ]; then
+	while read -r file; do
+		[ ! -e "$tree/$file" ] || die "$tree has a $file of its own; nothing was changed"
+	done <"$list"
+	mkdir "$note"
+fi
+# A file that the sources no longer have goes from the tree too.
+if [ -f "$note/files" ]; then
+	comm -13 "$list" "$note/files" | (cd "$tree" && xargs -r rm -f)
+fi
+cp "$list" "$note/files"
+(cd "$TOP/src" && rsync --copy-links --checksum --files-from="$list" . "$tree")
+if ! same_patches; then
+	remove_glue
+	apply_all "$tree"
+	cp -r "$TOP/patches/linux" "$note/patches"
+fi

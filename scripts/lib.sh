@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What every script here shares: paths, words to the user, and long steps with a log.
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=${BUILD:-$TOP/build}
+JOBS=${JOBS:-$(nproc)}
+KERNEL=${KERNEL:-7.3}
+export TOP BUILD JOBS KERNEL
+
+mkdir -p "$BUILD/log"
+
+say() { printf '%s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# step NAME WHAT COMMAND...: run a long command with its output in a log, and tell that it is alive.
+step() {
+	local name=$1 what=$2 log=$BUILD/log/$1.log start=$SECONDS pid rc=0
+	shift 2
+	if [ "${V:-0}" = 1 ]; then
+		say "==> $what"
+		"$@" 2>&1 | tee "$log" >&2
+		return
+	fi
+	say "==> $what (log: build/log/$name.log)"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 1
+		if [ $(((SECONDS - start) % 30)) -eq 29 ]; then
+			printf '    %4d s  %.100s\n' $((SECONDS - start)) "$(tail -n 1 "$log")" >&2
+		fi
+	done
+	wait "$pid" || rc=$?
+	if [ "$rc" -ne 0 ]; then
+		tail -n 25 "$log" >&2
+		die "$what: failed (exit $rc), see $log"
+	fi
+	say "    done in $((SECONDS - start)) s"
+}
+
+debian_release() {
+	# shellcheck disable=SC1091
+	(. /etc/os-release 2>/dev/null && [ "${ID:-}" = debian ] && printf '%s' "${VERSION_ID:-}") || true
+}
+
+# private_apt NAME TYPE SUITE...: set the array apt_private to the options that make apt read Debian's SUITEs (TYPE is deb or
+# deb-src). All its files are in build/apt/NAME; of the system's configuration only the mirror's address is read.
+private_apt() {
+	local dir=$BUILD/apt/$1 type=$2 mirror
+	shift 2
+	# shellcheck disable=SC2016
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+		grep -E '/debian/?$' | head -n 1 || true)
+	[ -n "$mirror" ] || return 1
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+	cat >"$dir/debian.sources" <<-EOF
+		Types: $type
+		URIs: $mirror
+		Suites: $*
+		Components: main
+		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	EOF
+	# shellcheck disable=SC2034
+	apt_private=(-o "Dir::Etc::sourcelist=$dir/debian.sources" -o Dir::Etc::sourceparts=-
+		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache")
+}
+
+# The toolchain of the kernel build. Debian 12's own rustc sits beside a possible rustup one, which has no library sources.
+toolchain() {
+	export LLVM=-19 RUSTC=/usr/bin/rustc RUSTFMT=/usr/bin/rustfmt
+	export PATH="$BUILD/bin:/usr/lib/llvm-19/bin:$PATH"
+}
+
+# kmake DIR TARGET...: make in the kernel's object folder DIR.
+kmake() {
+	local dir=$1
+	shift
+	toolchain
+	make -C "$dir" -j"$JOBS" V="${V:-0}" "LLVM=$LLVM" "RUSTC=$RUSTC" KBUILD_BUILD_TIMESTAMP=1970-01-01 "$@"
+}

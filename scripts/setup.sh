@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Install what building and testing need: packages of the distribution, bindgen, virtme-ng.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+common=(
+	autoconf automake bc bison build-essential busybox-static ca-certificates clang-19 cpio curl
+	dpkg-dev flex git kmod libcap-ng-dev libclang-19-dev libelf-dev libssl-dev libtool lld-19 llvm-19
+	pkg-config python3 python3-venv qemu-system-x86 rsync shellcheck xz-utils iproute2 procps
+)
+case $(debian_release) in
+12) packages=("${common[@]}" rustc-web rust-web-src cargo-web rustfmt-web) ;;
+13) packages=("${common[@]}" rustc rust-src cargo rustfmt rust-clippy bindgen) ;;
+*)
+	packages=()
+	for tool in clang-19 ld.lld-19 rustc cargo rustfmt bindgen qemu-system-x86_64 bc bison flex cpio \
+		autoconf libtool python3 shellcheck busybox; do
+		command -v "$tool" >/dev/null || packages+=("$tool")
+	done
+	[ ${#packages[@]} -eq 0 ] || die "set-up is automatic on Debian 12 and 13 only; please install: ${packages[*]}"
+	;;
+esac
+
+missing=()
+for package in "${packages[@]}"; do
+	[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+	root=()
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || die "as root, please install: ${missing[*]}"
+		root=(sudo)
+	fi
+	step packages-index "updating the package index" "${root[@]}" apt-get update
+	step packages "installing ${#missing[@]} packages" \
+		"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+
+toolchain
+mkdir -p "$BUILD/bin"
+if ! [ "$(printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -V | head -n 1)" = 0.71.1 ]; then
+	step bindgen "building bindgen 0.72.1" env RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --force \
+		--root "$BUILD" bindgen-cli --version 0.72.1
+fi
+if ! [ -x "$BUILD/venv/bin/vng" ]; then
+	step virtme-ng "installing virtme-ng 1.42" sh -c \
+		"python3 -m venv '$BUILD/venv' && '$BUILD/venv/bin/pip' install --disable-pip-version-check virtme-ng==1.42"
+fi

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The words of an audited access: operation, outcome and range.
+//!
+//! Imports only `core`: every crate that speaks of accesses, in the kernel and on the host,
+//! compiles this file.
+
+use core::fmt;
+
+/// Bytes of configuration space that a PCI Express device has at most.
+pub const CONFIG_SPACE_SIZE: usize = 4096;
+
+/// What was done to configuration space.
+///
+/// The values are those of `enum pci_audit_op`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum Op {
+    /// Configuration space was read.
+    Read = 0,
+    /// Configuration space was written.
+    Write = 1,
+}
+
+impl Op {
+    /// Both operations, in the order of their values.
+    pub const ALL: [Op; 2] = [Op::Read, Op::Write];
+
+    /// The operation of a C caller, or `None` for a value outside the enum.
+    pub const fn from_raw(raw: u32) -> Option<Self> {
+        match raw {
+            0 => Some(Op::Read),
+            1 => Some(Op::Write),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Op::Read => "read",
+            Op::Write => "write",
+        })
+    }
+}
+
+/// Whether an access was let through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum Outcome {
+    /// The access never reached the device.
+    Blocked = 0,
+    /// The access reached the device.
+    Allowed = 1,
+}
+
+impl Outcome {
+    /// Both outcomes, in the order of their values.
+    pub const ALL: [Outcome; 2] = [Outcome::Blocked, Outcome::Allowed];
+
+    /// The outcome for an access that is allowed, or not.
+    pub const fn from_allowed(allowed: bool) -> Self {
+        if allowed {
+            Outcome::Allowed
+        } else {
+            Outcome::Blocked
+        }
+    }
+
+    /// Whether the access reached the device.
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Outcome::Allowed)
+    }
+}
+
+/// A record's `res=` value.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Blocked => "0",
+            Outcome::Allowed => "1",
+        })
+    }
+}
+
+/// A non-empty range of bytes inside configuration space.
+///
+/// # Invariants
+///
+/// `size` is at least 1 and `offset + size` at most [`CONFIG_SPACE_SIZE`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Range {
+    offset: u16,
+    size: u16,
+}
+
+/// Why a range is not one of configuration space.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RangeError {
+    /// The range holds no byte.
+    Empty,
+    /// The range ends behind the device's configuration space.
+    PastEnd,
+}
+
+impl Range {
+    /// A range of `size` bytes at `offset` in a configuration space of `config_size` bytes.
+    pub fn new(offset: usize, size: usize, config_size: usize) -> Result<Self, RangeError> {
+        if size == 0 {
+            return Err(RangeError::Empty);
+        }
+        let limit = config_size.min(CONFIG_SPACE_SIZE);
+        if offset >= limit || size > limit - offset {
+            return Err(RangeError::PastEnd);
+        }
+        // INVARIANT: Both were just checked; `CONFIG_SPACE_SIZE` fits in 16 bits.
+        Ok(Self {
+            offset: offset as u16,
+            size: size as u16,
+        })
+    }
+
+    /// The first byte, counted from the start of configuration space.
+    #[inline]
+    pub const fn offset(&self) -> usize {
+        self.offset as usize
+    }
+
+    /// The length in bytes.
+    #[inline]
+    pub const fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// The byte behind the last one.
+    #[inline]
+    pub const fn end(&self) -> usize {
+        self.offset() + self.size()
+    }
+}
+
+/// As a record has it: `offset=0x298 size=1`.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offset={:#x} size={}", self.offset, self.size)
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The text of every `AUDIT_PCI` record.
+//!
+//! Imports only `core`. All formatting is here; whoever decides what to record hands in a
+//! [`Record`]. Fields and their order are fixed: userspace parses them. Names are those of the
+//! audit field dictionary where it has one.
+
+use super::{
+    access::{
+        Op,
+        Outcome,
+        Range, //
+    },
+    totals::Totals,
+};
+use core::{
+    ffi::CStr,
+    fmt, //
+};
+
+/// One record, without its device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Record {
+    /// One access.
+    Access(Op, Range, Outcome),
+    /// A session's first access comes next. The task's own fields and `res=1` follow the text.
+    Open,
+    /// A session ended.
+    Close(Totals),
+    /// Accesses went without a record of their own.
+    Suppressed {
+        /// What they did.
+        op: Op,
+        /// Whether they were let through.
+        outcome: Outcome,
+        /// How many were over the limit.
+        count: u64,
+        /// How many the audit subsystem refused.
+        lost: u64,
+        /// How many [`Record::Touched`] follow.
+        ranges: u32,
+    },
+    /// A range that unrecorded accesses touched.
+    Touched(Op, Range, Outcome),
+}
+
+/// A record's text: everything behind `msg=audit(...): `.
+pub struct Text<'a> {
+    /// The device's name, as in `0000:01:00.1`.
+    pub device: &'a str,
+    /// What to say of it.
+    pub record: Record,
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The quotes tell audit userspace, to which `device` is an encoded field, that it is not.
+        write!(f, "device=\"{}\" op=", self.device)?;
+        match &self.record {
+            Record::Access(op, range, outcome) => write!(f, "{op} {range} res={outcome}"),
+            Record::Open => f.write_str("open"),
+            Record::Close(t) => write!(
+                f,
+                "close reads={} writes={} blocked_reads={} blocked_writes={} \
+                 records={} suppressed={} lost={} res=1",
+                t.reads,
+                t.writes,
+                t.blocked_reads,
+                t.blocked_writes,
+                t.records,
+                t.suppressed,
+                t.lost
+            ),
+            Record::Suppressed {
+                op,
+                outcome,
+                count,
+                lost,
+                ranges,
+            } => write!(
+                f,
+                "suppressed access={op} count={count} lost={lost} ranges={ranges} res={outcome}"
+            ),
+            Record::Touched(op, range, outcome) => {
+                write!(f, "touched access={op} {range} res={outcome}")
+            }
+        }
+    }
+}
+
+/// Bytes that hold the longest text: a close record with 20 digits in every field.
+const LINE_SIZE: usize = 320;
+
+/// A record's text as a C string on the stack.
+pub struct Line {
+    bytes: [u8; LINE_SIZE],
+    len: usize,
+}
+
+impl Line {
+    /// Formats `text`. What does not fit, which only a device name of absurd length can cause, is
+    /// cut off.
+    pub fn new(text: &Text<'_>) -> Self {
+        let mut line = Self {
+            bytes: [0; LINE_SIZE],
+            len: 0,
+        };
+        let _ = fmt::Write::write_fmt(&mut line, format_args!("{text}"));
+        line
+    }
+
+    /// The text.
+    pub fn as_c_str(&self) -> &CStr {
+        // There is a NUL: the last byte is never written.
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        // The last byte stays NUL.
+        let room = LINE_SIZE - 1 - self.len;
+        let take = s.len().min(room);
+        self.bytes[self.len..self.len + take].copy_from_slice(&s.as_bytes()[..take]);
+        self.len += take;
+        if take < s.len() {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
+}

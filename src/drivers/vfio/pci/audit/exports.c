@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What Rust cannot do yet: export a symbol, and call a static inline function.
+ */
+#include <linux/export.h>
+#include <linux/uaccess.h>
+
+#include "bindings_helper.h"
+#include "vfio_pci_audit.h"
+
+unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size)
+{
+	return clear_user(to, size);
+}
+
+EXPORT_SYMBOL_GPL(vfio_pci_audit_blocking);
+EXPORT_SYMBOL_GPL(vfio_pci_audit_open);
+EXPORT_SYMBOL_GPL(vfio_pci_audit_close);
+EXPORT_SYMBOL_GPL(vfio_pci_audit_config_rw);
+EXPORT_SYMBOL_GPL(vfio_pci_audit_run_rw);

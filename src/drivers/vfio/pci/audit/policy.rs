@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who may access unassigned bytes: two toggles and a list of devices.
+
+use crate::{
+    access::{
+        Op,
+        Outcome,
+        Range, //
+    },
+    allow_list::{
+        self,
+        Id,
+        ParseError, //
+    },
+    rcu_box::RcuBox,
+};
+use kernel::{
+    prelude::*,
+    str::BStr,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        rcu, //
+    },
+};
+
+/// Whether [`Policy`] may block anything, for the C code that asks before it calls in here.
+#[no_mangle]
+#[allow(non_upper_case_globals)]
+pub static vfio_pci_audit_blocking: Atomic<bool> = Atomic::new(false);
+
+/// The policy. A change applies to the next system call.
+pub(crate) struct Policy {
+    block: [Atomic<bool>; 2],
+    allowed: RcuBox<KVec<Id>>,
+}
+
+/// The policy in force.
+pub(crate) static POLICY: Policy = Policy {
+    block: [Atomic::new(false), Atomic::new(false)],
+    allowed: RcuBox::new(),
+};
+
+/// The policy for one device and operation at one moment. Every run of a system call is decided
+/// by the same one.
+#[derive(Clone, Copy)]
+pub(crate) struct Snapshot {
+    blocked: bool,
+}
+
+impl Snapshot {
+    /// The decision for the first bytes of `range`, and how many of them it is for. The decision
+    /// for the others may differ.
+    #[inline]
+    pub(crate) fn decide(&self, range: Range) -> (Outcome, Range) {
+        (Outcome::from_allowed(!self.blocked), range)
+    }
+}
+
+impl Policy {
+    /// Whether an access by the device `id` that does `op` is blocked.
+    #[inline]
+    pub(crate) fn blocked(&self, op: Op, id: Id) -> bool {
+        self.blocks(op) && !self.allows(id)
+    }
+
+    /// The policy for the device `id` and `op` as it is now.
+    #[inline]
+    pub(crate) fn snapshot(&self, op: Op, id: Id) -> Snapshot {
+        Snapshot {
+            blocked: self.blocked(op, id),
+        }
+    }
+
+    /// Whether `op` is blocked for devices that are not listed.
+    #[inline]
+    pub(crate) fn blocks(&self, op: Op) -> bool {
+        self.block[op as usize].load(Relaxed)
+    }
+
+    /// Blocks `op` for devices that are not listed, or stops to. The caller serializes changes.
+    pub(crate) fn set_blocks(&self, op: Op, block: bool) {
+        self.block[op as usize].store(block, Relaxed);
+        vfio_pci_audit_blocking.store(Op::ALL.iter().any(|&op| self.blocks(op)), Relaxed);
+    }
+
+    /// Whether the device `id` is listed.
+    fn allows(&self, id: Id) -> bool {
+        self.with_allowed(|ids| allow_list::contains(ids, id))
+    }
+
+    /// Calls `f` with the listed ids, sorted. `f` must not sleep.
+    pub(crate) fn with_allowed<R>(&self, f: impl FnOnce(&[Id]) -> R) -> R {
+        let guard = rcu::read_lock();
+
+        f(self.allowed.read(&guard).map_or(&[], |ids| &ids[..]))
+    }
+
+    /// Replaces the list by the one in `text`. May sleep. The caller serializes changes.
+    ///
+    /// [`EINVAL`] for an entry that is none, and the list in force stays.
+    pub(crate) fn set_allowed(&self, text: &[u8]) -> Result {
+        let mut ids = KVec::new();
+
+        allow_list::parse(text, |id| ids.push(id, GFP_KERNEL)).map_err(|err| match err {
+            ParseError::BadEntry(entry) => {
+                pr_err!(
+                    "uaccess_allow_ids: bad entry \"{}\", expected vendor:device\n",
+                    BStr::from_bytes(entry)
+                );
+                EINVAL
+            }
+            ParseError::Push(_) => ENOMEM,
+        })?;
+        let length = allow_list::normalize(&mut ids);
+        ids.truncate(length);
+
+        let ids = if ids.is_empty() {
+            None
+        } else {
+            Some(KBox::new(ids, GFP_KERNEL)?)
+        };
+        self.allowed.replace(ids);
+        Ok(())
+    }
+
+    /// Frees the list, when the module goes.
+    pub(crate) fn clear(&self) {
+        self.allowed.replace(None);
+    }
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A session: from the opening of a VFIO device to its last close.
+//!
+//! It limits how many accesses get a record of their own, and sees to it that the log tells of
+//! the others: by reports while the session goes on, and by a last one at its end. Who calls, and
+//! where the session is kept, is the front end's business.
+
+use crate::{
+    access::{
+        Op,
+        Outcome,
+        Range, //
+    },
+    account::{
+        Account,
+        Report,
+        GAPS,
+        MAX_RANGES, //
+    },
+    bucket::Bucket,
+    clock,
+    limits::LIMITS,
+    pci_audit::{
+        self,
+        Context, //
+    },
+    touched::Bitmap,
+    worker, //
+};
+use kernel::{
+    alloc::flags::GFP_KERNEL_ACCOUNT,
+    new_mutex,
+    new_spinlock,
+    pci,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        Arc,
+        ArcBorrow,
+        Mutex,
+        SpinLock, //
+    },
+    time::msecs_to_jiffies,
+    workqueue::{
+        impl_has_delayed_work,
+        new_delayed_work,
+        DelayedWork,
+        WorkItem, //
+    },
+};
+
+/// Milliseconds from the first access without a record to the report, and from one report to the
+/// next.
+const REPORT_INTERVAL: u32 = 1000;
+
+/// Records that one report has at most. With two full buckets of the default size, the records
+/// that open and close a session included, they fit in the default audit backlog of 64.
+const REPORT_RECORDS: usize = 12;
+
+/// How often the end of a session is tried again while audit refuses its records, once every
+/// [`REPORT_INTERVAL`].
+const CLOSE_TRIES: u32 = 600;
+
+/// How far a session has come.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Phase {
+    /// The device is open.
+    Open,
+    /// The device is closed, and audit refused what is left to say.
+    Closing {
+        /// How often it did.
+        tries: u32,
+    },
+    /// Everything is said.
+    Closed,
+}
+
+struct State {
+    buckets: [Bucket; 2],
+    account: Account<KBox<[Bitmap; GAPS]>>,
+    phase: Phase,
+    /// Whether the work item is queued, or runs and will look again.
+    report_queued: bool,
+}
+
+/// A session on one device.
+#[pin_data]
+pub(crate) struct Session {
+    device: ARef<pci::Device>,
+    /// Whether the log says who holds the device.
+    introduced: Atomic<bool>,
+    /// Held by the one access that introduces the session while others wait for it.
+    #[pin]
+    introducing: Mutex<()>,
+    #[pin]
+    state: SpinLock<State>,
+    /// Held by the one report under way. No access takes it.
+    #[pin]
+    reporting: Mutex<()>,
+    #[pin]
+    work: DelayedWork<Self>,
+    _live: worker::LiveGuard,
+}
+
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Session { self.work }
+}
+
+impl Session {
+    /// Starts a session. May sleep. [`ENOMEM`] for want of memory.
+    pub(crate) fn new(device: &pci::Device) -> Result<Arc<Self>> {
+        let touched = KBox::init(
+            pin_init::init_zeroed::<[Bitmap; GAPS]>(),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+
+        Arc::pin_init(
+            pin_init!(Self {
+                device: device.into(),
+                introduced: Atomic::new(false),
+                introducing <- new_mutex!((), "vfio_pci_audit::introducing"),
+                state <- new_spinlock!(
+                    State {
+                        buckets: [Bucket::new(); 2],
+                        account: Account::new(touched),
+                        phase: Phase::Open,
+                        report_queued: false,
+                    },
+                    "vfio_pci_audit::state"
+                ),
+                reporting <- new_mutex!((), "vfio_pci_audit::reporting"),
+                work <- new_delayed_work!("vfio_pci_audit::work"),
+                _live: worker::LiveGuard::new(),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Accounts for one access, and records it if the limit allows. Never waits for the audit
+    /// subsystem. Several accesses may be under way at once.
+    #[inline]
+    pub(crate) fn access(self: ArcBorrow<'_, Self>, op: Op, range: Range, outcome: Outcome) {
+        let limit = LIMITS.current();
+        let now = clock::monotonic_ns();
+
+        let queue = {
+            let mut state = self.state.lock();
+
+            if state.buckets[op as usize].take(limit, now) {
+                None
+            } else {
+                state.account.suppressed(op, range, outcome);
+                Some(!core::mem::replace(&mut state.report_queued, true))
+            }
+        };
+        match queue {
+            None => self.record(op, range, outcome),
+            Some(true) => self.queue(),
+            Some(false) => (),
+        }
+    }
+
+    /// Records one access that the limit allows.
+    fn record(self: ArcBorrow<'_, Self>, op: Op, range: Range, outcome: Outcome) {
+        self.introduce();
+        let result = pci_audit::access(&self.device, op, range, outcome, Context::NoWait);
+
+        let mut state = self.state.lock();
+        if result.is_ok() {
+            state.account.recorded(op, outcome);
+        } else {
+            state.account.lost(op, range, outcome);
+            if !core::mem::replace(&mut state.report_queued, true) {
+                drop(state);
+                self.queue();
+            }
+        }
+    }
+
+    /// Lets the log know who holds the device, unless it does. To be called by the holder.
+    fn introduce(&self) {
+        if self.introduced.load(Acquire) {
+            return;
+        }
+
+        let _introducing = self.introducing.lock();
+        if !self.introduced.load(Acquire) && pci_audit::open(&self.device, Context::NoWait).is_ok()
+        {
+            self.introduced.store(true, Release);
+        }
+    }
+
+    fn queue(self: ArcBorrow<'_, Self>) {
+        worker::queue(self.into(), msecs_to_jiffies(REPORT_INTERVAL));
+    }
+
+    /// Reports accesses without a record of their own, as much of it as one report may hold.
+    /// Returns whether nothing is left. [`ENOBUFS`] when audit refused a record; what was not
+    /// reported is kept.
+    ///
+    /// The `last` report leaves nothing behind: it makes ranges coarser if it has to.
+    fn report(&self, last: bool) -> Result<bool> {
+        let _reporting = self.reporting.lock();
+        let mut room = REPORT_RECORDS;
+        let mut waiting = self.state.lock().account.unreported();
+
+        for op in Op::ALL {
+            for outcome in Outcome::ALL {
+                // One record is for the counts, the rest of this one's share for ranges.
+                let most = (room / waiting.max(1)).saturating_sub(1).min(MAX_RANGES);
+                let Some(report) = self.state.lock().account.take(op, outcome, most, last) else {
+                    continue;
+                };
+                room = room.saturating_sub(1 + report.ranges().count());
+                waiting = waiting.saturating_sub(1);
+                self.write_report(&report)?;
+            }
+        }
+        Ok(self.state.lock().account.unreported() == 0)
+    }
+
+    /// Writes the records of one report. On an error, what they did not tell is put back.
+    fn write_report(&self, report: &Report) -> Result {
+        let Report { op, outcome, .. } = *report;
+        let mut result = pci_audit::suppressed(
+            &self.device,
+            op,
+            outcome,
+            report.suppressed,
+            report.lost,
+            report.ranges().count() as u32,
+            Context::NoWait,
+        );
+
+        if result.is_err() {
+            self.state.lock().account.restore_counts(report);
+        }
+        for range in report.ranges() {
+            if result.is_ok() {
+                result = pci_audit::touched(&self.device, op, range, outcome, Context::NoWait);
+            }
+            if result.is_err() {
+                self.state.lock().account.restore_range(op, outcome, range);
+            }
+        }
+        result
+    }
+
+    /// Ends the session. May sleep. No access is under way, and none will come.
+    ///
+    /// What audit refuses to take now is tried again later, from a work item.
+    pub(crate) fn close(self: Arc<Self>) {
+        if self.state.lock().account.is_empty() {
+            self.state.lock().phase = Phase::Closed;
+            return;
+        }
+        // Whoever closes the device held it. A work item would not know.
+        self.introduce();
+        self.finish(0);
+    }
+
+    /// Says what is left to say, or sees to it that it is tried again.
+    fn finish(self: Arc<Self>, tries: u32) {
+        let said = self.report(true).and_then(|_| {
+            let totals = self.state.lock().account.totals();
+            pci_audit::close(&self.device, &totals, Context::NoWait)
+        });
+        let give_up = tries >= CLOSE_TRIES || worker::is_unloading();
+
+        if said.is_err() && give_up {
+            dev_warn!(
+                (*self.device).as_ref(),
+                "audit refused the end of a session\n"
+            );
+        }
+        if said.is_ok() || give_up {
+            self.state.lock().phase = Phase::Closed;
+            return;
+        }
+        {
+            let mut state = self.state.lock();
+            state.phase = Phase::Closing { tries: tries + 1 };
+            state.report_queued = true;
+        }
+        self.as_arc_borrow().queue();
+    }
+}
+
+impl WorkItem for Session {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let phase = this.state.lock().phase;
+
+        match phase {
+            Phase::Closed => (),
+            Phase::Closing { tries } => this.finish(tries),
+            Phase::Open => {
+                // While auditing is off there is nobody to report to, but it may come back.
+                let done = pci_audit::enabled() && this.report(false).unwrap_or(false);
+                let again = {
+                    let mut state = this.state.lock();
+                    let again = state.phase == Phase::Open
+                        && (!done || state.account.unreported() != 0);
+                    state.report_queued = again;
+                    again
+                };
+                if again {
+                    this.as_arc_borrow().queue();
+                }
+            }
+        }
+    }
+}

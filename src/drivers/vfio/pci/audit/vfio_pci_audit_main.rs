@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Blocks and audits accesses to unassigned PCI configuration space through VFIO.
+//!
+//! A byte is *unassigned* when it is neither in the standard header nor in a capability that VFIO
+//! knows. A *run* is a maximal contiguous range of unassigned bytes with one decision within one
+//! system call, and an *access* is one run in one system call: the unit that is decided, counted
+//! and recorded. A *session* lasts from the opening of a device to its last close.
+//!
+//! - `hook`: the front end, which vfio-pci-core calls.
+//! - `config_rw`: serves one system call; `run` finds its runs.
+//! - `policy`: decides; `allow_list` is its list of devices.
+//! - `session`: records, within `limits`; `bucket` is the limit itself, `account` what was
+//!   accessed, `touched` where, and `worker` runs what a session does later.
+//! - `parameters`: what the administrator sets.
+//!
+//! The words and texts of records are those of the generic service, `pci_audit`.
+
+#[path = "../../../pci/audit/access.rs"]
+pub mod access;
+pub mod account;
+pub mod allow_list;
+#[path = "../../../pci/audit/bindings/bindings.rs"]
+mod bindings;
+pub mod bucket;
+#[path = "../../../pci/audit/bindings/clock.rs"]
+mod clock;
+mod config_rw;
+mod hook;
+mod limits;
+#[path = "../../../pci/audit/bindings/param.rs"]
+mod param;
+mod parameters;
+#[path = "../../../pci/audit/bindings/pci_audit.rs"]
+mod pci_audit;
+mod policy;
+#[path = "../../../pci/audit/bindings/queue.rs"]
+mod queue;
+#[path = "../../../pci/audit/bindings/rcu_box.rs"]
+mod rcu_box;
+pub mod run;
+mod session;
+#[cfg(CONFIG_PCI_AUDIT_KUNIT_TEST)]
+#[path = "../../../pci/audit/kunit/vfio_pci_audit.rs"]
+mod tests;
+#[path = "../../../pci/audit/totals.rs"]
+pub mod totals;
+pub mod touched;
+#[path = "../../../pci/audit/bindings/vfio.rs"]
+mod vfio;
+mod worker;
+
+use kernel::prelude::*;
+
+module! {
+    type: VfioPciAudit,
+    name: "vfio_pci_audit",
+    authors: ["The vfio-pci-audit authors"],
+    description: "Block and audit accesses to unassigned PCI config space",
+    license: "GPL",
+}
+
+struct VfioPciAudit;
+
+impl kernel::Module for VfioPciAudit {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        worker::start()?;
+        parameters::set_running();
+        Ok(Self)
+    }
+}
+
+impl Drop for VfioPciAudit {
+    fn drop(&mut self) {
+        worker::stop();
+        policy::POLICY.clear();
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The account and the bitmaps against sets of bytes.
+
+use pci_audit_core::{
+    access::{
+        Op,
+        Outcome,
+        Range,
+        CONFIG_SPACE_SIZE, //
+    },
+    account::{
+        Account,
+        Report,
+        GAPS,
+        MAX_RANGES, //
+    },
+    touched::{
+        self,
+        Bitmap, //
+    },
+};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const EMPTY: Bitmap = [0; CONFIG_SPACE_SIZE / 64];
+
+fn range() -> impl Strategy<Value = Range> {
+    (0..CONFIG_SPACE_SIZE, 1..200usize).prop_map(|(offset, size)| {
+        Range::new(offset, size.min(CONFIG_SPACE_SIZE - offset), CONFIG_SPACE_SIZE).unwrap()
+    })
+}
+
+fn ranges_of(map: &Bitmap, bridge: usize) -> Vec<Range> {
+    let mut from = 0;
+    std::iter::from_fn(|| {
+        let range = touched::next(map, from, bridge)?;
+        from = range.end();
+        Some(range)
+    })
+    .collect()
+}
+
+proptest! {
+    #[test]
+    fn a_bitmap_is_a_set_of_bytes(
+        steps in prop::collection::vec((range(), any::<bool>()), 0..40),
+    ) {
+        let mut map = EMPTY;
+        let mut model = BTreeSet::new();
+
+        for (range, mark) in steps {
+            for byte in range.offset()..range.end() {
+                if mark { model.insert(byte); } else { model.remove(&byte); }
+            }
+            if mark { touched::mark(&mut map, range) } else { touched::clear(&mut map, range) }
+        }
+        let ranges = ranges_of(&map, 0);
+        let bytes: Vec<_> = ranges.iter().flat_map(|r| r.offset()..r.end()).collect();
+
+        prop_assert_eq!(touched::is_empty(&map), model.is_empty());
+        prop_assert!(ranges.windows(2).all(|pair| pair[0].end() < pair[1].offset()));
+        prop_assert_eq!(bytes, model.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_bridge_covers_every_byte_in_few_ranges(
+        marks in prop::collection::vec(range(), 1..80),
+        most in 1usize..12,
+    ) {
+        let mut map = EMPTY;
+        for &range in &marks {
+            touched::mark(&mut map, range);
+        }
+        let ranges = ranges_of(&map, touched::bridge_for(&map, most));
+
+        prop_assert!(ranges.len() <= most);
+        for mark in marks {
+            prop_assert!(ranges.iter().any(|r| r.offset() <= mark.offset() && mark.end() <= r.end()));
+        }
+        // Exact where it can be.
+        let exact = ranges_of(&map, 0);
+        if exact.len() <= most {
+            prop_assert_eq!(ranges, exact);
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_between_reports(
+        accesses in prop::collection::vec((0u8..3, any::<bool>(), any::<bool>(), range()), 1..200),
+        refuse in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let mut account = Account::new(Box::new([EMPTY; GAPS]));
+        let mut expected: [BTreeSet<usize>; 4] = Default::default();
+        let mut named: [BTreeSet<usize>; 4] = Default::default();
+        let (mut suppressed, mut lost) = (0, 0);
+        let mut refuse = refuse.into_iter().cycle();
+        let mut take = |account: &mut Account<Box<[Bitmap; GAPS]>>, most, last, refuse: bool| {
+            for op in Op::ALL {
+                for outcome in Outcome::ALL {
+                    let Some(report) = account.take(op, outcome, most, last) else { continue };
+                    if refuse {
+                        restore(account, &report);
+                        continue;
+                    }
+                    suppressed += report.suppressed;
+                    lost += report.lost;
+                    named[2 * op as usize + outcome as usize]
+                        .extend(report.ranges().flat_map(|r| r.offset()..r.end()));
+                }
+            }
+        };
+        let mut count = 0;
+
+        for (kind, write, allowed, range) in accesses {
+            let op = if write { Op::Write } else { Op::Read };
+            let outcome = Outcome::from_allowed(allowed);
+            count += 1;
+            match kind {
+                0 => account.recorded(op, outcome),
+                1 => account.suppressed(op, range, outcome),
+                _ => account.lost(op, range, outcome),
+            }
+            if kind > 0 {
+                expected[2 * op as usize + outcome as usize].extend(range.offset()..range.end());
+            }
+            let totals = account.totals();
+            prop_assert_eq!(totals.reads + totals.writes, count);
+            prop_assert_eq!(totals.records + totals.suppressed + totals.lost, count);
+            if refuse.next().unwrap() {
+                take(&mut account, 3, false, refuse.next().unwrap());
+            }
+        }
+        take(&mut account, MAX_RANGES, true, false);
+
+        let totals = account.totals();
+        prop_assert_eq!(account.unreported(), 0);
+        prop_assert_eq!((suppressed, lost), (totals.suppressed, totals.lost));
+        for (expected, named) in expected.iter().zip(&named) {
+            prop_assert!(expected.is_subset(named));
+        }
+    }
+}
+
+fn restore(account: &mut Account<Box<[Bitmap; GAPS]>>, report: &Report) {
+    account.restore_counts(report);
+    for range in report.ranges() {
+        account.restore_range(report.op, report.outcome, range);
+    }
+}
