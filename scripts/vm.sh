@@ -33,7 +33,8 @@
 
 kernel=$BUILD/linux/m/arch/x86/boot/bzImage
 cpus=2 memory=2G timeout=900 name='' allow='' icount=0 interactive=0
-append=(root=/dev/root intel_iommu=on audit=1 tsc=reliable loglevel=7 printk.time=1)
+# An emulated TSC is calibrated wrongly on a busy host, by a factor even: tell the time by the HPET.
+append=(root=/dev/root tsc=unstable intel_iommu=on audit=1 loglevel=7 printk.time=1)
 
 while [ $# -gt 0 ]; do
 	case $1 in
