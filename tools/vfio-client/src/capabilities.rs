@@ -49,7 +49,7 @@ pub(crate) fn standard(
             10 + wide + maskable
         }
         PCIX => {
-            let version = space.word(pos + 2)? >> 12 & 3;
+            let version = (space.word(pos + 2)? >> 12) & 3;
             looks_for_extended = version != 0;
             if version != 0 {
                 24
@@ -62,7 +62,7 @@ pub(crate) fn standard(
         VENDOR => space.byte(pos + 2).into(),
         EXPRESS => {
             looks_for_extended = true;
-            let integrated = express_flags >> 4 & 0xf == 9;
+            let integrated = (express_flags >> 4) & 0xf == 9;
             match (express_flags & 0xf == 1, integrated) {
                 (true, true) => 0x0c,
                 (true, false) => 0x14,
@@ -141,6 +141,6 @@ fn access_control(space: &ConfigSpace<'_>, pos: usize) -> usize {
 fn steering(space: &ConfigSpace<'_>, pos: usize) -> Result<usize, MapError> {
     let caps = space.dword(pos + 4)?;
     let table_here = caps & 0x600 == 0x200;
-    let entries = (caps >> 16 & 0x7ff) as usize;
+    let entries = ((caps >> 16) & 0x7ff) as usize;
     Ok(if table_here { 12 + entries * 2 + 2 } else { 12 })
 }

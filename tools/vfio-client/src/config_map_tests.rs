@@ -35,7 +35,7 @@ impl Space {
     fn ext_caps(mut self, caps: &[(usize, u16)]) -> Self {
         for (i, (pos, id)) in caps.iter().enumerate() {
             let next = caps.get(i + 1).map_or(0, |next| next.0 as u32);
-            let header = next << 20 | 1 << 16 | u32::from(*id);
+            let header = (next << 20) | (1 << 16) | u32::from(*id);
             self.0[*pos..*pos + 4].copy_from_slice(&header.to_le_bytes());
         }
         self

@@ -2,6 +2,8 @@
 
 //! Every byte of a configuration space, one after the other, with a transcript to compare.
 
+use std::fmt::Write;
+
 use crate::{Device, Digest, Error, Rng};
 
 /// The sizes of an access that a driver makes; each is tried at every offset, aligned or not.
@@ -50,10 +52,11 @@ impl Transcript {
 
     /// One line for each byte.
     pub fn text(&self) -> String {
-        self.0
-            .iter()
-            .map(|seen| format!("{:03x}/{} {:02x}\n", seen.offset, seen.size, seen.value))
-            .collect()
+        self.0.iter().fold(String::new(), |mut text, seen| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:03x}/{} {:02x}", seen.offset, seen.size, seen.value);
+            text
+        })
     }
 }
 

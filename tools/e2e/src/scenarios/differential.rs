@@ -119,10 +119,10 @@ fn compare(
             second.len(),
             patched.len()
         );
-        let mut volatile = 0;
+        let mut volatile = Vec::new();
         for (at, expected) in first.iter().enumerate() {
             if expected.value != second[at].value {
-                volatile += 1;
+                volatile.push(expected.offset);
                 continue;
             }
             ensure!(
@@ -135,13 +135,16 @@ fn compare(
             );
         }
         ensure!(
-            volatile * 100 <= first.len(),
-            "{bdf}: {volatile} of {} bytes differ between two unpatched runs",
+            volatile.len() * 100 <= first.len(),
+            "{bdf}: {} of {} bytes differ between two unpatched runs",
+            volatile.len(),
             first.len()
         );
+        let compared = first.len() - volatile.len();
+        volatile.sort_unstable();
+        volatile.dedup();
         lab.note(format!(
-            "{what}: {bdf}: {} bytes compared, {volatile} volatile ones left out",
-            first.len() - volatile
+            "{what}: {bdf}: {compared} bytes compared, volatile ones left out at {volatile:x?}"
         ));
     }
     Ok(())
