@@ -181,11 +181,8 @@ macro_rules! writable_param {
                     } else {
                         concat!($module, ".", $name, "\0").as_ptr().cast()
                     },
-                    // SAFETY: `__this_module` is the module's own, for as long as it is loaded.
                     #[cfg(MODULE)]
-                    mod_: unsafe {
-                        core::ptr::from_ref(&kernel::bindings::__this_module).cast_mut()
-                    },
+                    mod_: core::ptr::addr_of!(kernel::bindings::__this_module).cast_mut(),
                     #[cfg(not(MODULE))]
                     mod_: core::ptr::null_mut(),
                     ops: <$crate::param::Ops<$value>>::OPS,

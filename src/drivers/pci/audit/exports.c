@@ -12,7 +12,16 @@
 struct audit_context *pci_audit_context(void)
 {
 	/* An interrupt has nothing to do with the system call it interrupted. */
-	return in_task() ? audit_context() : NULL;
+	if (!in_task())
+		return NULL;
+
+	/*
+	 * Join the system call's event where there is one.  Where no rule asks
+	 * for it, a record with a context would call a SYSCALL and a PROCTITLE
+	 * record into being: thrice as many as our callers count on, and their
+	 * allocation sleeps when the backlog is full.
+	 */
+	return audit_dummy_context() ? NULL : audit_context();
 }
 
 EXPORT_SYMBOL_GPL(pci_audit_access);

@@ -83,7 +83,7 @@ fn emit(pdev: *mut pci_dev, record: Result<Record>, gfp: gfp_t) -> c_int {
 
 /// See `include/linux/pci_audit.h`.
 #[no_mangle]
-extern "C" fn pci_audit_access(
+pub(crate) extern "C" fn pci_audit_access(
     pdev: *mut pci_dev,
     op: u32,
     offset: u32,
@@ -105,7 +105,7 @@ extern "C" fn pci_audit_open(pdev: *mut pci_dev, gfp: gfp_t) -> c_int {
 
 /// See `include/linux/pci_audit.h`.
 #[no_mangle]
-extern "C" fn pci_audit_close(
+pub(crate) extern "C" fn pci_audit_close(
     pdev: *mut pci_dev,
     totals: *const pci_audit_totals,
     gfp: gfp_t,

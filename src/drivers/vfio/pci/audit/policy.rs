@@ -30,19 +30,21 @@ use kernel::{
 /// Whether [`Policy`] may block anything, for the C code that asks before it calls in here.
 #[no_mangle]
 #[allow(non_upper_case_globals)]
-pub static vfio_pci_audit_blocking: Atomic<bool> = Atomic::new(false);
+static vfio_pci_audit_blocking: Atomic<bool> = Atomic::new(false);
+
+/// Bytes of a bad entry that the log names at most.
+const MAX_NAMED: usize = 64;
 
 /// The policy. A change applies to the next system call.
 pub(crate) struct Policy {
     block: [Atomic<bool>; 2],
+    /// Whether any of `block` is set.
+    blocking: &'static Atomic<bool>,
     allowed: RcuBox<KVec<Id>>,
 }
 
 /// The policy in force.
-pub(crate) static POLICY: Policy = Policy {
-    block: [Atomic::new(false), Atomic::new(false)],
-    allowed: RcuBox::new(),
-};
+pub(crate) static POLICY: Policy = Policy::new(&vfio_pci_audit_blocking);
 
 /// The policy for one device and operation at one moment. Every run of a system call is decided
 /// by the same one.
@@ -61,6 +63,15 @@ impl Snapshot {
 }
 
 impl Policy {
+    /// A policy that blocks nothing, and keeps `blocking` up to date.
+    pub(crate) const fn new(blocking: &'static Atomic<bool>) -> Self {
+        Self {
+            block: [Atomic::new(false), Atomic::new(false)],
+            blocking,
+            allowed: RcuBox::new(),
+        }
+    }
+
     /// Whether an access by the device `id` that does `op` is blocked.
     #[inline]
     pub(crate) fn blocked(&self, op: Op, id: Id) -> bool {
@@ -84,7 +95,8 @@ impl Policy {
     /// Blocks `op` for devices that are not listed, or stops to. The caller serializes changes.
     pub(crate) fn set_blocks(&self, op: Op, block: bool) {
         self.block[op as usize].store(block, Relaxed);
-        vfio_pci_audit_blocking.store(Op::ALL.iter().any(|&op| self.blocks(op)), Relaxed);
+        self.blocking
+            .store(Op::ALL.iter().any(|&op| self.blocks(op)), Relaxed);
     }
 
     /// Whether the device `id` is listed.
@@ -109,7 +121,7 @@ impl Policy {
             ParseError::BadEntry(entry) => {
                 pr_err!(
                     "uaccess_allow_ids: bad entry \"{}\", expected vendor:device\n",
-                    BStr::from_bytes(entry)
+                    BStr::from_bytes(&entry[..entry.len().min(MAX_NAMED)])
                 );
                 EINVAL
             }
