@@ -102,7 +102,7 @@ fn syscall(lab: &mut Lab) -> Result<()> {
         "-F",
         "arch=b64",
         "-S",
-        "pread64",
+        "pread",
         "-F",
         &format!("pid={pid}"),
         "-k",

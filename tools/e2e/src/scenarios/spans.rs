@@ -105,6 +105,14 @@ fn reads(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
+/// Whether the device keeps what is written to its bytes. A capability may be longer in the device than VFIO
+/// knows it to be, and read-only there.
+fn keeps(bdf: Bdf, run: &Range<usize>) -> Result<bool> {
+    let bytes = vec![0xee; run.len()];
+    sysfs::write_config_at(bdf, run.start as u64, &bytes)?;
+    Ok(sysfs::config_at(bdf, run.start as u64, run.len())? == bytes)
+}
+
 /// Ranges of which a part is assigned and cannot be written, so that a write there is harmless: the header
 /// of a capability is such a place, and it comes right after the gap.
 fn harmless(map: &ConfigMap) -> Vec<Range<usize>> {
@@ -124,8 +132,16 @@ fn writes(lab: &mut Lab) -> Result<()> {
     for bdf in [lab.express()?, lab.nvme()?] {
         let device = Device::open(bdf)?;
         let map = device.map().clone();
-        let wanted = harmless(&map);
+        let mut wanted = Vec::new();
+        for range in harmless(&map) {
+            let mut kept = true;
+            for run in map.runs(range.clone()) {
+                kept &= keeps(bdf, &run)?;
+            }
+            wanted.extend(kept.then_some(range));
+        }
         ensure!(!wanted.is_empty(), "{bdf} has no gap before a capability");
+        lab.note(format!("{bdf}: {} ranges", wanted.len()));
         for (blocked, allowed) in [(false, true), (true, false)] {
             lab.block(false, blocked)?;
             for range in &wanted {
