@@ -28,83 +28,113 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
+/// How many accesses a thread makes at least.
 const ACCESSES: usize = 2500;
+/// How many times it has to see the decision change.
+const CHANGES: usize = 20;
+/// After how many accesses it gives up on that.
+const PATIENCE: usize = 100_000;
 
 /// Calls `work` while the policy changes all the time.
 fn while_flipping<T>(lab: &mut Lab, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // The toggles are quick to change. The list is not, for it waits for its readers, and is changed from
+    // a thread of its own so that it does not hold up the toggles.
+    const TOGGLES: &[(&str, &str)] = &[
+        (kernel::BLOCK_READ, "Y"),
+        (kernel::BLOCK_WRITE, "Y"),
+        (kernel::BLOCK_READ, "N"),
+        (kernel::BLOCK_READ, "Y"),
+        (kernel::BLOCK_WRITE, "N"),
+        (kernel::BLOCK_READ, "N"),
+    ];
+    const LISTS: &[(&str, &str)] = &[
+        (kernel::ALLOW_IDS, "1b36:0010"),
+        (kernel::ALLOW_IDS, "8086:10d3"),
+        (kernel::ALLOW_IDS, ""),
+    ];
+
     let stop = AtomicBool::new(false);
-    let (result, rounds) = thread::scope(|scope| {
-        let flipper = scope.spawn(|| flip(&stop));
+    let (result, flips) = thread::scope(|scope| {
+        let flippers = [TOGGLES, LISTS].map(|values| {
+            let stop = &stop;
+            scope.spawn(move || flip(values, stop))
+        });
         let result = work();
         stop.store(true, Ordering::Relaxed);
-        (result, flipper.join().expect("the flipper does not panic"))
+        let flips = flippers
+            .into_iter()
+            .map(|flipper| flipper.join().expect("a flipper does not panic"))
+            .collect::<Result<Vec<_>>>();
+        (result, flips)
     });
-    lab.note(format!("the policy changed {} times", rounds?));
+    lab.note(format!("toggles and list were changed {:?} times", flips?));
     result
 }
 
-fn flip(stop: &AtomicBool) -> Result<u64> {
-    let mut rounds = 0u64;
-    while !stop.load(Ordering::Relaxed) {
-        for (name, value) in [
-            (kernel::BLOCK_READ, "Y"),
-            (kernel::BLOCK_WRITE, "Y"),
-            (kernel::ALLOW_IDS, "8086:10d3"),
-            (kernel::BLOCK_WRITE, "N"),
-            (kernel::ALLOW_IDS, ""),
-            (kernel::BLOCK_READ, "N"),
-            (kernel::BLOCK_WRITE, "Y"),
-            (kernel::BLOCK_READ, "Y"),
-            (kernel::BLOCK_WRITE, "N"),
-            (kernel::BLOCK_READ, "N"),
-        ] {
-            kernel::set_parameter(name, value)?;
-            rounds += 1;
+fn flip(values: &[(&str, &str)], stop: &AtomicBool) -> Result<u64> {
+    let mut flips = 0;
+    for (name, value) in values.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
         }
+        kernel::set_parameter(name, value)?;
+        flips += 1;
     }
-    Ok(rounds)
+    Ok(flips)
 }
 
 /// What a thread saw: of each of its accesses, in order, whether it was allowed.
 type Saw = Vec<bool>;
 
+/// Make accesses until there were enough of them, and enough changes among what became of them.
+fn repeat(mut access: impl FnMut(usize) -> Result<bool>) -> Result<Saw> {
+    let mut saw = Saw::new();
+    let mut changes = 0;
+    while saw.len() < ACCESSES || changes < CHANGES {
+        ensure!(
+            saw.len() < PATIENCE,
+            "in {PATIENCE} accesses the decision changed {changes} times only"
+        );
+        let allowed = access(saw.len())?;
+        changes += usize::from(saw.last().is_some_and(|last| *last != allowed));
+        saw.push(allowed);
+    }
+    Ok(saw)
+}
+
 /// Read a range that holds no zero, again and again.
 fn reader(device: &Device, at: usize, size: usize) -> Result<Saw> {
-    (0..ACCESSES)
-        .map(|number| {
-            let seen = device.read_vec(at as u64, size)?;
-            if seen.iter().all(|byte| *byte == 0xa5) {
-                return Ok(true);
-            }
-            ensure!(
-                seen.iter().all(|byte| *byte == 0),
-                "read {number} at {at:#x} is half blocked: {}",
-                hex::plain(&seen)
-            );
-            Ok(false)
-        })
-        .collect()
+    repeat(|number| {
+        let seen = device.read_vec(at as u64, size)?;
+        if seen.iter().all(|byte| *byte == 0xa5) {
+            return Ok(true);
+        }
+        ensure!(
+            seen.iter().all(|byte| *byte == 0),
+            "read {number} at {at:#x} is half blocked: {}",
+            hex::plain(&seen)
+        );
+        Ok(false)
+    })
 }
 
 /// Write a number to a dword, again and again, and look past VFIO whether it arrived.
 fn writer(device: &Device, at: usize) -> Result<Saw> {
     let mut holds = [0xa5; 4];
-    (1..=ACCESSES as u32)
-        .map(|number| {
-            let bytes = number.to_le_bytes();
-            device.write(at as u64, &bytes)?;
-            let now = sysfs::config_at(device.bdf(), at as u64, 4)?;
-            let arrived = match now {
-                now if now == bytes => true,
-                now if now == holds => false,
-                now => bail!("after write {number} the device holds {}", hex::plain(&now)),
-            };
-            if arrived {
-                holds = bytes;
-            }
-            Ok(arrived)
-        })
-        .collect()
+    repeat(|number| {
+        let bytes = (number as u32 + 1).to_le_bytes();
+        device.write(at as u64, &bytes)?;
+        let now = sysfs::config_at(device.bdf(), at as u64, 4)?;
+        let arrived = match now {
+            now if now == bytes => true,
+            now if now == holds => false,
+            now => bail!("after write {number} the device holds {}", hex::plain(&now)),
+        };
+        if arrived {
+            holds = bytes;
+        }
+        Ok(arrived)
+    })
 }
 
 fn recorded_is_enforced(lab: &mut Lab) -> Result<()> {
@@ -168,21 +198,37 @@ fn recorded_is_enforced(lab: &mut Lab) -> Result<()> {
 
 fn one_snapshot(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
-    let runs = device.map().all_runs();
+    let mut runs = device.map().all_runs();
     for run in &runs {
         sysfs::write_config_at(device.bdf(), run.start as u64, &vec![0xa5; run.len()])?;
     }
+    // Some bytes are read-only in the device, so take what it has for what a read should give.
+    let holds = device.read_vec(0, device.size())?;
+    runs.retain(|run| holds[run.clone()].iter().any(|byte| *byte != 0));
     ensure!(runs.len() > 1, "the device has one run only");
-    while_flipping(lab, || {
-        for number in 0..ACCESSES {
+    let saw = while_flipping(lab, || {
+        repeat(|number| {
             let seen = device.read_vec(0, device.size())?;
-            let mut bytes = runs.iter().flat_map(|run| &seen[run.clone()]);
-            let first = bytes.next().copied();
-            ensure!(
-                bytes.all(|byte| Some(*byte) == first),
-                "read {number}: some runs are blocked and some are not"
-            );
-        }
-        Ok(())
-    })
+            let mut verdicts = runs.iter().map(|run| {
+                let (seen, holds) = (&seen[run.clone()], &holds[run.clone()]);
+                let blocked = seen.iter().all(|byte| *byte == 0);
+                ensure!(
+                    blocked || seen == holds,
+                    "read {number}: the run {run:x?} is half blocked"
+                );
+                Ok(!blocked)
+            });
+            let first = verdicts.next().context("no run")??;
+            for verdict in verdicts {
+                ensure!(
+                    verdict? == first,
+                    "read {number}: some runs are blocked and some are not"
+                );
+            }
+            Ok(first)
+        })
+    })?;
+    let blocked = saw.iter().filter(|allowed| !**allowed).count();
+    lab.note(format!("{blocked} of {} reads were blocked", saw.len()));
+    Ok(())
 }
