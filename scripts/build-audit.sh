@@ -8,20 +8,23 @@
 #
 # --newest  take the newest 4.x of Debian unstable instead of Debian stable's, into build/audit-newest
 # --check   run audit-userspace's own test suite too
-# AUDIT_SUITE=  the Debian suite to take the source from, for a mirror that does not hold stable's
+# AUDIT_SUITE=  the Debian suite to take the source from; unless it is given, the next suite follows where a mirror does not hold
+#               the version that stable's index names
 . "$(dirname "$0")/lib.sh"
 
-suite=${AUDIT_SUITE:-trixie} prefix=$BUILD/audit check=
+suites=(trixie forky sid)
+[ -z "${AUDIT_SUITE:-}" ] || suites=("$AUDIT_SUITE")
+suite=${suites[0]} prefix=$BUILD/audit check=
 for arg; do
 	case $arg in
-	--newest) suite=${AUDIT_SUITE:-sid} prefix=$BUILD/audit-newest ;;
+	--newest) suites=("${AUDIT_SUITE:-sid}") suite=${suites[0]} prefix=$BUILD/audit-newest ;;
 	--check) check=1 ;;
 	*) die "usage: build-audit.sh [--newest] [--check]" ;;
 	esac
 done
-name=$(basename "$prefix") src=$BUILD/audit-src/$suite
+name=$(basename "$prefix")
 patches=("$TOP"/patches/audit-userspace/*.patch)
-key=$suite-$({ echo "$prefix" && cat "$0" "${patches[@]}"; } | sha256sum | cut -c1-16)
+key=$({ echo "${suites[*]}" && echo "$prefix" && cat "$0" "${patches[@]}"; } | sha256sum | cut -c1-16)
 
 is() { [ -e "$1" ] && [ "$(cat "$1")" = "$key" ]; }
 if is "$prefix/.stamp" && { [ -z "$check" ] || is "$prefix/.checked"; }; then
@@ -29,7 +32,7 @@ if is "$prefix/.stamp" && { [ -z "$check" ] || is "$prefix/.checked"; }; then
 	exit
 fi
 
-# One orig tarball in $src; apt verifies it against the signed index.
+# One orig tarball of $suite in $src; apt verifies it against the signed index.
 fetch() {
 	local version
 	private_apt "audit-$suite" deb-src "$suite" || die "no Debian mirror in the system's apt sources"
@@ -44,15 +47,17 @@ fetch() {
 	cd "$TOP"
 }
 
-orig() { find "$src" -maxdepth 1 -name 'audit_4.*.orig.tar.*' 2>/dev/null | sort -V | tail -n 1 || true; }
+orig() { find "$BUILD/audit-src/$suite" -maxdepth 1 -name 'audit_4.*.orig.tar.*' 2>/dev/null | sort -V | tail -n 1 || true; }
 
-tarball=$(orig)
-if [ -z "$tarball" ]; then
-	(fetch) || die "no audit source from $suite. An index may name a version that its mirror does not hold (unstable drifts" \
-		"daily): try again later, or another suite with AUDIT_SUITE="
+tarball=
+for suite in "${suites[@]}"; do
+	src=$BUILD/audit-src/$suite
 	tarball=$(orig)
-	[ -n "$tarball" ] || die "audit of $suite came without an orig tarball"
-fi
+	[ -n "$tarball" ] || (fetch) || say "    no audit source from $suite: its index may name a version that the mirror no longer holds"
+	tarball=$(orig)
+	[ -z "$tarball" ] || break
+done
+[ -n "$tarball" ] || die "no audit source from ${suites[*]}: try again later, or another suite with AUDIT_SUITE="
 version=${tarball##*/audit_} version=${version%.orig.tar.*}
 work=$src/audit-$version
 
@@ -73,7 +78,7 @@ if ! is "$work/.built"; then
 	apply code
 	cd "$work"
 	step "$name-configure" "configuring audit $version" sh -c 'autoreconf -fi && ./configure "$@"' configure \
-		--prefix="$prefix" --sysconfdir="$prefix/etc" --without-python3 --without-golang \
+		--prefix="$prefix" --sysconfdir="$prefix/etc" --runstatedir=/run --without-python3 --without-golang \
 		--disable-zos-remote --disable-gssapi-krb5 --with-io_uring
 	step "$name-make" "building audit $version" make -j"$JOBS"
 	cd "$TOP"

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# build-kernel.sh m|y: graft into the kernel tree and build the test kernel in build/linux/m, with VFIO as modules, or in
+# build/linux/y, with everything built in and KUnit. KDIR= is a tree of the user's; without it one is fetched.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+kind=${1:?usage: build-kernel.sh m|y}
+tree=${KDIR:-}
+[ -n "$tree" ] || tree=$("$TOP/scripts/fetch-kernel.sh")
+tree=$(cd "$tree" && pwd) || die "no kernel tree at ${KDIR:-}"
+"$TOP/scripts/graft.sh" "$tree"
+
+objects=$BUILD/linux/$kind
+config=("$TOP/scripts/test-kernel.config")
+[ "$kind" = m ] || config+=("$TOP/scripts/test-kernel-builtin.config")
+
+configure() {
+	toolchain
+	mkdir -p "$objects"
+	# Most of what the other kernel compiled is the same in this one.
+	if [ "$kind" = y ] && [ ! -e "$objects/.config" ] && [ -e "$BUILD/linux/m/vmlinux" ]; then
+		rm -rf "$objects"
+		cp -a "$BUILD/linux/m" "$objects"
+	fi
+	make -C "$tree" O="$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" tinyconfig
+	(cd "$objects" && "$tree/scripts/kconfig/merge_config.sh" -m -O . .config "${config[@]}")
+	make -C "$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" olddefconfig
+}
+
+key=$(cat "${config[@]}" "$tree"/.config.none "$TOP"/src/drivers/*/audit/Kconfig "$TOP"/src/drivers/vfio/pci/audit/Kconfig \
+	2>/dev/null | sha256sum)
+if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
+	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure
+	for line in $(cat "${config[@]}" | sed -n 's/^\(CONFIG_[A-Z0-9_]*\)=.*/\1/p' | sort -u); do
+		wanted=$(cat "${config[@]}" | grep "^$line=" | tail -n 1)
+		grep -qx "$wanted" "$objects/.config" || die "the kernel in $tree cannot have $wanted"
+	done
+	echo "$tree $key" >"$objects/.configured"
+fi
+if [ "$kind" = m ]; then
+	step kernel-m "building the kernel, VFIO as modules (10 minutes on two cores the first time)" \
+		kmake "$objects" bzImage modules
+else
+	step kernel-y "building the kernel, VFIO and KUnit built in" kmake "$objects" bzImage
+fi
