@@ -36,7 +36,12 @@ bdf=$1
 shift
 [ -d "$device" ] || die "no device $bdf"
 [ -r "$initrd" ] || die "no $initrd: run scripts/build-guest.sh on the host"
-[ -r "${kernel%/arch/x86/boot/bzImage}/vmlinux" ] && kernel=${kernel%/arch/x86/boot/bzImage}/vmlinux
+# QEMU maps a vmlinux page by page, which is slow over the VM's root file system: give it a copy in memory.
+vmlinux=${kernel%/arch/x86/boot/bzImage}/vmlinux
+if [ -r "$vmlinux" ]; then
+	kernel=/run/vm-guest-vmlinux
+	[ "$kernel" -nt "$vmlinux" ] || dd if="$vmlinux" of="$kernel" bs=1M status=none
+fi
 
 if [ "$(basename "$(readlink "$device/driver")")" != vfio-pci ]; then
 	[ ! -e "$device/driver" ] || echo "$bdf" >"$device/driver/unbind"
@@ -51,8 +56,9 @@ rc=0
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 timeout -k 5 "$timeout" qemu-system-x86_64 -accel tcg -machine "q35,i8042=off,sata=off,smbus=off" -cpu qemu64 -m 64 \
-	-nodefaults -display none -no-reboot -serial stdio -bios qboot.rom -kernel "$kernel" -initrd "$initrd" \
-	-device "vfio-pci,host=$bdf,rombar=0" -append "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable \
+	-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off -nodefaults -display none -no-reboot -serial stdio \
+	-kernel "$kernel" -initrd "$initrd" -device "vfio-pci,host=$bdf,rombar=0" \
+	-append "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable pty.legacy_count=0 8250.nr_uarts=1 \
 audit.dev=${vendor_id#0x}:${device_id#0x} $*" </dev/null | sed -u 's/\r$//' | tee "$output" || rc=$?
 [ "$rc" -ne 124 ] || die "the guest took longer than $timeout s"
 grep -q '^guest: done' "$output" || die "the guest did not come to its end"
