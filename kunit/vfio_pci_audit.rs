@@ -48,8 +48,20 @@ mod policy {
     fn a_bad_entry_keeps_the_list_in_force() {
         let policy = Policy::new(&BLOCKING);
         let bad: [&[u8]; 14] = [
-            b"10de", b"10de:", b":1eb8", b":", b"10de:1eb8:", b"10de:1eb8x", b"10de:0x1eb8",
-            b"10000:1", b"1:10000", b"10de 1eb8", b"g:1", b"8086:1,", b",", b"8086:1,,8086:2",
+            b"10de",
+            b"10de:",
+            b":1eb8",
+            b":",
+            b"10de:1eb8:",
+            b"10de:1eb8x",
+            b"10de:0x1eb8",
+            b"10000:1",
+            b"1:10000",
+            b"10de 1eb8",
+            b"g:1",
+            b"8086:1,",
+            b",",
+            b"8086:1,,8086:2",
         ];
 
         policy.set_blocks(Op::Write, true);
@@ -93,7 +105,8 @@ mod policy {
             if !text.is_empty() {
                 text.push(b',', GFP_KERNEL).unwrap();
             }
-            text.extend_from_slice(&entry[..length], GFP_KERNEL).unwrap();
+            text.extend_from_slice(&entry[..length], GFP_KERNEL)
+                .unwrap();
         }
         policy.set_blocks(Op::Read, true);
         assert!(policy.set_allowed(&text).is_ok());
@@ -149,7 +162,12 @@ mod run {
         assert!(finds(
             &map,
             0,
-            &[Assigned(0x40), Unassigned(0xc0), Assigned(0x48), Unassigned(4096 - 0x148)]
+            &[
+                Assigned(0x40),
+                Unassigned(0xc0),
+                Assigned(0x48),
+                Unassigned(4096 - 0x148)
+            ]
         ));
         assert!(finds(&map[..0x41], 0x3f, &[Assigned(1), Unassigned(1)]));
         assert!(finds(&map[..0x101], 0xff, &[Unassigned(1), Assigned(1)]));
@@ -163,7 +181,12 @@ mod run {
         assert!(finds(
             &map,
             0,
-            &[Assigned(0x40), Unassigned(0x9c), Assigned(8), Unassigned(0x1c)]
+            &[
+                Assigned(0x40),
+                Unassigned(0x9c),
+                Assigned(8),
+                Unassigned(0x1c)
+            ]
         ));
         assert!(finds(&map, 255, &[Unassigned(1)]));
     }
@@ -176,14 +199,22 @@ mod run {
             bytes[at] = 5;
         }
         for at in 0..64 {
-            let stretch = if at % 2 == 0 { Assigned(1) } else { Unassigned(1) };
+            let stretch = if at % 2 == 0 {
+                Assigned(1)
+            } else {
+                Unassigned(1)
+            };
             assert_eq!(first(&bytes[at..]), Some(stretch));
         }
     }
 
     #[test]
     fn virtual_bytes_are_assigned() {
-        assert!(finds(&[0xfe, 0xff, 0xfe], 0, &[Assigned(1), Unassigned(1), Assigned(1)]));
+        assert!(finds(
+            &[0xfe, 0xff, 0xfe],
+            0,
+            &[Assigned(1), Unassigned(1), Assigned(1)]
+        ));
     }
 
     #[test]
@@ -239,7 +270,10 @@ mod limit {
 
     #[test]
     fn a_bucket_holds_the_burst_and_fills_at_the_rate() {
-        let limit = Limit { rate: 24, burst: 24 };
+        let limit = Limit {
+            rate: 24,
+            burst: 24,
+        };
         let mut bucket = Bucket::new();
         let mut take = |now| (0..100).filter(|_| bucket.take(limit, now)).count();
 

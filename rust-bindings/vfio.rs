@@ -65,10 +65,7 @@ impl<'a> VfioDevice<'a> {
         // SAFETY: By the type invariant the map is set up; it has `cfg_size` bytes, and nobody
         // writes to it while the device is open.
         unsafe {
-            core::slice::from_raw_parts(
-                self.raw.pci_config_map,
-                (*self.raw.pdev).cfg_size as usize,
-            )
+            core::slice::from_raw_parts(self.raw.pci_config_map, (*self.raw.pdev).cfg_size as usize)
         }
     }
 

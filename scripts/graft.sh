@@ -3,18 +3,22 @@
 #
 # graft.sh TREE: put the sources and the C glue into a kernel tree. Again is harmless, and brings a tree up to date.
 # graft.sh --remove TREE: take both out, leaving the tree as it was.
+# graft.sh --unpatched TREE FOLDER: copy the files that the glue changes into FOLDER, as they were.
 #
 # A note in the tree says what was put there: the files that were added, and the patches as they were applied.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-remove=no
-if [ "${1:-}" = --remove ]; then
-	remove=yes
+verb=add
+case ${1:-} in --remove | --unpatched)
+	verb=${1#--}
 	shift
+	;;
+esac
+tree=${1:?usage: graft.sh [--remove | --unpatched] TREE [FOLDER]}
+if ! [ -f "$tree/Kbuild" ] || ! [ -d "$tree/drivers/vfio/pci" ]; then
+	die "$tree is not a Linux kernel tree"
 fi
-tree=${1:?usage: graft.sh [--remove] TREE}
-[ -f "$tree/Kbuild" ] && [ -d "$tree/drivers/vfio/pci" ] || die "$tree is not a Linux kernel tree"
 tree=$(cd "$tree" && pwd)
 note=$tree/.vfio-pci-audit
 
@@ -28,15 +32,20 @@ revert_all() {
 	for patch in $(printf '%s\n' "$note"/patches/*.patch | sort -r); do apply "$1" "$patch" -R || return 1; done
 }
 
-# Try it on a copy of the files that are to change, so that a tree is never left half patched.
+# copy_unpatched FOLDER: the files that the glue changes, as they were without it.
+copy_unpatched() {
+	(cd "$tree" && cat "$TOP"/patches/linux/*.patch "$note"/patches/*.patch 2>/dev/null | sed -n 's,^--- a/,,p' |
+		sort -u | xargs -r ls -d 2>/dev/null | xargs -r cp --parents -t "$1")
+	revert_all "$1"
+}
+
+# Try it on copies of the files that are to change, so that a tree is never left half patched.
 rehearse() {
 	local copy
 	copy=$(mktemp -d)
 	# shellcheck disable=SC2064
 	trap "rm -rf '$copy'" RETURN
-	(cd "$tree" && cat "$TOP"/patches/linux/*.patch "$note"/patches/*.patch 2>/dev/null | sed -n 's,^--- a/,,p' |
-		sort -u | xargs -r ls -d 2>/dev/null | xargs -r cp --parents -t "$copy")
-	revert_all "$copy" && apply_all "$copy"
+	copy_unpatched "$copy" && apply_all "$copy"
 }
 
 same_patches() { diff -rq "$TOP/patches/linux" "$note/patches" >/dev/null 2>&1; }
@@ -53,7 +62,11 @@ remove_sources() {
 	rm "$note/files"
 }
 
-if [ $remove = yes ]; then
+if [ "$verb" = unpatched ]; then
+	copy_unpatched "${2:?usage: graft.sh --unpatched TREE FOLDER}"
+	exit
+fi
+if [ "$verb" = remove ]; then
 	[ -d "$note" ] || die "nothing was grafted into $tree"
 	remove_glue
 	remove_sources

@@ -82,3 +82,10 @@ kmake() {
 	toolchain
 	make -C "$dir" -j"$JOBS" V="${V:-0}" "LLVM=$LLVM" "RUSTC=$RUSTC" KBUILD_BUILD_TIMESTAMP=1970-01-01 "$@"
 }
+
+# host_cargo ARGUMENT...: the distribution's cargo where it is installed, so that every machine builds with what setup.sh knows.
+host_cargo() {
+	local cargo=cargo
+	[ ! -x /usr/bin/cargo ] || cargo=/usr/bin/cargo
+	(cd "$TOP" && PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$BUILD/target" "$cargo" "$@")
+}

@@ -27,7 +27,12 @@ const EMPTY: Bitmap = [0; CONFIG_SPACE_SIZE / 64];
 
 fn range() -> impl Strategy<Value = Range> {
     (0..CONFIG_SPACE_SIZE, 1..200usize).prop_map(|(offset, size)| {
-        Range::new(offset, size.min(CONFIG_SPACE_SIZE - offset), CONFIG_SPACE_SIZE).unwrap()
+        Range::new(
+            offset,
+            size.min(CONFIG_SPACE_SIZE - offset),
+            CONFIG_SPACE_SIZE,
+        )
+        .unwrap()
     })
 }
 
@@ -110,12 +115,9 @@ proptest! {
                 }
             }
         };
-        let mut count = 0;
-
-        for (kind, write, allowed, range) in accesses {
+        for (count, (kind, write, allowed, range)) in (1u64..).zip(accesses) {
             let op = if write { Op::Write } else { Op::Read };
             let outcome = Outcome::from_allowed(allowed);
-            count += 1;
             match kind {
                 0 => account.recorded(op, outcome),
                 1 => account.suppressed(op, range, outcome),

@@ -48,8 +48,20 @@ fn takes_what_an_operator_types() {
 #[test]
 fn refuses_the_whole_list_for_one_bad_entry_and_names_it() {
     for bad in [
-        "10de", "10de:", ":1eb8", ":", "10de:1eb8:", "10de:1eb8x", "10de:0x1eb8", "10000:1",
-        "1:10000", "10de 1eb8", "10de:1e b8", "-1:1", "+1:1", "g:1",
+        "10de",
+        "10de:",
+        ":1eb8",
+        ":",
+        "10de:1eb8:",
+        "10de:1eb8x",
+        "10de:0x1eb8",
+        "10000:1",
+        "1:10000",
+        "10de 1eb8",
+        "10de:1e b8",
+        "-1:1",
+        "+1:1",
+        "g:1",
     ] {
         let text = format!("8086:1, {bad} ,8086:2");
         assert_eq!(list(text.as_bytes()), Err(bad.into()), "{text}");

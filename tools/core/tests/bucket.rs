@@ -69,7 +69,10 @@ proptest! {
 
 #[test]
 fn a_clock_that_jumps_banks_no_more_than_the_burst() {
-    let limit = Limit { rate: 24, burst: 24 };
+    let limit = Limit {
+        rate: 24,
+        burst: 24,
+    };
     let mut bucket = Bucket::new();
 
     for now in [0, 1000 * SECOND, 1_000_000 * SECOND] {
@@ -88,8 +91,14 @@ fn a_rate_of_zero_is_no_limit() {
 #[test]
 fn a_changed_limit_holds_at_once() {
     let mut bucket = Bucket::new();
-    let slow = Limit { rate: 1, burst: 100 };
-    let fast = Limit { rate: 1000, burst: 10 };
+    let slow = Limit {
+        rate: 1,
+        burst: 100,
+    };
+    let fast = Limit {
+        rate: 1000,
+        burst: 10,
+    };
 
     while bucket.take(slow, SECOND) {}
     assert!(!bucket.take(fast, SECOND));

@@ -31,7 +31,10 @@ fn every_record_has_the_text_that_userspace_parses() {
         line(device, Record::Access(Op::Write, range, Outcome::Blocked)),
         r#"device="0000:01:00.1" op=write offset=0x298 size=1 res=0"#
     );
-    assert_eq!(line(device, Record::Open), r#"device="0000:01:00.1" op=open"#);
+    assert_eq!(
+        line(device, Record::Open),
+        r#"device="0000:01:00.1" op=open"#
+    );
     assert_eq!(
         line(
             device,
@@ -77,7 +80,13 @@ fn a_range_lies_inside_configuration_space() {
     assert_eq!(Range::new(4096, 1, 4096), Err(RangeError::PastEnd));
     assert_eq!(Range::new(4095, 2, 4096), Err(RangeError::PastEnd));
     assert_eq!(Range::new(255, 2, 256), Err(RangeError::PastEnd));
-    assert_eq!(Range::new(usize::MAX, 1, usize::MAX), Err(RangeError::PastEnd));
-    assert_eq!(Range::new(1, usize::MAX, usize::MAX), Err(RangeError::PastEnd));
+    assert_eq!(
+        Range::new(usize::MAX, 1, usize::MAX),
+        Err(RangeError::PastEnd)
+    );
+    assert_eq!(
+        Range::new(1, usize::MAX, usize::MAX),
+        Err(RangeError::PastEnd)
+    );
     assert_eq!(Range::new(0, 4096, usize::MAX).map(|r| r.end()), Ok(4096));
 }

@@ -42,6 +42,8 @@ pub(crate) struct Lab {
     pub(crate) build: PathBuf,
     /// VFIO's modules.
     pub(crate) modules: Modules,
+    /// The parameters as they were before anybody set them.
+    pub(crate) at_start: HashMap<&'static str, String>,
     audit: Audit,
     devices: Vec<(Bdf, (u16, u16))>,
     taken: HashMap<Bdf, usize>,
@@ -59,7 +61,14 @@ impl Lab {
             .into_iter()
             .map(|bdf| Ok((bdf, sysfs::id(bdf)?)))
             .collect::<Result<_>>()?;
+        let mut at_start = HashMap::new();
+        if kernel::has_policy() {
+            for (name, _) in kernel::DEFAULTS {
+                at_start.insert(name, kernel::parameter(name)?);
+            }
+        }
         Ok(Self {
+            at_start,
             audit: Audit::fresh(prefix, Path::new(LOGS).join("start"))?,
             top,
             build,

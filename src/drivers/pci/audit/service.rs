@@ -47,8 +47,7 @@ fn refuse() -> Error {
 /// Checks the arguments that accesses and ranges have in common.
 pub(crate) fn check(op: u32, offset: u32, size: usize) -> Result<(Op, Range)> {
     let op = Op::from_raw(op).ok_or_else(refuse)?;
-    let range =
-        Range::new(offset as usize, size, CONFIG_SPACE_SIZE).map_err(|_| refuse())?;
+    let range = Range::new(offset as usize, size, CONFIG_SPACE_SIZE).map_err(|_| refuse())?;
 
     Ok((op, range))
 }

@@ -3,6 +3,7 @@
 //! The table of scenarios, and what many of them do.
 
 mod audit_off;
+mod builtin;
 mod differential;
 mod flood;
 mod guest;
@@ -63,6 +64,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         race::SCENARIOS,
         flood::SCENARIOS,
         guest::SCENARIOS,
+        builtin::SCENARIOS,
     ]
     .into_iter()
     .flatten()

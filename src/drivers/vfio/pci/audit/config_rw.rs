@@ -78,7 +78,10 @@ impl<'a> ConfigRw<'a> {
             op,
             user,
             start,
-            map: map.get(start..end).filter(|map| !map.is_empty()).ok_or(EFAULT)?,
+            map: map
+                .get(start..end)
+                .filter(|map| !map.is_empty())
+                .ok_or(EFAULT)?,
         })
     }
 
@@ -115,12 +118,9 @@ impl<'a> ConfigRw<'a> {
         let end = done + size;
 
         while at < end {
-            at += self.device.rw_assigned(
-                self.op,
-                self.user_at(at),
-                self.start + at,
-                end - at,
-            )?;
+            at += self
+                .device
+                .rw_assigned(self.op, self.user_at(at), self.start + at, end - at)?;
         }
         Ok(size)
     }

@@ -30,9 +30,7 @@ use crate::{
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    new_mutex,
-    new_spinlock,
-    pci,
+    new_mutex, new_spinlock, pci,
     prelude::*,
     sync::{
         aref::ARef,
@@ -306,8 +304,8 @@ impl WorkItem for Session {
                 let done = pci_audit::enabled() && this.report(false).unwrap_or(false);
                 let again = {
                     let mut state = this.state.lock();
-                    let again = state.phase == Phase::Open
-                        && (!done || state.account.unreported() != 0);
+                    let again =
+                        state.phase == Phase::Open && (!done || state.account.unreported() != 0);
                     state.report_queued = again;
                     again
                 };

@@ -76,14 +76,14 @@ vfio_pci_audit_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			 size_t count, loff_t pos, bool iswrite,
 			 vfio_pci_audit_assigned_rw *assigned)
 {
-	return -ENOSYS;
+	return -EOPNOTSUPP;
 }
 
 static inline ssize_t vfio_pci_audit_run_rw(struct vfio_pci_core_device *vdev,
 					    char __user *buf, size_t count,
 					    loff_t pos, bool iswrite)
 {
-	return -ENOSYS;
+	return -EOPNOTSUPP;
 }
 
 #endif /* CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT */

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Everything there is to do, each with its set-up. The modules' own Makefiles are in src/.
+
+export KDIR KERNEL ACCEL JOBS V LONG
+
+.PHONY: help run test host-test kunit e2e lint shell clean
+
+help:
+	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a real guest'
+	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with "N passed, N failed"'
+	@echo 'make host-test  the files that import only core, and the host tools'
+	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
+	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too)'
+	@echo 'make lint       formatting, checkpatch, kernel-doc, shellcheck, a build with W=1'
+	@echo 'make shell      an interactive VM with everything loaded'
+	@echo 'make clean      remove build/'
+	@echo
+	@echo 'KDIR=DIR        use this kernel tree instead of a fetched one (scripts/graft.sh --remove DIR undoes it)'
+	@echo 'KERNEL=7.3      the version to fetch'
+	@echo 'ACCEL=tcg|kvm   emulate (the default), or use hardware virtualisation'
+	@echo 'JOBS=N          parallel jobs (default: one for each processor)'
+	@echo 'V=1             show the output of long steps'
+
+run:
+	@scripts/run.sh
+
+test:
+	@scripts/test.sh
+
+host-test:
+	@scripts/setup.sh
+	@scripts/host-test.sh
+
+kunit:
+	@scripts/setup.sh
+	@scripts/build-kernel.sh y
+	@scripts/kunit.sh
+
+e2e:
+	@scripts/prepare.sh m unpatched
+	@scripts/e2e.sh
+
+lint:
+	@scripts/prepare.sh m
+	@scripts/lint.sh
+
+shell:
+	@scripts/prepare.sh m
+	@scripts/vm.sh --interactive
+
+clean:
+	rm -rf build

@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# In the VM: show what the modules do, scene by scene, on an emulated e1000e. What reached the device is not guessed: probes on
+# the kernel's last functions before the hardware tell.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+device=0000:01:00.0 offset=0x2f8 log=/run/demo
+params=/sys/module/vfio_pci_audit/parameters
+trace=/sys/kernel/tracing
+export LD_LIBRARY_PATH=$BUILD/audit/lib
+rows=()
+
+search() { "$BUILD/audit/sbin/ausearch" -m PCI -if "$log/audit.log" "$@" 2>/dev/null || true; }
+records() { search --raw | grep -c -E "op=(read|write) offset=$offset" || true; }
+client() { "$BUILD/target/release/vfio-client" "$@"; }
+probe() {
+	local op size
+	for op in read write; do
+		for size in byte word dword; do
+			echo "p:demo/${op}_$size pci_user_${op}_config_$size pos=\$arg2:u32"
+		done
+	done >"$trace/kprobe_events"
+	for filter in "$trace"/events/demo/*_*/filter; do echo "pos == $((offset))" >"$filter"; done
+	echo 1 >"$trace/events/demo/enable"
+}
+reached() { grep -c -E 'demo|(read|write)_(byte|word|dword): ' "$trace/trace" || true; }
+
+# scene WHAT COMMAND...: run it, and note what came of it.
+scene() {
+	local what=$1 before after reach result
+	shift
+	before=$(records)
+	echo >"$trace/trace"
+	echo
+	echo "* $what"
+	"$@" | sed 's/^/    /'
+	scripts/vm-auditd.sh sync
+	after=$(records)
+	reach=$(grep -v '^#' "$trace/trace" | grep -c . || true)
+	result=$(search --raw | grep -E "op=(read|write) offset=$offset" | tail -n 1 | sed 's/.*\(op=.*\)/\1/')
+	[ "$after" -gt "$before" ] || result=
+	rows+=("$(printf '%-52s  %-7s  %2d  %s' "$what" "$([ "$reach" -gt 0 ] && echo yes || echo no)" $((after - before)) "$result")")
+}
+
+[ -d "$trace/events" ] || mount -t tracefs none "$trace"
+scripts/vm-modules.sh load
+scripts/vm-auditd.sh start $log >/dev/null
+echo vfio-pci >/sys/bus/pci/devices/$device/driver_override
+echo $device >/sys/bus/pci/drivers_probe
+probe
+
+echo "Device $device ($(cat /sys/bus/pci/devices/$device/vendor):$(cat /sys/bus/pci/devices/$device/device)), an emulated e1000e, is bound to vfio-pci."
+echo "Byte $offset of its configuration space belongs to no capability. Its config space:"
+client map $device | sed 's/^/    /' | head -n 12
+
+scene "read, nothing blocked" client read $device $offset 4
+scene "write, nothing blocked" client write $device $offset ff
+echo Y >$params/block_pci_unassigned_read
+scene "read, block_pci_unassigned_read=Y" client read $device $offset 4
+scene "write, block_pci_unassigned_read=Y" client write $device $offset ff
+echo Y >$params/block_pci_unassigned_write
+scene "write, block_pci_unassigned_write=Y too" client write $device $offset ff
+echo 8086:10d3 >$params/uaccess_allow_ids
+scene "write, device in uaccess_allow_ids" client write $device $offset ff
+echo >$params/uaccess_allow_ids
+echo
+echo "A real guest comes next: QEMU with -device vfio-pci, in which root writes through the guest's own sysfs."
+echo "(It is an emulated machine inside an emulated machine. Give it a minute.)"
+scene "a guest's root writes, both toggles Y" scripts/vm-guest.sh $device poke=$offset:0xff:1
+
+echo
+echo "ausearch -m PCI --start today:"
+search | grep '^type=' | sed 's/^/    /' | tail -n 25
+echo
+printf '%-52s  %-7s  %-2s  %s\n' "what was tried" "reached" "" "recorded"
+printf '%s\n' "${rows[@]}"

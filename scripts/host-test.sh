@@ -1,0 +1,8 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The tests that need no kernel: the modules' files that import only core, and the host's tools.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+host_cargo test --release --workspace

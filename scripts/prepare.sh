@@ -1,0 +1,19 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# prepare.sh [m] [y] [unpatched]: install what is missing and build what is out of date: audit userspace, the host's tools, the
+# inner guest, and the kernels that are named.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+"$TOP/scripts/setup.sh"
+"$TOP/scripts/build-audit.sh" >/dev/null
+step tools "building the host's tools" host_cargo build --release
+"$TOP/scripts/build-guest.sh" >/dev/null
+for what; do
+	case $what in
+	m | y) "$TOP/scripts/build-kernel.sh" "$what" ;;
+	unpatched) "$TOP/scripts/build-unpatched.sh" ;;
+	*) die "usage: prepare.sh [m] [y] [unpatched]" ;;
+	esac
+done
