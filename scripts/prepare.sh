@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# prepare.sh [m] [y] [unpatched]: install what is missing and build what is out of date: audit userspace, the host's tools, the
-# inner guest, and the kernels that are named.
+# prepare.sh [m] [y] [debug] [unpatched]: install what is missing and build what is out of date: audit userspace, the host's tools, the
+# inner guest, and the kernels that are named; unpatched is all that tests load besides the kernel's own modules.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -12,8 +12,11 @@ step tools "building the host's tools" host_cargo build --release
 "$TOP/scripts/build-guest.sh" >/dev/null
 for what; do
 	case $what in
-	m | y) "$TOP/scripts/build-kernel.sh" "$what" ;;
-	unpatched) "$TOP/scripts/build-unpatched.sh" ;;
-	*) die "usage: prepare.sh [m] [y] [unpatched]" ;;
+	m | y | debug) "$TOP/scripts/build-kernel.sh" "$what" ;;
+	unpatched)
+		"$TOP/scripts/build-unpatched.sh"
+		"$TOP/scripts/build-variant.sh"
+		;;
+	*) die "usage: prepare.sh [m] [y] [debug] [unpatched]" ;;
 	esac
 done

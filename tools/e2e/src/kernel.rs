@@ -124,13 +124,18 @@ impl Messages {
 
 /// Give a device to vfio-pci.
 pub(crate) fn bind(bdf: Bdf) -> Result<()> {
+    bind_to(bdf, "vfio-pci")
+}
+
+/// Give a device to a driver.
+pub(crate) fn bind_to(bdf: Bdf, wanted: &str) -> Result<()> {
     let device = sysfs::path(bdf);
     let write = |file: PathBuf, text: &str| {
         fs::write(&file, text).with_context(|| format!("{text:?} to {}", file.display()))
     };
-    write(device.join("driver_override"), "vfio-pci")?;
+    write(device.join("driver_override"), wanted)?;
     match sysfs::driver(bdf) {
-        Some(driver) if driver == "vfio-pci" => return Ok(()),
+        Some(driver) if driver == wanted => return Ok(()),
         Some(_) => write(device.join("driver/unbind"), &bdf.to_string())?,
         None => {}
     }
@@ -139,7 +144,7 @@ pub(crate) fn bind(bdf: Bdf) -> Result<()> {
         &bdf.to_string(),
     )?;
     match sysfs::driver(bdf) {
-        Some(driver) if driver == "vfio-pci" => Ok(()),
-        driver => bail!("{bdf} should be bound to vfio-pci, and is bound to {driver:?}"),
+        Some(driver) if driver == wanted => Ok(()),
+        driver => bail!("{bdf} should be bound to {wanted}, and is bound to {driver:?}"),
     }
 }

@@ -14,16 +14,23 @@ use crate::lab::Skip;
 pub(crate) struct Modules {
     script: PathBuf,
     unpatched: PathBuf,
+    variant: PathBuf,
 }
+
+/// The variant driver that cuts accesses up by itself.
+pub(crate) const VARIANT: &str = "vfio_pci_loop";
 
 /// What a module that may be absent has to be, for anything here to work.
 const ANY: &str = "/sys/module/vfio_pci_core";
 
 impl Modules {
     pub(crate) fn new(top: &Path, build: &Path) -> Self {
+        // The script looks at OBJECTS, too. What is built outside the kernel's folder is for one kernel only.
+        let others = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux"), PathBuf::from);
         Self {
             script: top.join("scripts/vm-modules.sh"),
-            unpatched: build.join("linux/unpatched"),
+            unpatched: others.join("unpatched"),
+            variant: others.join("variant/vfio_pci_loop.ko"),
         }
     }
 
@@ -45,6 +52,15 @@ impl Modules {
             arguments.extend(["--replace".to_owned(), file.display().to_string()]);
         }
         self.run("load", &arguments)
+    }
+
+    /// Load the variant driver, besides what is loaded.
+    pub(crate) fn load_variant(&self) -> Result<()> {
+        if self.built_in() || !self.variant.exists() {
+            bail!(Skip("there is no variant driver for this kernel".into()));
+        }
+        let file = self.variant.display().to_string();
+        self.run("load", &["--replace".to_owned(), file, VARIANT.to_owned()])
     }
 
     /// Unload them, whichever they are.

@@ -14,6 +14,7 @@ mod race;
 mod records;
 mod sessions;
 mod spans;
+mod variant;
 
 use anyhow::{bail, ensure, Context, Result};
 use vfio_client::stream::Op;
@@ -58,6 +59,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         records::SCENARIOS,
         spans::SCENARIOS,
         audit_off::SCENARIOS,
+        variant::SCENARIOS,
         differential::SCENARIOS,
         sessions::SCENARIOS,
         limits::SCENARIOS,

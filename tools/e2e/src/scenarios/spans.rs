@@ -62,7 +62,7 @@ fn ranges(map: &ConfigMap) -> Vec<Range<usize>> {
         .collect()
 }
 
-fn reads(lab: &mut Lab) -> Result<()> {
+pub(super) fn reads(lab: &mut Lab) -> Result<()> {
     lab.unlimited()?;
     for bdf in lab.kinds()? {
         let device = Device::open(bdf)?;
@@ -127,7 +127,7 @@ fn harmless(map: &ConfigMap) -> Vec<Range<usize>> {
         .collect()
 }
 
-fn writes(lab: &mut Lab) -> Result<()> {
+pub(super) fn writes(lab: &mut Lab) -> Result<()> {
     lab.unlimited()?;
     for bdf in [lab.express()?, lab.nvme()?] {
         let device = Device::open(bdf)?;
@@ -177,7 +177,7 @@ fn writes(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-fn one_record_a_run(lab: &mut Lab) -> Result<()> {
+pub(super) fn one_record_a_run(lab: &mut Lab) -> Result<()> {
     for bdf in lab.kinds()? {
         let device = Device::open(bdf)?;
         let map = device.map().clone();
@@ -216,7 +216,7 @@ fn extended_boundary(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-fn past_the_end(lab: &mut Lab) -> Result<()> {
+pub(super) fn past_the_end(lab: &mut Lab) -> Result<()> {
     const EFAULT: i32 = 14;
 
     lab.block(true, true)?;
