@@ -2,7 +2,7 @@
 #
 # Everything there is to do, each with its set-up. The modules' own Makefiles are in src/.
 
-export KDIR KERNEL ACCEL JOBS V LONG
+export KDIR KERNEL ACCEL JOBS V LONG DEBUG
 
 .PHONY: help run test host-test kunit e2e lint shell clean
 
@@ -11,7 +11,7 @@ help:
 	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with "N passed, N failed"'
 	@echo 'make host-test  the files that import only core, and the host tools'
 	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
-	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too)'
+	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see below)'
 	@echo 'make lint       formatting, checkpatch, kernel-doc, shellcheck, a build with W=1'
 	@echo 'make shell      an interactive VM with everything loaded'
 	@echo 'make clean      remove build/'
@@ -21,6 +21,7 @@ help:
 	@echo 'ACCEL=tcg|kvm   emulate (the default), or use hardware virtualisation'
 	@echo 'JOBS=N          parallel jobs (default: one for each processor)'
 	@echo 'V=1             show the output of long steps'
+	@echo 'DEBUG=1         e2e: on a kernel with KASAN, lockdep and kmemleak, those scenarios that allocate and free most'
 
 run:
 	@scripts/run.sh
@@ -38,7 +39,7 @@ kunit:
 	@scripts/kunit.sh
 
 e2e:
-	@scripts/prepare.sh m unpatched
+	@scripts/prepare.sh $(if $(filter-out 0,$(DEBUG)),debug,m unpatched)
 	@scripts/e2e.sh
 
 lint:

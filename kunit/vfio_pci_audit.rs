@@ -18,7 +18,7 @@ mod policy {
         Relaxed, //
     };
 
-    static BLOCKING: Atomic<bool> = Atomic::new(false);
+    static BLOCKING: Atomic<u32> = Atomic::new(0);
 
     const LISTED: Id = Id::new(0x8086, 0x10d3);
     const OTHER: Id = Id::new(0x8086, 0x10d4);
@@ -37,7 +37,8 @@ mod policy {
                 assert_eq!(policy.blocked(Op::Write, OTHER), block_write);
                 assert!(!policy.blocked(Op::Read, LISTED));
                 assert!(!policy.blocked(Op::Write, LISTED));
-                assert_eq!(BLOCKING.load(Relaxed), block_read || block_write);
+                let blocking = BLOCKING.load(Relaxed) != 0;
+                assert_eq!(blocking, block_read || block_write);
             }
         }
         policy.clear();

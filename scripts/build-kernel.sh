@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build-kernel.sh m|y: graft into the kernel tree and build the test kernel in build/linux/m, with VFIO as modules, or in
-# build/linux/y, with everything built in and KUnit. KDIR= is a tree of the user's; without it one is fetched.
+# build-kernel.sh m|y|debug: graft into the kernel tree and build the test kernel in build/linux/m, with VFIO as modules, in
+# build/linux/y, with everything built in and KUnit, or in build/linux/debug, with VFIO as modules, KASAN, lockdep and kmemleak.
+# KDIR= is a tree of the user's; without it one is fetched.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=${1:?usage: build-kernel.sh m|y}
+kind=${1:?usage: build-kernel.sh m|y|debug}
 tree=${KDIR:-}
 [ -n "$tree" ] || tree=$("$TOP/scripts/fetch-kernel.sh")
 tree=$(cd "$tree" && pwd) || die "no kernel tree at ${KDIR:-}"
@@ -14,7 +15,12 @@ tree=$(cd "$tree" && pwd) || die "no kernel tree at ${KDIR:-}"
 
 objects=$BUILD/linux/$kind
 config=("$TOP/scripts/test-kernel.config")
-[ "$kind" = m ] || config+=("$TOP/scripts/test-kernel-builtin.config")
+case $kind in
+m) ;;
+y) config+=("$TOP/scripts/test-kernel-builtin.config") ;;
+debug) config+=("$TOP/scripts/test-kernel-debug.config") ;;
+*) die "usage: build-kernel.sh m|y|debug" ;;
+esac
 
 configure() {
 	toolchain
@@ -38,9 +44,14 @@ if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
 	done
 	echo "$tree $key" >"$objects/.configured"
 fi
-if [ "$kind" = m ]; then
+case $kind in
+m)
 	step kernel-m "building the kernel, VFIO as modules (10 minutes on two cores the first time)" \
 		kmake "$objects" bzImage modules
-else
-	step kernel-y "building the kernel, VFIO and KUnit built in" kmake "$objects" bzImage
-fi
+	;;
+y) step kernel-y "building the kernel, VFIO and KUnit built in" kmake "$objects" bzImage ;;
+debug)
+	step kernel-debug "building the kernel that looks for mistakes (20 minutes on two cores the first time)" \
+		kmake "$objects" bzImage modules
+	;;
+esac

@@ -2,19 +2,24 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # e2e.sh [--builtin] [ARGUMENT...]: run the end-to-end scenarios in the VM, on VFIO as modules or built in; arguments are those of
-# tools/e2e. LONG=1 runs the long scenarios too.
+# tools/e2e. LONG=1 runs the long scenarios too. DEBUG=1 runs those that allocate and free most, on the kernel with KASAN, lockdep
+# and kmemleak.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=m name=e2e append=()
+kind=m name=e2e memory=2G objects=() append=()
 if [ "${1:-}" = --builtin ]; then
 	kind=y name=e2e-builtin
 	# KUnit has its own turn. The rest is to be found again in sysfs, read from the command line.
 	append=(--append "kunit.enable=0 vfio_pci_audit.block_pci_unassigned_write vfio_pci_audit.uaccess_allow_ids=8086:10d3,10DE:1eb8")
 	shift
 	set -- --only builtin/ "$@"
+elif [ "${DEBUG:-0}" != 0 ]; then
+	kind=debug name=e2e-debug memory=4G objects=("OBJECTS=$BUILD/linux/debug")
+	[ $# -gt 0 ] || set -- --only leaks/ --only sessions/ --only limits/burst
 fi
 [ "${LONG:-0}" = 0 ] || set -- --long "$@"
 # shellcheck disable=SC2016
-exec "$TOP/scripts/vm.sh" --name $name --timeout 3000 --kernel "$BUILD/linux/$kind/arch/x86/boot/bzImage" "${append[@]}" -- \
-	bash -c 'scripts/vm-modules.sh load && "$BUILD/target/release/e2e" "$@"' e2e "$@"
+exec "$TOP/scripts/vm.sh" --name $name --timeout 3000 --memory $memory \
+	--kernel "$BUILD/linux/$kind/arch/x86/boot/bzImage" "${append[@]}" -- \
+	env "${objects[@]}" bash -c 'scripts/vm-modules.sh load && "$BUILD/target/release/e2e" "$@"' e2e "$@"

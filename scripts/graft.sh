@@ -39,19 +39,13 @@ copy_unpatched() {
 	revert_all "$1"
 }
 
-# Try it on copies of the files that are to change, so that a tree is never left half patched.
-rehearse() {
-	local copy
-	copy=$(mktemp -d)
-	# shellcheck disable=SC2064
-	trap "rm -rf '$copy'" RETURN
-	copy_unpatched "$copy" && apply_all "$copy"
-}
-
 same_patches() { diff -rq "$TOP/patches/linux" "$note/patches" >/dev/null 2>&1; }
 
-remove_glue() {
-	revert_all "$tree" || die "$tree was changed since the series was applied; what applies to it was removed"
+# Patches are applied and reverted on copies, and only what differs goes into the tree: it is never left half patched, and a
+# header that stays the same has not half of the kernel compiled again. glue apply|revert
+glue() {
+	copy_unpatched "$copies" && { [ "$1" = revert ] || apply_all "$copies"; } || return 1
+	rsync --recursive --checksum "$copies/" "$tree/"
 	rm -rf "$note/patches"
 }
 
@@ -62,13 +56,15 @@ remove_sources() {
 	rm "$note/files"
 }
 
+copies=$(mktemp -d)
+trap 'rm -rf "$copies"' EXIT
 if [ "$verb" = unpatched ]; then
 	copy_unpatched "${2:?usage: graft.sh --unpatched TREE FOLDER}"
 	exit
 fi
 if [ "$verb" = remove ]; then
 	[ -d "$note" ] || die "nothing was grafted into $tree"
-	remove_glue
+	glue revert || die "$tree was changed since the series was applied; nothing was removed"
 	remove_sources
 	rmdir "$note"
 	say "removed from $tree"
@@ -76,20 +72,22 @@ if [ "$verb" = remove ]; then
 fi
 
 list=$(mktemp)
-trap 'rm -f "$list"' EXIT
+trap 'rm -rf "$list" "$copies"' EXIT
 (cd "$TOP/src" && find -L . -type f -printf '%P\n' | sort) >"$list"
 
-if ! same_patches; then
-	if ! output=$(rehearse 2>&1); then
-		say "$output"
-		die "the series does not apply to $tree (Linux $(make -s -C "$tree" kernelversion)); nothing was changed"
-	fi
-fi
 if [ ! -d "$note" ]; then
 	while read -r file; do
 		[ ! -e "$tree/$file" ] || die "$tree has a $file of its own; nothing was changed"
 	done <"$list"
 	mkdir "$note"
+fi
+if ! same_patches; then
+	if ! output=$(glue apply 2>&1); then
+		say "$output"
+		rmdir "$note" 2>/dev/null || true
+		die "the series does not apply to $tree (Linux $(make -s -C "$tree" kernelversion)); nothing was changed"
+	fi
+	cp -r "$TOP/patches/linux" "$note/patches"
 fi
 # A file that the sources no longer have goes from the tree too.
 if [ -f "$note/files" ]; then
@@ -97,8 +95,3 @@ if [ -f "$note/files" ]; then
 fi
 cp "$list" "$note/files"
 (cd "$TOP/src" && rsync --copy-links --checksum --files-from="$list" . "$tree")
-if ! same_patches; then
-	remove_glue
-	apply_all "$tree"
-	cp -r "$TOP/patches/linux" "$note/patches"
-fi

@@ -60,6 +60,9 @@ timeout -k 5 "$timeout" qemu-system-x86_64 -accel tcg -machine "q35,i8042=off,sa
 	-kernel "$kernel" -initrd "$initrd" -device "vfio-pci,host=$bdf,rombar=0" \
 	-append "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable pty.legacy_count=0 8250.nr_uarts=1 \
 audit.dev=${vendor_id#0x}:${device_id#0x} $*" </dev/null | sed -u 's/\r$//' | tee "$output" || rc=$?
-[ "$rc" -ne 124 ] || die "the guest took longer than $timeout s"
+if [ "$rc" -eq 124 ]; then
+	printf 'error: vm-guest: the guest took longer than %s s\n' "$timeout" >&2
+	exit 124
+fi
 grep -q '^guest: done' "$output" || die "the guest did not come to its end"
 ! grep -q '^guest: error' "$output"

@@ -6,15 +6,15 @@
 #	vm-modules.sh load [--objects DIR] [--replace FILE.ko]... [MODULE | MODULE.PARAMETER=VALUE]...
 #	vm-modules.sh unload
 #
-# The folder is build/linux/m unless --objects says otherwise; a --replace file stands for the folder's module of the same
-# name. Parameters reach their module also where it comes in as a dependency. Without a MODULE, vfio-pci and vfio_iommu_type1
-# are meant. unload removes every module there is. What is built in counts as loaded; its parameters belong on the kernel's command line.
+# The folder is build/linux/m unless OBJECTS= or --objects says otherwise; a --replace file stands for the folder's module of
+# the same name, or is one more. Parameters reach their module also where it comes in as a dependency. Without a MODULE,
+# vfio-pci and vfio_iommu_type1 are meant. unload removes every module there is. What is built in counts as loaded; its parameters belong on the kernel's command line.
 set -euo pipefail
 
 die() { printf 'error: vm-modules: %s\n' "$*" >&2; exit 1; }
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-objects=${BUILD:-$top/build}/linux/m
+objects=${OBJECTS:-${BUILD:-$top/build}/linux/m}
 root=/run/vm-modules
 tree=$root/lib/modules/$(uname -r)
 [ -d /run/virtme ] || [ -e /sys/bus/virtio ] || die "this is for the inside of the VM, see vm.sh"

@@ -7,6 +7,7 @@ mod builtin;
 mod differential;
 mod flood;
 mod guest;
+mod leaks;
 mod limits;
 mod policy;
 mod policy_list;
@@ -65,6 +66,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         limits::SCENARIOS,
         race::SCENARIOS,
         flood::SCENARIOS,
+        leaks::SCENARIOS,
         guest::SCENARIOS,
         builtin::SCENARIOS,
     ]

@@ -2,9 +2,8 @@
 
 //! Serves one system call on configuration space.
 //!
-//! The call falls into stretches. Assigned bytes are VFIO's. Each unassigned run is decided upon,
-//! recorded, and then either read and written as VFIO would do it, or served from here without
-//! the device.
+//! The call falls into stretches. Assigned bytes are VFIO's. Each unassigned run is decided upon and
+//! recorded, and then either left to VFIO too, or served from here without the device.
 
 use crate::{
     access::{
@@ -25,8 +24,7 @@ use crate::{
     session::Session,
     vfio::{
         self,
-        VfioDevice,
-        CHUNK, //
+        VfioDevice, //
     },
 };
 use kernel::{
@@ -92,18 +90,19 @@ impl<'a> ConfigRw<'a> {
 
         while let Some(stretch) = run::first(&self.map[done..]) {
             done += match stretch {
-                Stretch::Assigned(size) => self.serve_assigned(done, size)?,
+                Stretch::Assigned(size) => self.pass(done, size)?,
                 Stretch::Unassigned(size) => self.serve_unassigned(done, size)?,
             };
         }
         Ok(done)
     }
 
-    /// Serves the first stretch of the call and returns its length in bytes.
+    /// Serves the start of the call, an unassigned run or as many assigned bytes as VFIO serves at
+    /// once, and returns its length in bytes.
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
             Some(Stretch::Unassigned(size)) => self.serve_unassigned(0, size),
-            Some(Stretch::Assigned(size)) => self.serve_assigned(0, size),
+            Some(Stretch::Assigned(size)) => self.device.rw(self.op, self.user, self.start, size),
             None => Err(EFAULT),
         }
     }
@@ -112,15 +111,15 @@ impl<'a> ConfigRw<'a> {
         self.user.wrapping_byte_add(done)
     }
 
-    /// Lets VFIO serve `size` assigned bytes, `done` bytes into the call.
-    fn serve_assigned(&self, done: usize, size: usize) -> Result<usize> {
+    /// Lets VFIO serve `size` bytes, `done` bytes into the call.
+    fn pass(&self, done: usize, size: usize) -> Result<usize> {
         let mut at = done;
         let end = done + size;
 
         while at < end {
             at += self
                 .device
-                .rw_assigned(self.op, self.user_at(at), self.start + at, end - at)?;
+                .rw(self.op, self.user_at(at), self.start + at, end - at)?;
         }
         Ok(size)
     }
@@ -137,30 +136,12 @@ impl<'a> ConfigRw<'a> {
             session.access(self.op, range, outcome);
         }
         match (outcome, self.op) {
-            (Outcome::Allowed, _) => self.reach_device(done, range)?,
-            (Outcome::Blocked, Op::Read) => vfio::clear_user(self.user_at(done), range.size())?,
-            (Outcome::Blocked, Op::Write) => (),
+            (Outcome::Allowed, _) => self.pass(done, range.size()),
+            (Outcome::Blocked, Op::Read) => {
+                vfio::clear_user(self.user_at(done), range.size())?;
+                Ok(range.size())
+            }
+            (Outcome::Blocked, Op::Write) => Ok(range.size()),
         }
-        Ok(range.size())
-    }
-
-    /// Reads or writes `range` of the device, `done` bytes into the call, in naturally aligned
-    /// pieces of at most a dword. VFIO cuts an access in the same way.
-    fn reach_device(&self, done: usize, range: Range) -> Result {
-        let mut at = range.offset();
-
-        while at < range.end() {
-            let size = (range.end() - at).min(CHUNK - at % CHUNK);
-            let size = match size {
-                CHUNK => CHUNK,
-                2.. if at % 2 == 0 => 2,
-                _ => 1,
-            };
-            let user = self.user_at(done + at - range.offset());
-
-            self.device.rw_raw(self.op, user, at, size)?;
-            at += size;
-        }
-        Ok(())
     }
 }

@@ -17,4 +17,4 @@ EXPORT_SYMBOL_GPL(vfio_pci_audit_blocking);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_open);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_close);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_config_rw);
-EXPORT_SYMBOL_GPL(vfio_pci_audit_run_rw);
+EXPORT_SYMBOL_GPL(vfio_pci_audit_single_rw);

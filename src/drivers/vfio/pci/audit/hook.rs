@@ -9,7 +9,7 @@ use crate::{
     access::Op,
     bindings::{
         loff_t,
-        vfio_pci_audit_assigned_rw,
+        vfio_pci_audit_do_rw,
         vfio_pci_core_device, //
     },
     config_rw::ConfigRw,
@@ -96,7 +96,7 @@ fn into_ssize(result: Result<usize>) -> isize {
 ///
 /// # Safety
 ///
-/// `vdev` is open for the duration of the call, and `assigned` serves it.
+/// `vdev` is open for the duration of the call, and `do_rw` serves it.
 #[no_mangle]
 unsafe extern "C" fn vfio_pci_audit_config_rw(
     vdev: *mut vfio_pci_core_device,
@@ -104,10 +104,10 @@ unsafe extern "C" fn vfio_pci_audit_config_rw(
     count: usize,
     pos: loff_t,
     iswrite: bool,
-    assigned: vfio_pci_audit_assigned_rw,
+    do_rw: vfio_pci_audit_do_rw,
 ) -> isize {
     // SAFETY: By the safety requirement.
-    let device = unsafe { VfioDevice::from_raw(vdev, assigned) };
+    let device = unsafe { VfioDevice::from_raw(vdev, do_rw) };
     // SAFETY: By the safety requirement.
     let session = unsafe { session(&device) };
     let user = UserPtr::from_ptr(buf.cast());
@@ -117,22 +117,23 @@ unsafe extern "C" fn vfio_pci_audit_config_rw(
     )
 }
 
-/// Serves the unassigned run at `pos`, for a driver that cuts system calls up by itself. May sleep.
-/// Returns the run's length, at most `count`, or a negative errno.
+/// Serves the start of a system call that a driver cuts up by itself: a whole unassigned run, or
+/// what `do_rw` serves. May sleep. Returns the length of that or a negative errno.
 ///
 /// # Safety
 ///
-/// `vdev` is open for the duration of the call.
+/// `vdev` is open for the duration of the call, and `do_rw` serves it.
 #[no_mangle]
-unsafe extern "C" fn vfio_pci_audit_run_rw(
+unsafe extern "C" fn vfio_pci_audit_single_rw(
     vdev: *mut vfio_pci_core_device,
     buf: *mut c_char,
     count: usize,
     pos: loff_t,
     iswrite: bool,
+    do_rw: vfio_pci_audit_do_rw,
 ) -> isize {
     // SAFETY: By the safety requirement.
-    let device = unsafe { VfioDevice::from_raw(vdev, None) };
+    let device = unsafe { VfioDevice::from_raw(vdev, do_rw) };
     // SAFETY: By the safety requirement.
     let session = unsafe { session(&device) };
     let user = UserPtr::from_ptr(buf.cast());

@@ -30,7 +30,7 @@ use kernel::{
 /// Whether [`Policy`] may block anything, for the C code that asks before it calls in here.
 #[no_mangle]
 #[allow(non_upper_case_globals)]
-static vfio_pci_audit_blocking: Atomic<bool> = Atomic::new(false);
+static vfio_pci_audit_blocking: Atomic<u32> = Atomic::new(0);
 
 /// Bytes of a bad entry that the log names at most.
 const MAX_NAMED: usize = 64;
@@ -39,7 +39,7 @@ const MAX_NAMED: usize = 64;
 pub(crate) struct Policy {
     block: [Atomic<bool>; 2],
     /// Whether any of `block` is set.
-    blocking: &'static Atomic<bool>,
+    blocking: &'static Atomic<u32>,
     allowed: RcuBox<KVec<Id>>,
 }
 
@@ -64,7 +64,7 @@ impl Snapshot {
 
 impl Policy {
     /// A policy that blocks nothing, and keeps `blocking` up to date.
-    pub(crate) const fn new(blocking: &'static Atomic<bool>) -> Self {
+    pub(crate) const fn new(blocking: &'static Atomic<u32>) -> Self {
         Self {
             block: [Atomic::new(false), Atomic::new(false)],
             blocking,
@@ -95,8 +95,8 @@ impl Policy {
     /// Blocks `op` for devices that are not listed, or stops to. The caller serializes changes.
     pub(crate) fn set_blocks(&self, op: Op, block: bool) {
         self.block[op as usize].store(block, Relaxed);
-        self.blocking
-            .store(Op::ALL.iter().any(|&op| self.blocks(op)), Relaxed);
+        let blocking = Op::ALL.iter().any(|&op| self.blocks(op));
+        self.blocking.store(u32::from(blocking), Relaxed);
     }
 
     /// Whether the device `id` is listed.

@@ -11,20 +11,26 @@
 #include <linux/audit.h>
 #include <linux/vfio_pci_core.h>
 
-/* How assigned bytes are served; vfio_pci_config_rw_single() is one. */
-typedef ssize_t vfio_pci_audit_assigned_rw(struct vfio_pci_core_device *vdev,
-					   char __user *buf, size_t count,
-					   loff_t *ppos, bool iswrite);
+/* The type of vfio_pci_config_do_rw(). */
+typedef ssize_t vfio_pci_audit_do_rw(struct vfio_pci_core_device *vdev,
+				     char __user *buf, size_t count,
+				     loff_t *ppos, bool iswrite);
 
 #ifdef CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
 
+/*
+ * Serve a dword or less, assigned or not, without a decision.  That is up to
+ * its callers, vfio_pci_config_rw() and vfio_pci_config_rw_single().
+ */
+vfio_pci_audit_do_rw vfio_pci_config_do_rw;
+
 /* Whether any access may be blocked; follows the module's parameters. */
-extern bool vfio_pci_audit_blocking;
+extern u32 vfio_pci_audit_blocking;
 
 /* Whether an access to unassigned bytes has to be decided upon at all. */
 static inline bool vfio_pci_audit_active(void)
 {
-	return unlikely(READ_ONCE(audit_enabled) ||
+	return unlikely(READ_ONCE(audit_enabled) |
 			READ_ONCE(vfio_pci_audit_blocking));
 }
 
@@ -38,24 +44,29 @@ void vfio_pci_audit_close(struct vfio_pci_core_device *vdev);
 
 /*
  * Serve a whole system call of @count bytes at @pos: decide upon and record its
- * unassigned runs, and hand the assigned bytes to @assigned.  (By address: the
+ * unassigned runs, and hand what is not blocked to @do_rw.  (By address: the
  * module that has it depends on this one.)
  * Returns @count or a negative errno, as vfio_pci_config_rw() does.
  */
 ssize_t vfio_pci_audit_config_rw(struct vfio_pci_core_device *vdev,
 				 char __user *buf, size_t count, loff_t pos,
 				 bool iswrite,
-				 vfio_pci_audit_assigned_rw *assigned);
+				 vfio_pci_audit_do_rw *do_rw);
 
 /*
- * Serve the unassigned run of at most @count bytes that starts at @pos.
- * Returns its length or a negative errno.
+ * Serve the start of @count bytes at @pos, for a driver that cuts system calls
+ * up by itself: a whole unassigned run, or what @do_rw serves.
+ * Returns the length of that or a negative errno.
  */
-ssize_t vfio_pci_audit_run_rw(struct vfio_pci_core_device *vdev,
-			      char __user *buf, size_t count, loff_t pos,
-			      bool iswrite);
+ssize_t vfio_pci_audit_single_rw(struct vfio_pci_core_device *vdev,
+				 char __user *buf, size_t count, loff_t pos,
+				 bool iswrite,
+				 vfio_pci_audit_do_rw *do_rw);
 
 #else
+
+/* Without decisions, the two are one. */
+#define vfio_pci_config_do_rw vfio_pci_config_rw_single
 
 static inline bool vfio_pci_audit_active(void)
 {
@@ -74,14 +85,15 @@ static inline void vfio_pci_audit_close(struct vfio_pci_core_device *vdev)
 static inline ssize_t
 vfio_pci_audit_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			 size_t count, loff_t pos, bool iswrite,
-			 vfio_pci_audit_assigned_rw *assigned)
+			 vfio_pci_audit_do_rw *do_rw)
 {
 	return -EOPNOTSUPP;
 }
 
-static inline ssize_t vfio_pci_audit_run_rw(struct vfio_pci_core_device *vdev,
-					    char __user *buf, size_t count,
-					    loff_t pos, bool iswrite)
+static inline ssize_t
+vfio_pci_audit_single_rw(struct vfio_pci_core_device *vdev, char __user *buf,
+			 size_t count, loff_t pos, bool iswrite,
+			 vfio_pci_audit_do_rw *do_rw)
 {
 	return -EOPNOTSUPP;
 }

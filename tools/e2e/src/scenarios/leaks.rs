@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sessions, devices and modules come and go, and nothing stays behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+use vfio_client::stream::{self, Plan};
+use vfio_client::{sysfs, Bdf, Device};
+
+use super::{spot, Scenario};
+use crate::kernel::{self, Messages};
+use crate::lab::Lab;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "leaks/rounds",
+        "20 rounds of open, flood, close, reset, unbind and hot-unplug leave no memory behind",
+        |lab| rounds(lab, 20),
+    ),
+    Scenario::new("leaks/thousand-rounds", "1000 rounds of the same", |lab| {
+        rounds(lab, 1000)
+    })
+    .long(),
+    Scenario::new(
+        "leaks/unload-with-reports-pending",
+        "the modules go within seconds though audit refuses what a closed session has to say",
+        unload_pending,
+    ),
+    Scenario::new(
+        "leaks/load-and-unload",
+        "5 times load, a session, unload",
+        |lab| load_and_unload(lab, 5),
+    ),
+    Scenario::new("leaks/load-and-unload-20", "20 times the same", |lab| {
+        load_and_unload(lab, 20)
+    })
+    .long(),
+];
+
+/// Sessions on each device in a round.
+const SESSIONS: u64 = 3;
+
+/// What slab use may have grown by, in KiB.
+const MARGIN: i64 = 256;
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("{text:?} to {}", file.display()))
+}
+
+/// Slab memory that is in use and not merely cached, in KiB.
+fn slab() -> Result<i64> {
+    write(Path::new("/proc/sys/vm/drop_caches"), "3")?;
+    fs::read_to_string("/proc/meminfo")?
+        .lines()
+        .find_map(|line| line.strip_prefix("SUnreclaim:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
+        .context("/proc/meminfo tells no SUnreclaim")
+}
+
+/// The least slab use of some seconds: sessions end, and RCU frees, a little later.
+fn settled() -> Result<i64> {
+    let mut least = i64::MAX;
+    let mut since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        let now = slab()?;
+        if now < least {
+            (least, since) = (now, Instant::now());
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(least)
+}
+
+/// The kernel's own search for leaks, where the kernel has one.
+struct Kmemleak(PathBuf);
+
+impl Kmemleak {
+    /// What was leaked so far is not ours.
+    fn start() -> Result<Option<Self>> {
+        let file = Path::new("/sys/kernel/debug/kmemleak");
+        if !file.exists() {
+            return Ok(None);
+        }
+        write(file, "scan")?;
+        write(file, "clear")?;
+        Ok(Some(Self(file.to_owned())))
+    }
+
+    /// Nothing was leaked since.
+    fn check(&self, lab: &mut Lab) -> Result<()> {
+        // It passes over what is younger than five seconds, and wants to see it twice.
+        thread::sleep(Duration::from_secs(6));
+        for _ in 0..2 {
+            write(&self.0, "scan")?;
+        }
+        let found = fs::read_to_string(&self.0)?;
+        ensure!(found.is_empty(), "kmemleak says {found}");
+        lab.note("kmemleak found nothing");
+        Ok(())
+    }
+}
+
+/// Do something that may leak, once to fill what is filled once and then for good; how much stayed.
+fn compare(
+    lab: &mut Lab,
+    warm_up: u64,
+    rounds: u64,
+    mut round: impl FnMut(&mut Lab, u64) -> Result<()>,
+) -> Result<()> {
+    for number in 0..warm_up {
+        round(lab, number)?;
+    }
+    let before = settled()?;
+    let kmemleak = Kmemleak::start()?;
+    let started = Instant::now();
+    for number in 0..rounds {
+        round(lab, number).with_context(|| format!("round {number}"))?;
+    }
+    let took = started.elapsed().as_secs_f64() / rounds as f64;
+    let after = settled()?;
+    lab.note(format!(
+        "slab use went from {before} to {after} KiB in {rounds} rounds of {took:.2} s"
+    ));
+    ensure!(
+        after - before < MARGIN,
+        "slab use went from {before} to {after} KiB in {rounds} rounds"
+    );
+    kmemleak.map_or(Ok(()), |kmemleak| kmemleak.check(lab))
+}
+
+/// Make enough accesses for records, suppression and a report.
+fn flood(device: &Device, seed: u64) -> Result<()> {
+    let plan = Plan {
+        seed,
+        count: 200,
+        threads: 2,
+        ..Plan::default()
+    };
+    stream::run(device, &plan)?;
+    Ok(())
+}
+
+/// Unplug a device.
+fn unplug(bdf: Bdf) -> Result<()> {
+    write(&sysfs::path(bdf).join("remove"), "1")?;
+    ensure!(!sysfs::path(bdf).exists(), "{bdf} is still there");
+    Ok(())
+}
+
+/// Unplug a device while another process uses it: it goes when that process is killed.
+fn unplug_in_use(bdf: Bdf) -> Result<()> {
+    let at = spot(&sysfs::config_map(bdf)?)?;
+    let program = std::env::current_exe()?.with_file_name("vfio-client");
+    let mut client = Command::new(&program)
+        .args(["hold", &bdf.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| program.display().to_string())?;
+    let mut commands = client.stdin.take().context("no input")?;
+    let mut answers = BufReader::new(client.stdout.take().context("no output")?).lines();
+    thread::scope(|scope| -> Result<()> {
+        let opened = answers.next().context("it ended")??;
+        ensure!(opened == "open", "the client said {opened:?}");
+        let unplugging = scope.spawn(move || unplug(bdf));
+        let used = (0..40).try_for_each(|_| {
+            writeln!(commands, "read {at:#x} 4")?;
+            let answer = answers.next().context("it ended")??;
+            ensure!(answer.starts_with("ok "), "the client said {answer:?}");
+            Ok(())
+        });
+        client.kill()?;
+        client.wait()?;
+        used?;
+        unplugging.join().expect("unplugging does not panic")
+    })
+}
+
+fn rounds(lab: &mut Lab, rounds: u64) -> Result<()> {
+    // One is reset by its bus, the other by a function level reset.
+    let devices = [lab.express()?, lab.nvme()?];
+    let result = compare(lab, 3, rounds, |lab, number| {
+        lab.block(number % 2 == 1, number % 3 == 1)?;
+        for bdf in devices {
+            for session in 0..SESSIONS {
+                let device = Device::open(bdf)?;
+                flood(&device, number + session)?;
+                if session == 0 {
+                    device.reset();
+                    flood(&device, number)?;
+                }
+            }
+            write(&sysfs::path(bdf).join("reset"), "1")?;
+            write(&sysfs::path(bdf).join("driver/unbind"), &bdf.to_string())?;
+            kernel::bind(bdf)?;
+            match number % 2 {
+                0 => unplug_in_use(bdf)?,
+                _ => unplug(bdf)?,
+            }
+        }
+        replug(lab)
+    });
+    // A round that fails may leave a device away.
+    replug(lab)?;
+    result
+}
+
+fn replug(lab: &Lab) -> Result<()> {
+    write(Path::new("/sys/bus/pci/rescan"), "1")?;
+    lab.bind()
+}
+
+/// A message of the kernel that means that it is broken.
+fn complaint(message: &str) -> bool {
+    ["BUG:", "Oops", "WARNING:", "general protection"]
+        .iter()
+        .any(|word| message.contains(word))
+}
+
+fn unload_pending(lab: &mut Lab) -> Result<()> {
+    const REFUSED: &str = "audit refused the end of a session";
+
+    if lab.modules.built_in() {
+        return lab.modules.unload();
+    }
+    let mut messages = Messages::follow()?;
+    let device = Device::open(lab.express()?)?;
+    // A daemon that is stopped does not do: after some tries the kernel puts it aside, and takes records again.
+    lab.audit()
+        .ctl(&["-a", "never,exclude", "-F", "msgtype=1340"])?;
+    flood(&device, 1)?;
+    drop(device);
+    let started = Instant::now();
+    lab.modules.unload()?;
+    let took = started.elapsed();
+    let said = messages.read()?;
+    lab.note(format!("unloading took {:.1} s", took.as_secs_f64()));
+    ensure!(
+        said.iter().any(|message| message.contains(REFUSED)),
+        "audit did not refuse the end of the session, so that this shows nothing"
+    );
+    if let Some(message) = said.iter().find(|message| complaint(message)) {
+        bail!("the kernel says {message}");
+    }
+    ensure!(
+        took < Duration::from_secs(5),
+        "unloading the modules took {took:?}"
+    );
+    lab.reload(&[])
+}
+
+fn load_and_unload(lab: &mut Lab, rounds: u64) -> Result<()> {
+    let bdf = lab.express()?;
+    compare(lab, 2, rounds, |lab, number| {
+        lab.reload(&[])?;
+        let device = Device::open(bdf)?;
+        flood(&device, number)?;
+        drop(device);
+        let records = lab.take(bdf)?;
+        ensure!(!records.is_empty(), "nothing is recorded");
+        Ok(())
+    })
+}
