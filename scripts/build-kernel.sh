@@ -49,7 +49,7 @@ m)
 	step kernel-m "building the kernel, VFIO as modules (10 minutes on two cores the first time)" \
 		kmake "$objects" bzImage modules
 	;;
-y) step kernel-y "building the kernel, VFIO and KUnit built in" kmake "$objects" bzImage ;;
+y) step kernel-y "building the kernel, VFIO and KUnit built in" kmake "$objects" bzImage modules ;;
 debug)
 	step kernel-debug "building the kernel that looks for mistakes (20 minutes on two cores the first time)" \
 		kmake "$objects" bzImage modules

@@ -9,7 +9,7 @@
 
 kind=m name=e2e memory=2G objects=() append=()
 if [ "${1:-}" = --builtin ]; then
-	kind=y name=e2e-builtin
+	kind=y name=e2e-builtin objects=("OBJECTS=$BUILD/linux/y")
 	# KUnit has its own turn. The rest is to be found again in sysfs, read from the command line.
 	append=(--append "kunit.enable=0 vfio_pci_audit.block_pci_unassigned_write vfio_pci_audit.uaccess_allow_ids=8086:10d3,10DE:1eb8")
 	shift

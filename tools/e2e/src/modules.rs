@@ -20,8 +20,8 @@ pub(crate) struct Modules {
 /// The variant driver that cuts accesses up by itself.
 pub(crate) const VARIANT: &str = "vfio_pci_loop";
 
-/// What a module that may be absent has to be, for anything here to work.
-const ANY: &str = "/sys/module/vfio_pci_core";
+/// The module that has parameters, and so a folder in sysfs even when it is built in.
+const ANY: &str = "/sys/module/vfio_pci_audit";
 
 impl Modules {
     pub(crate) fn new(top: &Path, build: &Path) -> Self {

@@ -22,7 +22,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "leaks/rounds",
         "20 rounds of open, flood, close, reset, unbind and hot-unplug leave no memory behind",
         |lab| rounds(lab, 20),
-    ),
+    )
+    .long(),
     Scenario::new("leaks/thousand-rounds", "1000 rounds of the same", |lab| {
         rounds(lab, 1000)
     })
@@ -36,7 +37,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "leaks/load-and-unload",
         "5 times load, a session, unload",
         |lab| load_and_unload(lab, 5),
-    ),
+    )
+    .long(),
     Scenario::new("leaks/load-and-unload-20", "20 times the same", |lab| {
         load_and_unload(lab, 20)
     })
