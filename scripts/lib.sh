@@ -89,3 +89,17 @@ host_cargo() {
 	[ ! -x /usr/bin/cargo ] || cargo=/usr/bin/cargo
 	(cd "$TOP" && PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$BUILD/target" "$cargo" "$@")
 }
+
+# check NAME COMMAND...: one KTAP result; what a command that fails printed comes before it.
+count=0
+check() {
+	local name=$1 output
+	shift
+	count=$((count + 1))
+	if output=$("$@" 2>&1); then
+		echo "ok $count - $name"
+	else
+		printf '%s\n' "$output" | tail -n 40 | sed 's/^/# /'
+		echo "not ok $count - $name"
+	fi
+}

@@ -7,18 +7,6 @@
 
 tree=${KDIR:-$BUILD/linux/src}
 objects=$BUILD/linux/m
-count=0
-check() {
-	local name=$1 output
-	shift
-	count=$((count + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $count - $name"
-	else
-		printf '%s\n' "$output" | tail -n 40 | sed 's/^/# /'
-		echo "not ok $count - $name"
-	fi
-}
 cd "$TOP"
 toolchain
 

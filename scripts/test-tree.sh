@@ -7,18 +7,6 @@
 
 tree=$(mktemp -d "$BUILD/tree.XXXXXX")
 trap 'rm -rf "$tree" "$tree.orig"' EXIT
-count=0
-check() {
-	local name=$1 output
-	shift
-	count=$((count + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $count - $name"
-	else
-		printf '%s\n' "$output" | tail -n 10 | sed 's/^/# /'
-		echo "not ok $count - $name"
-	fi
-}
 graft() { "$TOP/scripts/graft.sh" "$@"; }
 
 # The files that matter, as they were: grafting looks at nothing else.
