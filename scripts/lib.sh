@@ -74,6 +74,7 @@ private_apt() {
 toolchain() {
 	export LLVM=-19 RUSTC=/usr/bin/rustc RUSTFMT=/usr/bin/rustfmt
 	export PATH="$BUILD/bin:/usr/lib/llvm-19/bin:$PATH"
+	export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache} CCACHE_NOHASHDIR=1
 }
 
 # kmake DIR TARGET...: make in the kernel's object folder DIR.

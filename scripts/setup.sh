@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 common=(
-	autoconf automake bc bison build-essential busybox-static ca-certificates clang-19 cpio curl
+	autoconf automake bc bison build-essential busybox-static ca-certificates ccache clang-19 cpio curl
 	dpkg-dev flex git kmod libcap-ng-dev libclang-19-dev libelf-dev libssl-dev libtool lld-19 llvm-19
 	pkg-config python3 python3-venv qemu-system-x86 rsync shellcheck xz-utils iproute2 procps
 )
@@ -40,6 +40,10 @@ fi
 
 toolchain
 mkdir -p "$BUILD/bin"
+# Kernels of several configurations share most of their objects. Found first in PATH, ccache looks for the compiler behind it.
+if ccache=$(command -v ccache); then
+	ln -sf "$ccache" "$BUILD/bin/clang-19"
+fi
 if ! [ "$(printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -V | head -n 1)" = 0.71.1 ]; then
 	step bindgen "building bindgen 0.72.1" env RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --force \
 		--root "$BUILD" bindgen-cli --version 0.72.1
