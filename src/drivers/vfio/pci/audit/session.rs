@@ -61,9 +61,15 @@ const REPORT_INTERVAL: u32 = 1000;
 /// that open and close a session included, they fit in the default audit backlog of 64.
 const REPORT_RECORDS: usize = 12;
 
-/// How often the end of a session is tried again while audit refuses its records, once every
-/// [`REPORT_INTERVAL`].
-const CLOSE_TRIES: u32 = 600;
+/// How often the end of a session is tried again while audit refuses its records: for about ten
+/// minutes. Every try that finds the backlog full counts as a lost record with audit, which some
+/// hosts answer with a panic, so that the tries become rare.
+const CLOSE_TRIES: u32 = 40;
+
+/// Milliseconds from one of these tries to the next.
+fn close_interval(tries: u32) -> u32 {
+    REPORT_INTERVAL << tries.min(4)
+}
 
 /// How far a session has come.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -159,7 +165,7 @@ impl Session {
         };
         match queue {
             None => self.record(op, range, outcome),
-            Some(true) => self.queue(),
+            Some(true) => self.queue(REPORT_INTERVAL),
             Some(false) => (),
         }
     }
@@ -176,7 +182,7 @@ impl Session {
             state.account.lost(op, range, outcome);
             if !core::mem::replace(&mut state.report_queued, true) {
                 drop(state);
-                self.queue();
+                self.queue(REPORT_INTERVAL);
             }
         }
     }
@@ -194,8 +200,9 @@ impl Session {
         }
     }
 
-    fn queue(self: ArcBorrow<'_, Self>) {
-        worker::queue(self.into(), msecs_to_jiffies(REPORT_INTERVAL));
+    /// Queues the work item for `delay` milliseconds from now.
+    fn queue(self: ArcBorrow<'_, Self>, delay: u32) {
+        worker::queue(self.into(), msecs_to_jiffies(delay));
     }
 
     /// Reports accesses without a record of their own, as much of it as one report may hold.
@@ -286,7 +293,7 @@ impl Session {
             state.phase = Phase::Closing { tries: tries + 1 };
             state.report_queued = true;
         }
-        self.as_arc_borrow().queue();
+        self.as_arc_borrow().queue(close_interval(tries));
     }
 }
 
@@ -310,7 +317,7 @@ impl WorkItem for Session {
                     again
                 };
                 if again {
-                    this.as_arc_borrow().queue();
+                    this.as_arc_borrow().queue(REPORT_INTERVAL);
                 }
             }
         }
