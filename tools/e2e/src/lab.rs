@@ -14,7 +14,7 @@ use crate::account::{self, Loss, Truth};
 use crate::audit::{wait_until, Audit};
 use crate::kernel;
 use crate::modules::Modules;
-use crate::record::{Record, Totals};
+use crate::record::{Kind, Record, Totals};
 
 /// An error that means: this cannot be tried here.
 #[derive(Debug)]
@@ -213,6 +213,19 @@ impl Lab {
         let new = records.split_off((*taken).min(records.len()));
         *taken += new.len();
         Ok(new)
+    }
+
+    /// The records of a device that were not taken before, as soon as the last of them is that of a session's end.
+    pub(crate) fn take_session(&mut self, bdf: Bdf) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        let closed = wait_until(Duration::from_secs(10), || {
+            records.extend(self.take(bdf)?);
+            Ok(records
+                .iter()
+                .any(|record| matches!(record.kind, Kind::Close(_))))
+        })?;
+        ensure!(closed, "no op=close among {records:?}");
+        Ok(records)
     }
 
     /// Close a device and check the account of its only session; its totals.

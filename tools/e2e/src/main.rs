@@ -8,6 +8,7 @@
 mod account;
 mod audit;
 mod command;
+mod holder;
 mod kernel;
 mod ktap;
 mod lab;

@@ -3,9 +3,7 @@
 //! Sessions, devices and modules come and go, and nothing stays behind.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +12,7 @@ use vfio_client::stream::{self, Plan};
 use vfio_client::{sysfs, Bdf, Device};
 
 use super::{spot, Scenario};
+use crate::holder::Holder;
 use crate::kernel::{self, Messages};
 use crate::lab::Lab;
 
@@ -158,27 +157,11 @@ fn unplug(bdf: Bdf) -> Result<()> {
 /// Unplug a device while another process uses it: it goes when that process is killed.
 fn unplug_in_use(bdf: Bdf) -> Result<()> {
     let at = spot(&sysfs::config_map(bdf)?)?;
-    let program = std::env::current_exe()?.with_file_name("vfio-client");
-    let mut client = Command::new(&program)
-        .args(["hold", &bdf.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| program.display().to_string())?;
-    let mut commands = client.stdin.take().context("no input")?;
-    let mut answers = BufReader::new(client.stdout.take().context("no output")?).lines();
+    let mut holder = Holder::start(bdf)?;
     thread::scope(|scope| -> Result<()> {
-        let opened = answers.next().context("it ended")??;
-        ensure!(opened == "open", "the client said {opened:?}");
         let unplugging = scope.spawn(move || unplug(bdf));
-        let used = (0..40).try_for_each(|_| {
-            writeln!(commands, "read {at:#x} 4")?;
-            let answer = answers.next().context("it ended")??;
-            ensure!(answer.starts_with("ok "), "the client said {answer:?}");
-            Ok(())
-        });
-        client.kill()?;
-        client.wait()?;
+        let used = (0..40).try_for_each(|_| holder.read(at));
+        holder.kill()?;
         used?;
         unplugging.join().expect("unplugging does not panic")
     })

@@ -5,6 +5,7 @@
 mod audit_off;
 mod builtin;
 mod differential;
+mod faults;
 mod flood;
 mod guest;
 mod leaks;
@@ -67,6 +68,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         race::SCENARIOS,
         flood::SCENARIOS,
         leaks::SCENARIOS,
+        faults::SCENARIOS,
         guest::SCENARIOS,
         builtin::SCENARIOS,
     ]

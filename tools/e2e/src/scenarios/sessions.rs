@@ -2,19 +2,15 @@
 
 //! From the opening of a device to its last close.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::Op;
 use vfio_client::{sysfs, Device};
 
 use super::{access_texts, spot, Scenario};
 use crate::account::{self, Loss, Truth};
-use crate::audit::wait_until;
+use crate::holder::Holder;
 use crate::lab::Lab;
-use crate::record::{Kind, Record};
+use crate::record::Kind;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -93,24 +89,10 @@ fn one_after_the_other(lab: &mut Lab) -> Result<()> {
             truth.add(Op::Read, true, at..at + 1);
         }
         drop(device);
-        let mut records = Vec::new();
-        wait_for_close(lab, bdf, &mut records)?;
-        let totals = account::check(&records, &truth, Loss::None)
+        let totals = account::check(&lab.take_session(bdf)?, &truth, Loss::None)
             .with_context(|| format!("session {round}"))?;
         ensure!(totals.records == 24, "session {round}: {totals:?}");
     }
-    Ok(())
-}
-
-/// Take records until one of them is op=close.
-fn wait_for_close(lab: &mut Lab, bdf: vfio_client::Bdf, records: &mut Vec<Record>) -> Result<()> {
-    let closed = wait_until(Duration::from_secs(10), || {
-        records.extend(lab.take(bdf)?);
-        Ok(records
-            .iter()
-            .any(|record| matches!(record.kind, Kind::Close(_))))
-    })?;
-    ensure!(closed, "no op=close among {records:?}");
     Ok(())
 }
 
@@ -136,32 +118,16 @@ fn last_close(lab: &mut Lab) -> Result<()> {
 fn killed(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
     let at = spot(&sysfs::config_map(bdf)?)?;
-    let program = std::env::current_exe()?.with_file_name("vfio-client");
-    let mut client = Command::new(&program)
-        .args(["hold", &bdf.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| program.display().to_string())?;
-    let answers = client.stdout.take().context("no output")?;
-    let mut answers = BufReader::new(answers).lines();
-    let mut commands = client.stdin.take().context("no input")?;
-    let said = answers.next().context("it ended")??;
-    ensure!(said == "open", "the client said {said:?}");
-    writeln!(commands, "read {at:#x} 4")?;
-    let said = answers.next().context("it ended")??;
-    ensure!(said.starts_with("ok "), "the client said {said:?}");
-    client.kill()?;
-    let pid = client.id();
-    client.wait()?;
+    let mut holder = Holder::start(bdf)?;
+    holder.read(at)?;
+    holder.kill()?;
 
-    let mut records = Vec::new();
-    wait_for_close(lab, bdf, &mut records)?;
+    let records = lab.take_session(bdf)?;
     let open = &records[0];
     ensure!(open.kind == Kind::Open, "first came {:?}", open.text);
-    let exe = format!("exe=\"{}\"", program.display());
+    let exe = format!("exe=\"{}\"", holder.program());
     for field in [
-        &format!(" pid={pid} "),
+        &format!(" pid={} ", holder.pid()),
         " comm=\"vfio-client\"",
         " uid=0 ",
         &exe,

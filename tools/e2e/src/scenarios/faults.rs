@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that the kernel does not get: at every place in turn at which it asks for some.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{bail, ensure, Context, Result};
+use vfio_client::stream::Op;
+use vfio_client::Device;
+
+use super::{spot, Scenario, NEW};
+use crate::account::{self, Loss, Truth};
+use crate::kernel;
+use crate::lab::{Lab, Skip};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "faults/open",
+        "a device whose opening wants memory is refused, or opened with its session",
+        open,
+    )
+    .long(),
+    Scenario::new(
+        "faults/access",
+        "no access is refused or miscounted for want of memory",
+        access,
+    )
+    .long(),
+    Scenario::new(
+        "faults/parameters",
+        "a parameter that cannot be set for want of memory stays as it is",
+        parameters,
+    )
+    .long(),
+];
+
+/// More places than any of these system calls asks for memory at.
+const MOST: u32 = 2000;
+
+/// Lets a system call of this thread go without the nth piece of memory that it asks for.
+struct Faults(File);
+
+impl Faults {
+    fn new() -> Result<Self> {
+        let slab = Path::new("/sys/kernel/debug/failslab");
+        let nth = Path::new("/proc/thread-self/fail-nth");
+        if !slab.exists() || !nth.exists() {
+            bail!(Skip(
+                "this kernel has no fault injection (make e2e DEBUG=1 LONG=1)".to_owned()
+            ));
+        }
+        fs::write(slab.join("ignore-gfp-wait"), "N")?;
+        fs::write(slab.join("verbose"), "0")?;
+        let file = OpenOptions::new().read(true).write(true).open(nth)?;
+        Ok(Self(file))
+    }
+
+    /// Does something without the `nth` piece, and tells whether it ever asked for that many.
+    fn without<T>(&self, nth: u32, act: impl FnOnce() -> T) -> Result<(T, bool)> {
+        self.0.write_all_at(nth.to_string().as_bytes(), 0)?;
+        let result = act();
+        let mut left = [0; 16];
+        let len = self.0.read_at(&mut left, 0)?;
+        self.0.write_all_at(b"0", 0)?;
+        let left = String::from_utf8_lossy(&left[..len]);
+        Ok((result, left.trim_end() == "0"))
+    }
+
+    /// Does something without each piece in turn, until it asks for no more, and has every result
+    /// judged; how many pieces there were.
+    fn each<T>(
+        &self,
+        mut act: impl FnMut() -> T,
+        mut judge: impl FnMut(T) -> Result<()>,
+    ) -> Result<u32> {
+        for nth in 1..MOST {
+            let (result, fired) = self.without(nth, &mut act)?;
+            judge(result).with_context(|| format!("without piece {nth}"))?;
+            if !fired {
+                return Ok(nth - 1);
+            }
+        }
+        bail!("it asks for memory {MOST} times and more");
+    }
+}
+
+fn open(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    let faults = Faults::new()?;
+    lab.block(true, true)?;
+    let (mut opened, mut refused) = (0, 0);
+    let pieces = faults.each(
+        || Device::open(bdf),
+        |result| {
+            let Ok(device) = result else {
+                refused += 1;
+                return Ok(());
+            };
+            opened += 1;
+            let at = spot(device.map())?;
+            let mut truth = Truth::default();
+            device.write(at as u64, &NEW)?;
+            truth.add(Op::Write, false, at..at + NEW.len());
+            drop(device);
+            account::check(&lab.take_session(bdf)?, &truth, Loss::None).map(drop)
+        },
+    )?;
+    lab.note(format!(
+        "without one of {pieces} pieces of memory: {opened} times open, {refused} times refused"
+    ));
+    ensure!(refused > 0, "no fault refused anything");
+    Ok(())
+}
+
+fn access(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    let faults = Faults::new()?;
+    lab.unlimited()?;
+    lab.block(true, false)?;
+    let device = Device::open(bdf)?;
+    let at = spot(device.map())?;
+    let mut truth = Truth::default();
+
+    let reads = faults.each(
+        || device.read_vec(at as u64, 4),
+        |result| {
+            let seen = result?;
+            ensure!(seen == [0; 4], "a blocked read gave {seen:x?}");
+            truth.add(Op::Read, false, at..at + 4);
+            Ok(())
+        },
+    )?;
+    let writes = faults.each(
+        || device.write(at as u64, &NEW),
+        |result| {
+            result?;
+            truth.add(Op::Write, true, at..at + NEW.len());
+            Ok(())
+        },
+    )?;
+    let totals = lab.settle(device, &truth, Loss::Refused)?;
+    lab.note(format!(
+        "{reads} pieces of memory for a read, {writes} for a write: {totals:?}"
+    ));
+    // A record takes memory, so that this shows nothing if all were made.
+    ensure!(totals.lost > 0, "audit was never short of memory");
+    Ok(())
+}
+
+fn parameters(lab: &mut Lab) -> Result<()> {
+    let faults = Faults::new()?;
+    for (name, old, new) in [
+        (kernel::ALLOW_IDS, "8086:10d3", "1234:11e8,1b36:0010"),
+        (kernel::BLOCK_WRITE, "N", "Y"),
+        (kernel::RATE, "24", "7"),
+    ] {
+        kernel::set_parameter(name, old)?;
+        let mut refused = 0;
+        let pieces = faults.each(
+            || kernel::write_parameter(name, new.as_bytes()),
+            |result| {
+                let expected = match result {
+                    Ok(()) => new,
+                    Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                        refused += 1;
+                        old
+                    }
+                    Err(error) => bail!("{name} was refused with {error}"),
+                };
+                let now = kernel::parameter(name)?;
+                ensure!(now == expected, "{name} is {now:?}, not {expected:?}");
+                kernel::set_parameter(name, old)
+            },
+        )?;
+        lab.note(format!("{name}: refused {refused} times of {pieces}"));
+        ensure!(refused > 0, "no fault refused anything");
+    }
+    lab.default_policy()
+}
