@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Audit buffers, and the device that a record is about.
+//! Audit buffers, and the device that a record or a trace event is about.
 //!
 //! C header: [`include/linux/audit.h`](srctree/include/linux/audit.h)
 
-use crate::bindings;
+use crate::{
+    access::{
+        Op,
+        Outcome,
+        Range, //
+    },
+    bindings,
+    listeners, //
+};
 use core::ptr::NonNull;
 use kernel::{
     device,
     prelude::*,
     str::CStr, //
 };
-
-/// Whether the audit subsystem wants records. May be called from any context.
-#[inline]
-pub(crate) fn enabled() -> bool {
-    // SAFETY: `audit_enabled` is a valid, aligned integer for ever. It may change at any time,
-    // hence the volatile read, as `READ_ONCE()` does it.
-    unsafe { core::ptr::addr_of!(bindings::audit_enabled).read_volatile() != 0 }
-}
 
 /// A record under construction. It is sent when the buffer is dropped.
 ///
@@ -85,6 +85,23 @@ impl Device<'_> {
         // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`, and the caller
         // promises that a non-null `pdev` is valid.
         unsafe { pdev.cast::<kernel::pci::Device>().as_ref() }.map(Self)
+    }
+
+    /// Emits `pci_audit:pci_audit_access`, if somebody traces. May be called from any context.
+    #[inline]
+    pub(crate) fn trace(&self, op: Op, range: Range, outcome: Outcome) {
+        if listeners::tracing() {
+            // SAFETY: By the type invariant the device is valid.
+            unsafe {
+                bindings::pci_audit_trace(
+                    core::ptr::from_ref(self.0).cast_mut().cast(),
+                    op as u32,
+                    range.offset() as u32,
+                    range.size() as u32,
+                    outcome.is_allowed(),
+                )
+            };
+        }
     }
 
     /// The device's name: domain, bus, device and function.

@@ -6,9 +6,12 @@
 #include <linux/audit.h>
 #include <linux/pci_audit.h>
 #include <linux/vfio_pci_core.h>
+#include <trace/events/pci_audit.h>
 
 #include "../../../vfio/pci/audit/vfio_pci_audit.h"
 
 /* Static inlines and macros, in the C file of the module that needs them. */
 struct audit_context *pci_audit_context(void);
+void pci_audit_trace(struct pci_dev *pdev, enum pci_audit_op op, u32 offset, u32 size,
+		     bool allowed);
 unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size);

@@ -15,12 +15,16 @@ use crate::{
         Range, //
     },
     bindings,
-    totals::Totals,
+    listeners,
+    totals::Totals, //
 };
+use core::marker::PhantomData;
 use kernel::{
+    bindings::notifier_block as NotifierBlock,
     error::to_result,
     pci,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 
 /// How a record may be allocated.
@@ -44,12 +48,7 @@ fn as_raw(device: &pci::Device) -> *mut bindings::pci_dev {
 }
 
 /// Whether auditing is on: whether there is any use in counting accesses.
-#[inline]
-pub(crate) fn enabled() -> bool {
-    // SAFETY: `audit_enabled` is a valid, aligned integer for ever. It may change at any time,
-    // hence the volatile read, as `READ_ONCE()` does it.
-    unsafe { core::ptr::addr_of!(bindings::audit_enabled).read_volatile() != 0 }
-}
+pub(crate) use listeners::auditing as enabled;
 
 /// Records one access. Call it before the access reaches the device.
 pub(crate) fn access(
@@ -70,6 +69,24 @@ pub(crate) fn access(
             context.gfp(),
         )
     })
+}
+
+/// Lets whoever traces know of an access that is not recorded, since the caller limits how much it
+/// records or auditing is off. Costs nothing while nobody traces. Any context.
+#[inline]
+pub(crate) fn unrecorded(device: &pci::Device, op: Op, range: Range, outcome: Outcome) {
+    if listeners::tracing() {
+        // SAFETY: The reference proves that the device is alive for the duration of the call.
+        unsafe {
+            bindings::pci_audit_unrecorded(
+                as_raw(device),
+                op as u32,
+                range.offset() as u32,
+                range.size(),
+                outcome.is_allowed(),
+            )
+        };
+    }
 }
 
 /// Records that the current task holds the device. Task context only.
@@ -138,4 +155,53 @@ pub(crate) fn touched(
             context.gfp(),
         )
     })
+}
+
+/// Somebody to tell when tracing of accesses starts and stops.
+pub(crate) trait OnTracing {
+    /// Tracing started, or stopped. Called for changes only. Must not sleep long.
+    fn changed(on: bool);
+}
+
+/// Has `T` told of changes for as long as it lives: for callers that have a faster way while
+/// nobody wants to know of accesses.
+///
+/// # Invariants
+///
+/// The notifier block is registered.
+pub(crate) struct TraceNotifier<T>(KBox<Opaque<NotifierBlock>>, PhantomData<T>);
+
+// SAFETY: Nothing but `drop()` uses the notifier block, and `T` is a type without a value.
+unsafe impl<T> Send for TraceNotifier<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for TraceNotifier<T> {}
+
+impl<T: OnTracing> TraceNotifier<T> {
+    /// Starts to tell, at once if somebody traces already. May sleep. [`ENOMEM`] for want of memory.
+    pub(crate) fn new() -> Result<Self> {
+        let block = KBox::new(
+            Opaque::new(NotifierBlock {
+                notifier_call: Some(Self::call),
+                ..pin_init::zeroed()
+            }),
+            GFP_KERNEL,
+        )?;
+
+        // SAFETY: The block stays where it is until `drop()` unregisters it.
+        to_result(unsafe { bindings::pci_audit_register_trace_notifier(block.get().cast()) })?;
+        // INVARIANT: It was just registered.
+        Ok(Self(block, PhantomData))
+    }
+
+    extern "C" fn call(_block: *mut NotifierBlock, on: c_ulong, _data: *mut c_void) -> c_int {
+        T::changed(on != 0);
+        kernel::bindings::NOTIFY_OK as c_int
+    }
+}
+
+impl<T> Drop for TraceNotifier<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the block is registered.
+        unsafe { bindings::pci_audit_unregister_trace_notifier(self.0.get().cast()) };
+    }
 }

@@ -14,6 +14,7 @@
 #include <linux/kconfig.h>
 #include <linux/types.h>
 
+struct notifier_block;
 struct pci_dev;
 
 /**
@@ -63,7 +64,8 @@ struct pci_audit_totals {
  *	%GFP_NOWAIT.
  *
  * Call it before the access reaches the device, so that the record exists even
- * if the access brings the machine down.
+ * if the access brings the machine down.  The tracepoint
+ * pci_audit:pci_audit_access is emitted too, whether or not auditing is on.
  *
  * Context: any context that @gfp allows, hard interrupts included.  In task
  * context the record joins the event of the system call.
@@ -74,6 +76,25 @@ struct pci_audit_totals {
  */
 int pci_audit_access(struct pci_dev *pdev, enum pci_audit_op op, u32 offset,
 		     size_t size, bool allowed, gfp_t gfp);
+
+/**
+ * pci_audit_unrecorded - trace an access that is kept out of the audit log
+ * @pdev: the device
+ * @op: what was done
+ * @offset: first byte of the access, in bytes from the start of config space
+ * @size: length of the access, in bytes; @offset + @size is at most 4096
+ * @allowed: whether the access is let through
+ *
+ * For callers that limit how much they record: instead of pci_audit_access(),
+ * for an access over the limit.  Only the tracepoint is emitted, so that those
+ * who trace see every access.
+ *
+ * Context: any context, hard interrupts included.
+ *
+ * Return: 0, or -EINVAL (and a warning, once) for arguments that make no sense.
+ */
+int pci_audit_unrecorded(struct pci_dev *pdev, enum pci_audit_op op, u32 offset,
+			 size_t size, bool allowed);
 
 /**
  * pci_audit_open - record who holds a device
@@ -135,10 +156,37 @@ int pci_audit_suppressed(struct pci_dev *pdev, enum pci_audit_op op, bool allowe
 int pci_audit_touched(struct pci_dev *pdev, enum pci_audit_op op, u32 offset,
 		      size_t size, bool allowed, gfp_t gfp);
 
+/**
+ * pci_audit_register_trace_notifier - be told when tracing starts and stops
+ * @nb: whom to tell
+ *
+ * For callers that have a faster way while nobody wants to know of accesses.
+ * The notifier is called with 1 when pci_audit:pci_audit_access is enabled and
+ * with 0 when it no longer is; while it is registered already if it is enabled.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EEXIST when @nb is registered.
+ */
+int pci_audit_register_trace_notifier(struct notifier_block *nb);
+
+/**
+ * pci_audit_unregister_trace_notifier - the contrary
+ * @nb: who was registered; called with 0 if tracing is enabled
+ *
+ * Context: may sleep.
+ */
+void pci_audit_unregister_trace_notifier(struct notifier_block *nb);
+
 #else
 
 static inline int pci_audit_access(struct pci_dev *pdev, enum pci_audit_op op,
 				   u32 offset, size_t size, bool allowed, gfp_t gfp)
+{
+	return 0;
+}
+
+static inline int pci_audit_unrecorded(struct pci_dev *pdev, enum pci_audit_op op,
+				       u32 offset, size_t size, bool allowed)
 {
 	return 0;
 }
@@ -165,6 +213,15 @@ static inline int pci_audit_touched(struct pci_dev *pdev, enum pci_audit_op op,
 				    u32 offset, size_t size, bool allowed, gfp_t gfp)
 {
 	return 0;
+}
+
+static inline int pci_audit_register_trace_notifier(struct notifier_block *nb)
+{
+	return 0;
+}
+
+static inline void pci_audit_unregister_trace_notifier(struct notifier_block *nb)
+{
 }
 
 #endif /* CONFIG_PCI_AUDIT */

@@ -25,6 +25,7 @@ struct audit_context *pci_audit_context(void)
 }
 
 EXPORT_SYMBOL_GPL(pci_audit_access);
+EXPORT_SYMBOL_GPL(pci_audit_unrecorded);
 EXPORT_SYMBOL_GPL(pci_audit_open);
 EXPORT_SYMBOL_GPL(pci_audit_close);
 EXPORT_SYMBOL_GPL(pci_audit_suppressed);

@@ -14,6 +14,8 @@ pub mod access;
 mod audit;
 #[path = "bindings/bindings.rs"]
 mod bindings;
+#[path = "bindings/listeners.rs"]
+mod listeners;
 pub mod record;
 mod service;
 #[cfg(CONFIG_PCI_AUDIT_KUNIT_TEST)]

@@ -21,6 +21,7 @@ use crate::{
         pci_audit_totals,
         pci_dev, //
     },
+    listeners,
     record::{
         Line,
         Record,
@@ -29,6 +30,7 @@ use crate::{
     totals::Totals,
 };
 use kernel::{
+    error::from_result,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -52,31 +54,80 @@ pub(crate) fn check(op: u32, offset: u32, size: usize) -> Result<(Op, Range)> {
     Ok((op, range))
 }
 
-/// Writes `record` of `pdev`, if anybody listens.
-fn emit(pdev: *mut pci_dev, record: Result<Record>, gfp: gfp_t) -> c_int {
-    let emit = || -> Result {
-        // SAFETY: C callers pass NULL or a device on which they hold a reference.
-        let device = unsafe { Device::from_raw(pdev) }.ok_or_else(refuse)?;
-        let record = record?;
-        if !audit::enabled() {
-            return Ok(());
-        }
+/// The device of a caller. Refuses NULL.
+///
+/// # Safety
+///
+/// `pdev` is null or points to a device on which the caller holds a reference for as long as the
+/// result is used.
+unsafe fn device<'a>(pdev: *mut pci_dev) -> Result<Device<'a>> {
+    // SAFETY: By the safety requirement.
+    unsafe { Device::from_raw(pdev) }.ok_or_else(refuse)
+}
 
-        let mut buffer = audit::Buffer::start(gfp)?;
-        let text = Text {
-            device: device.name(),
-            record,
-        };
-        buffer.write(Line::new(&text).as_c_str());
-        if record == Record::Open {
-            buffer.write_task_info();
-        }
-        Ok(())
+/// Writes `record`, if anybody listens.
+fn emit(device: &Device<'_>, record: Record, gfp: gfp_t) -> Result {
+    if !listeners::auditing() {
+        return Ok(());
+    }
+
+    let mut buffer = audit::Buffer::start(gfp)?;
+    let text = Text {
+        device: device.name(),
+        record,
     };
+    buffer.write(Line::new(&text).as_c_str());
+    if record == Record::Open {
+        buffer.write_task_info();
+    }
+    Ok(())
+}
 
-    match emit() {
-        Ok(()) => 0,
-        Err(err) => err.to_errno(),
+/// Runs the body of a function that C calls: 0, or the error as a negative errno.
+fn c_call(body: impl FnOnce() -> Result) -> c_int {
+    from_result(|| body().map(|()| 0))
+}
+
+/// An access, or a range of accesses, as a C caller describes it.
+struct Access<'a> {
+    device: Device<'a>,
+    op: Op,
+    range: Range,
+    outcome: Outcome,
+}
+
+impl Access<'_> {
+    /// Checks what a caller says.
+    ///
+    /// # Safety
+    ///
+    /// As for [`device`].
+    unsafe fn new(
+        pdev: *mut pci_dev,
+        op: u32,
+        offset: u32,
+        size: usize,
+        allowed: bool,
+    ) -> Result<Self> {
+        // SAFETY: By the safety requirement.
+        let device = unsafe { device(pdev)? };
+        let (op, range) = check(op, offset, size)?;
+
+        Ok(Self {
+            device,
+            op,
+            range,
+            outcome: Outcome::from_allowed(allowed),
+        })
+    }
+
+    fn trace(&self) {
+        self.device.trace(self.op, self.range, self.outcome);
+    }
+
+    /// Writes the kind of record that `record` makes.
+    fn emit(&self, record: fn(Op, Range, Outcome) -> Record, gfp: gfp_t) -> Result {
+        emit(&self.device, record(self.op, self.range, self.outcome), gfp)
     }
 }
 
@@ -90,16 +141,33 @@ pub(crate) extern "C" fn pci_audit_access(
     allowed: bool,
     gfp: gfp_t,
 ) -> c_int {
-    let record = check(op, offset, size)
-        .map(|(op, range)| Record::Access(op, range, Outcome::from_allowed(allowed)));
+    c_call(|| {
+        // SAFETY: Callers pass NULL or a device on which they hold a reference.
+        let access = unsafe { Access::new(pdev, op, offset, size, allowed)? };
 
-    emit(pdev, record, gfp)
+        access.trace();
+        access.emit(Record::Access, gfp)
+    })
+}
+
+/// See `include/linux/pci_audit.h`.
+#[no_mangle]
+extern "C" fn pci_audit_unrecorded(
+    pdev: *mut pci_dev,
+    op: u32,
+    offset: u32,
+    size: usize,
+    allowed: bool,
+) -> c_int {
+    // SAFETY: Callers pass NULL or a device on which they hold a reference.
+    c_call(|| unsafe { Access::new(pdev, op, offset, size, allowed) }.map(|access| access.trace()))
 }
 
 /// See `include/linux/pci_audit.h`.
 #[no_mangle]
 extern "C" fn pci_audit_open(pdev: *mut pci_dev, gfp: gfp_t) -> c_int {
-    emit(pdev, Ok(Record::Open), gfp)
+    // SAFETY: Callers pass NULL or a device on which they hold a reference.
+    c_call(|| emit(&unsafe { device(pdev)? }, Record::Open, gfp))
 }
 
 /// See `include/linux/pci_audit.h`.
@@ -109,21 +177,26 @@ pub(crate) extern "C" fn pci_audit_close(
     totals: *const pci_audit_totals,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: C callers pass NULL or a pointer to totals that outlive the call.
-    let totals = unsafe { totals.as_ref() }.ok_or_else(refuse);
-    let record = totals.map(|t| {
-        Record::Close(Totals {
-            reads: t.reads,
-            writes: t.writes,
-            blocked_reads: t.blocked_reads,
-            blocked_writes: t.blocked_writes,
-            records: t.records,
-            suppressed: t.suppressed,
-            lost: t.lost,
-        })
-    });
+    c_call(|| {
+        // SAFETY: Callers pass NULL or a device on which they hold a reference.
+        let device = unsafe { device(pdev)? };
+        // SAFETY: Callers pass NULL or a pointer to totals that outlive the call.
+        let totals = unsafe { totals.as_ref() }.ok_or_else(refuse)?;
 
-    emit(pdev, record, gfp)
+        emit(
+            &device,
+            Record::Close(Totals {
+                reads: totals.reads,
+                writes: totals.writes,
+                blocked_reads: totals.blocked_reads,
+                blocked_writes: totals.blocked_writes,
+                records: totals.records,
+                suppressed: totals.suppressed,
+                lost: totals.lost,
+            }),
+            gfp,
+        )
+    })
 }
 
 /// See `include/linux/pci_audit.h`.
@@ -137,17 +210,19 @@ extern "C" fn pci_audit_suppressed(
     ranges: u32,
     gfp: gfp_t,
 ) -> c_int {
-    let record = Op::from_raw(op)
-        .ok_or_else(refuse)
-        .map(|op| Record::Suppressed {
-            op,
+    c_call(|| {
+        // SAFETY: Callers pass NULL or a device on which they hold a reference.
+        let device = unsafe { device(pdev)? };
+        let record = Record::Suppressed {
+            op: Op::from_raw(op).ok_or_else(refuse)?,
             outcome: Outcome::from_allowed(allowed),
             count,
             lost,
             ranges,
-        });
+        };
 
-    emit(pdev, record, gfp)
+        emit(&device, record, gfp)
+    })
 }
 
 /// See `include/linux/pci_audit.h`.
@@ -160,8 +235,6 @@ extern "C" fn pci_audit_touched(
     allowed: bool,
     gfp: gfp_t,
 ) -> c_int {
-    let record = check(op, offset, size)
-        .map(|(op, range)| Record::Touched(op, range, Outcome::from_allowed(allowed)));
-
-    emit(pdev, record, gfp)
+    // SAFETY: Callers pass NULL or a device on which they hold a reference.
+    c_call(|| unsafe { Access::new(pdev, op, offset, size, allowed)? }.emit(Record::Touched, gfp))
 }

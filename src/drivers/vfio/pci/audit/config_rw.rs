@@ -132,8 +132,9 @@ impl<'a> ConfigRw<'a> {
         let (outcome, range) = self.policy.decide(range);
 
         // The record comes first: the access may be the last thing that this machine does.
-        if let Some(session) = self.session {
-            session.access(self.op, range, outcome);
+        match self.session {
+            Some(session) => session.access(self.op, range, outcome),
+            None => pci_audit::unrecorded(self.device.pci(), self.op, range, outcome),
         }
         match (outcome, self.op) {
             (Outcome::Allowed, _) => self.pass(done, range.size()),

@@ -13,7 +13,7 @@ unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size)
 	return clear_user(to, size);
 }
 
-EXPORT_SYMBOL_GPL(vfio_pci_audit_blocking);
+EXPORT_SYMBOL_GPL(vfio_pci_audit_reasons);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_open);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_close);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_config_rw);

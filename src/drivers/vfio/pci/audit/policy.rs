@@ -13,6 +13,7 @@ use crate::{
         Id,
         ParseError, //
     },
+    pci_audit::OnTracing,
     rcu_box::RcuBox,
 };
 use kernel::{
@@ -27,10 +28,20 @@ use kernel::{
     },
 };
 
-/// Whether [`Policy`] may block anything, for the C code that asks before it calls in here.
+/// How many reasons there are to look at accesses while auditing is off, for the C code that asks
+/// before it calls in here: operations that [`Policy`] may block, and somebody who traces.
 #[no_mangle]
 #[allow(non_upper_case_globals)]
-static vfio_pci_audit_blocking: Atomic<u32> = Atomic::new(0);
+static vfio_pci_audit_reasons: Atomic<i32> = Atomic::new(0);
+
+/// Has every access looked at while somebody traces, and no longer.
+pub(crate) struct Tracing;
+
+impl OnTracing for Tracing {
+    fn changed(on: bool) {
+        vfio_pci_audit_reasons.add(if on { 1 } else { -1 }, Relaxed);
+    }
+}
 
 /// Bytes of a bad entry that the log names at most.
 const MAX_NAMED: usize = 64;
@@ -38,13 +49,13 @@ const MAX_NAMED: usize = 64;
 /// The policy. A change applies to the next system call.
 pub(crate) struct Policy {
     block: [Atomic<bool>; 2],
-    /// Whether any of `block` is set.
-    blocking: &'static Atomic<u32>,
+    /// One is added for each of `block` that is set.
+    reasons: &'static Atomic<i32>,
     allowed: RcuBox<KVec<Id>>,
 }
 
 /// The policy in force.
-pub(crate) static POLICY: Policy = Policy::new(&vfio_pci_audit_blocking);
+pub(crate) static POLICY: Policy = Policy::new(&vfio_pci_audit_reasons);
 
 /// The policy for one device and operation at one moment. Every run of a system call is decided
 /// by the same one.
@@ -63,11 +74,11 @@ impl Snapshot {
 }
 
 impl Policy {
-    /// A policy that blocks nothing, and keeps `blocking` up to date.
-    pub(crate) const fn new(blocking: &'static Atomic<u32>) -> Self {
+    /// A policy that blocks nothing, and counts in `reasons` what it blocks.
+    pub(crate) const fn new(reasons: &'static Atomic<i32>) -> Self {
         Self {
             block: [Atomic::new(false), Atomic::new(false)],
-            blocking,
+            reasons,
             allowed: RcuBox::new(),
         }
     }
@@ -94,9 +105,9 @@ impl Policy {
 
     /// Blocks `op` for devices that are not listed, or stops to. The caller serializes changes.
     pub(crate) fn set_blocks(&self, op: Op, block: bool) {
-        self.block[op as usize].store(block, Relaxed);
-        let blocking = Op::ALL.iter().any(|&op| self.blocks(op));
-        self.blocking.store(u32::from(blocking), Relaxed);
+        let blocked = self.block[op as usize].xchg(block, Relaxed);
+        self.reasons
+            .add(i32::from(block) - i32::from(blocked), Relaxed);
     }
 
     /// Whether the device `id` is listed.

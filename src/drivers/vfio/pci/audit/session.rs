@@ -165,8 +165,12 @@ impl Session {
         };
         match queue {
             None => self.record(op, range, outcome),
-            Some(true) => self.queue(REPORT_INTERVAL),
-            Some(false) => (),
+            Some(first) => {
+                pci_audit::unrecorded(&self.device, op, range, outcome);
+                if first {
+                    self.queue(REPORT_INTERVAL);
+                }
+            }
         }
     }
 

@@ -24,14 +24,17 @@ typedef ssize_t vfio_pci_audit_do_rw(struct vfio_pci_core_device *vdev,
  */
 vfio_pci_audit_do_rw vfio_pci_config_do_rw;
 
-/* Whether any access may be blocked; follows the module's parameters. */
-extern u32 vfio_pci_audit_blocking;
+/*
+ * How many reasons there are to decide upon accesses while auditing is off:
+ * parameters that block, and somebody who traces pci_audit:pci_audit_access.
+ */
+extern int vfio_pci_audit_reasons;
 
 /* Whether an access to unassigned bytes has to be decided upon at all. */
 static inline bool vfio_pci_audit_active(void)
 {
 	return unlikely(READ_ONCE(audit_enabled) |
-			READ_ONCE(vfio_pci_audit_blocking));
+			READ_ONCE(vfio_pci_audit_reasons));
 }
 
 /*

@@ -28,6 +28,8 @@ mod clock;
 mod config_rw;
 mod hook;
 mod limits;
+#[path = "../../../pci/audit/bindings/listeners.rs"]
+mod listeners;
 #[path = "../../../pci/audit/bindings/param.rs"]
 mod param;
 mod parameters;
@@ -60,13 +62,17 @@ module! {
     license: "GPL",
 }
 
-struct VfioPciAudit;
+struct VfioPciAudit {
+    _tracing: pci_audit::TraceNotifier<policy::Tracing>,
+}
 
 impl kernel::Module for VfioPciAudit {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        let tracing = pci_audit::TraceNotifier::new()?;
+
         worker::start()?;
         parameters::set_running();
-        Ok(Self)
+        Ok(Self { _tracing: tracing })
     }
 }
 
