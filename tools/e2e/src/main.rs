@@ -15,6 +15,7 @@ mod lab;
 mod modules;
 mod record;
 mod scenarios;
+mod trace;
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};

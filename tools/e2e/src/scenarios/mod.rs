@@ -16,6 +16,7 @@ mod race;
 mod records;
 mod sessions;
 mod spans;
+mod tracing;
 mod variant;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -61,6 +62,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         records::SCENARIOS,
         spans::SCENARIOS,
         audit_off::SCENARIOS,
+        tracing::SCENARIOS,
         variant::SCENARIOS,
         differential::SCENARIOS,
         sessions::SCENARIOS,
