@@ -46,6 +46,31 @@ fn ranges_of(map: &Bitmap, bridge: usize) -> Vec<Range> {
     .collect()
 }
 
+#[test]
+fn an_account_is_empty_until_the_first_access() {
+    let mut map = [EMPTY; GAPS];
+    let mut account = Account::new(&mut map);
+
+    assert!(account.is_empty());
+    account.recorded(Op::Write, Outcome::Allowed);
+    assert!(!account.is_empty());
+}
+
+#[test]
+fn both_ends_of_configuration_space_fit_one_range() {
+    let mut map = EMPTY;
+    for offset in [0, CONFIG_SPACE_SIZE - 1] {
+        touched::mark(&mut map, Range::new(offset, 1, CONFIG_SPACE_SIZE).unwrap());
+    }
+
+    assert_eq!(ranges_of(&map, touched::bridge_for(&map, 2)).len(), 2);
+    let all = ranges_of(&map, touched::bridge_for(&map, 1));
+    assert_eq!(
+        all,
+        [Range::new(0, CONFIG_SPACE_SIZE, CONFIG_SPACE_SIZE).unwrap()]
+    );
+}
+
 proptest! {
     #[test]
     fn a_bitmap_is_a_set_of_bytes(

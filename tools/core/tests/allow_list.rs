@@ -71,6 +71,11 @@ fn refuses_the_whole_list_for_one_bad_entry_and_names_it() {
     assert_eq!(list(b"8086:1,,8086:2"), Err(vec![]));
 }
 
+#[test]
+fn shows_an_id_as_it_is_written() {
+    assert_eq!(Id::new(0x10de, 0xb8).to_string(), "10de:00b8");
+}
+
 proptest! {
     #[test]
     fn never_panics(text in prop::collection::vec(any::<u8>(), 0..200)) {
