@@ -23,12 +23,13 @@ case $(debian_release) in
 	;;
 esac
 
-missing=()
-for package in "${packages[@]}"; do
-	[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-	root=()
+# install PACKAGE...: those that are not there.
+install() {
+	local package missing=() root=()
+	for package; do
+		[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
 	if [ "$(id -u)" -ne 0 ]; then
 		command -v sudo >/dev/null || die "as root, please install: ${missing[*]}"
 		root=(sudo)
@@ -36,6 +37,13 @@ if [ ${#missing[@]} -gt 0 ]; then
 	step packages-index "updating the package index" "${root[@]}" apt-get update
 	step packages "installing ${#missing[@]} packages" \
 		"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+}
+[ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
+
+# Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19 on Debian 13, another on Debian 12.
+llvm=llvm-$(/usr/bin/rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+if [ ${#packages[@]} -gt 0 ] && [ -n "$(apt-cache madison "$llvm" 2>/dev/null)" ]; then
+	install "$llvm"
 fi
 
 toolchain
