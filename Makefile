@@ -4,12 +4,13 @@
 
 export KDIR KERNEL ACCEL JOBS V LONG DEBUG
 
-.PHONY: help run test host-test kunit e2e lint shell clean
+.PHONY: help run test host-test fuzz kunit e2e lint shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a real guest'
 	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with "N passed, N failed"'
-	@echo 'make host-test  the files that import only core, and the host tools'
+	@echo 'make host-test  the files that import only core, with their coverage, and the host tools'
+	@echo 'make fuzz       ten minutes for each of them that reads what others wrote (SECONDS_EACH=N: less)'
 	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
 	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see below)'
 	@echo 'make lint       formatting, checkpatch, kernel-doc, shellcheck, a build with W=1'
@@ -32,6 +33,10 @@ test:
 host-test:
 	@scripts/setup.sh
 	@scripts/host-test.sh
+
+fuzz:
+	@scripts/setup.sh
+	@scripts/fuzz.sh
 
 kunit:
 	@scripts/setup.sh

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is fuzzed: one function a target, which takes any bytes and panics when something is wrong.
+//!
+//! The fuzzer calls them (`libfuzzer/`), and so does a test with every file of `corpus/`, on any
+//! toolchain.
+
+mod allow_list;
+mod run_finder;
+
+pub use allow_list::allow_list;
+pub use run_finder::run_finder;
+
+/// What a target does with some bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target by name, which is also the name of its folder in `corpus/`.
+pub const TARGETS: &[(&str, Target)] = &[("allow_list", allow_list), ("run_finder", run_finder)];
