@@ -15,6 +15,7 @@ for what; do
 	m | y | debug) "$TOP/scripts/build-kernel.sh" "$what" ;;
 	unpatched)
 		"$TOP/scripts/build-unpatched.sh"
+		"$TOP/scripts/build-audit.sh" --unpatched >/dev/null
 		"$TOP/scripts/build-variant.sh"
 		;;
 	*) die "usage: prepare.sh [m] [y] [debug] [unpatched]" ;;

@@ -39,6 +39,7 @@ part() {
 part lint "$TOP/scripts/lint.sh"
 part host "$TOP/scripts/host-test.sh"
 part tree "$TOP/scripts/test-tree.sh"
+part audit "$TOP/scripts/audit-test.sh"
 part kunit "$TOP/scripts/kunit.sh"
 part e2e "$TOP/scripts/e2e.sh"
 part e2e-builtin "$TOP/scripts/e2e.sh" --builtin
