@@ -36,39 +36,12 @@ impl Audit {
             daemon: None,
             markers: 0,
         };
-        let conf = audit.folder.join("auditd.conf");
-        fs::write(&conf, audit.configuration()).with_context(|| conf.display().to_string())?;
+        let conf = audit.configuration_file();
+        fs::write(&conf, configuration(&audit.folder))
+            .with_context(|| conf.display().to_string())?;
         audit.reset()?;
         audit.start()?;
         Ok(audit)
-    }
-
-    /// Plain records, no rotation, no alarm about a small disk, nobody else to tell.
-    fn configuration(&self) -> String {
-        let folder = self.folder.display();
-        format!(
-            "local_events = yes\n\
-             write_logs = yes\n\
-             log_file = {folder}/audit.log\n\
-             log_group = root\n\
-             log_format = RAW\n\
-             flush = NONE\n\
-             max_log_file = 1024\n\
-             max_log_file_action = IGNORE\n\
-             num_logs = 0\n\
-             name_format = NONE\n\
-             priority_boost = 4\n\
-             verify_email = no\n\
-             space_left = 2\n\
-             space_left_action = IGNORE\n\
-             admin_space_left = 1\n\
-             admin_space_left_action = IGNORE\n\
-             disk_full_action = IGNORE\n\
-             disk_error_action = IGNORE\n\
-             overflow_action = IGNORE\n\
-             q_depth = 20000\n\
-             plugin_dir = {folder}/plugins.d\n"
-        )
     }
 
     /// The kernel's side as it is after booting.
@@ -85,14 +58,13 @@ impl Audit {
 
     /// Start the daemon; it goes on with the log there is.
     pub(crate) fn start(&mut self) -> Result<()> {
-        let mut child = Command::new(self.prefix.join("sbin/auditd"))
-            .args(["-n", "-s", "nochange", "-c"])
-            .arg(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(self.folder.join("stderr"))?)
-            .spawn()
-            .context("auditd")?;
+        let prefix = self.prefix.clone();
+        self.start_from(&prefix)
+    }
+
+    /// Start the daemon of another build.
+    pub(crate) fn start_from(&mut self, prefix: &Path) -> Result<()> {
+        let mut child = spawn(prefix, &self.folder)?;
         let started = wait_until(PATIENCE, || {
             if let Some(status) = child.try_wait()? {
                 bail!(
@@ -141,6 +113,11 @@ impl Audit {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
             .with_context(|| format!("auditctl -s tells no {name}: {text}"))
+    }
+
+    /// What the daemon reads when it starts.
+    pub(crate) fn configuration_file(&self) -> PathBuf {
+        self.folder.join("auditd.conf")
     }
 
     /// The daemon's log.
@@ -192,6 +169,47 @@ impl Drop for Audit {
         // What cannot be stopped is reported by the next one that cannot start.
         let _ = self.stop(Signal::TERM);
     }
+}
+
+/// A daemon's configuration: plain records, no rotation, no alarm about a small disk, nobody else to tell.
+pub(crate) fn configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "local_events = yes\n\
+         write_logs = yes\n\
+         log_file = {folder}/audit.log\n\
+         log_group = root\n\
+         log_format = RAW\n\
+         flush = NONE\n\
+         max_log_file = 1024\n\
+         max_log_file_action = IGNORE\n\
+         num_logs = 0\n\
+         name_format = NONE\n\
+         priority_boost = 4\n\
+         verify_email = no\n\
+         space_left = 2\n\
+         space_left_action = IGNORE\n\
+         admin_space_left = 1\n\
+         admin_space_left_action = IGNORE\n\
+         disk_full_action = IGNORE\n\
+         disk_error_action = IGNORE\n\
+         overflow_action = IGNORE\n\
+         q_depth = 20000\n\
+         plugin_dir = {folder}/plugins.d\n"
+    )
+}
+
+/// Start a daemon with the configuration in `folder`.
+pub(crate) fn spawn(prefix: &Path, folder: &Path) -> Result<Child> {
+    let program = prefix.join("sbin/auditd");
+    Command::new(&program)
+        .args(["-n", "-s", "nochange", "-c"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(folder.join("stderr"))?)
+        .spawn()
+        .with_context(|| program.display().to_string())
 }
 
 /// Run ausearch on a log.

@@ -7,6 +7,7 @@
 
 mod account;
 mod audit;
+mod collector;
 mod command;
 mod holder;
 mod kernel;

@@ -6,6 +6,7 @@ mod audit_off;
 mod builtin;
 mod differential;
 mod faults;
+mod fleet;
 mod flood;
 mod guest;
 mod leaks;
@@ -17,12 +18,14 @@ mod records;
 mod sessions;
 mod spans;
 mod tracing;
+mod unpatched;
 mod variant;
 
 use anyhow::{bail, ensure, Context, Result};
 use vfio_client::stream::Op;
 use vfio_client::{hex, sysfs, Bdf, ConfigMap, Device};
 
+use crate::account::{Loss, Truth};
 use crate::lab::Lab;
 use crate::record::{Kind, Record};
 
@@ -60,6 +63,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         policy::SCENARIOS,
         policy_list::SCENARIOS,
         records::SCENARIOS,
+        unpatched::SCENARIOS,
+        fleet::SCENARIOS,
         spans::SCENARIOS,
         audit_off::SCENARIOS,
         tracing::SCENARIOS,
@@ -177,4 +182,42 @@ fn expect_verdict(lab: &mut Lab, device: &Device, expected: Verdict) -> Result<(
         access_text(bdf, Op::Write, at, 4, expected.write),
     ];
     expect_accesses(lab, bdf, &texts)
+}
+
+/// A session that leaves records of every kind; all of them.
+fn every_kind(lab: &mut Lab) -> Result<Vec<Record>> {
+    let device = Device::open(lab.express()?)?;
+    let (bdf, at) = (device.bdf(), spot(device.map())?);
+    let mut truth = Truth::default();
+    for allowed in [true, false] {
+        lab.block(!allowed, !allowed)?;
+        // More, together, than the limits let through, and not all of it allowed.
+        for number in 0..if allowed { 4 } else { 60 } {
+            let offset = at + number % 16;
+            device.read_vec(offset as u64, 1)?;
+            truth.add(Op::Read, allowed, offset..offset + 1);
+            device.write(offset as u64, &[0; 2])?;
+            truth.add(Op::Write, allowed, offset..offset + 2);
+        }
+    }
+    lab.settle(device, &truth, Loss::None)?;
+    let records = lab.records_of(bdf)?;
+    for op in [
+        "op=open ",
+        "op=read ",
+        "op=write ",
+        "op=suppressed access=read ",
+        "op=suppressed access=write ",
+        "op=touched access=read ",
+        "op=touched access=write ",
+        "op=close ",
+        "res=1",
+        "res=0",
+    ] {
+        ensure!(
+            records.iter().any(|record| record.text.contains(op)),
+            "no {op}among {records:?}"
+        );
+    }
+    Ok(records)
 }

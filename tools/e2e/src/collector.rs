@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A second audit daemon, which takes records from others over the network and none from this kernel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+
+use crate::audit::{self, wait_until};
+use crate::record::{self, Record};
+
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The daemon, which ends when this is dropped.
+pub(crate) struct Collector {
+    prefix: PathBuf,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Collector {
+    /// Start one with an empty log in `folder`, listening on `port`.
+    pub(crate) fn start(prefix: &Path, folder: PathBuf, port: u16) -> Result<Self> {
+        fs::create_dir_all(folder.join("plugins.d"))
+            .with_context(|| folder.display().to_string())?;
+        let conf = audit::configuration(&folder).replace("local_events = yes", "local_events = no");
+        fs::write(
+            folder.join("auditd.conf"),
+            format!("{conf}tcp_listen_port = {port}\nuse_libwrap = no\n"),
+        )?;
+        let child = audit::spawn(prefix, &folder)?;
+        let mut collector = Self {
+            prefix: prefix.to_owned(),
+            folder,
+            child,
+        };
+        let listens = wait_until(PATIENCE, || {
+            let ended = collector.child.try_wait()?;
+            ensure!(ended.is_none(), "the collector ended: {ended:?}");
+            is_listening(port)
+        })?;
+        ensure!(
+            listens,
+            "the collector does not listen on {port} after {PATIENCE:?}"
+        );
+        Ok(collector)
+    }
+
+    /// The PCI records that came from `node`.
+    pub(crate) fn records(&self, node: &str) -> Result<Vec<Record>> {
+        let log = self.folder.join("audit.log");
+        let found = ["-m", "PCI", "--node", node, "--raw"];
+        record::parse_all(&audit::search_in(&self.prefix, &log, &found)?)
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether anybody listens on a TCP port: see proc_net_tcp.rst.
+fn is_listening(port: u16) -> Result<bool> {
+    let local = format!(":{port:04X}");
+    for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = fs::read_to_string(file).with_context(|| file.to_owned())?;
+        let listens = |line: &str| {
+            let mut words = line.split_whitespace().skip(1);
+            words.next().is_some_and(|word| word.ends_with(&local)) && words.nth(1) == Some("0A")
+        };
+        if text.lines().any(listens) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Many hosts: records that go to another one, and records that are dropped at the source.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+use rustix::process::Signal;
+use vfio_client::stream::Op;
+use vfio_client::Device;
+
+use super::{access_text, every_kind, spot, Scenario};
+use crate::account::{Loss, Truth};
+use crate::audit::wait_until;
+use crate::collector::Collector;
+use crate::lab::Lab;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "fleet/forwarding",
+        "audisp-remote brings records of every kind to another daemon, with the name of the host",
+        forwarding,
+    ),
+    Scenario::new(
+        "fleet/dropping",
+        "an exclude rule by message type drops PCI records and nothing else; the session knows",
+        dropping,
+    ),
+    Scenario::new(
+        "fleet/keeping",
+        "an exclude rule for the types below keeps PCI records and drops what surrounds them",
+        keeping,
+    ),
+];
+
+/// As in audisp-remote.conf(5); the name of the file is compiled in.
+const REMOTE: &str = "/etc/audit/audisp-remote.conf";
+const PORT: u16 = 60;
+const NODE: &str = "e2e-host";
+
+/// Write a file as audit wants its configuration: nobody else's to write.
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o640)))
+        .with_context(|| path.display().to_string())
+}
+
+fn forwarding(lab: &mut Lab) -> Result<()> {
+    let prefix = lab.audit().prefix().to_owned();
+    let conf = lab.audit().configuration_file();
+    let folder = conf.with_file_name("collector");
+    let collector = Collector::start(&prefix, folder, PORT)?;
+
+    // What Documentation/admin-guide/vfio-pci-audit.rst tells an administrator to do.
+    fs::create_dir_all(Path::new(REMOTE).with_file_name(""))?;
+    write(
+        Path::new(REMOTE),
+        &format!("remote_server = 127.0.0.1\nport = {PORT}\ntransport = tcp\nmode = immediate\nformat = managed\n"),
+    )?;
+    let plugin = conf.with_file_name("plugins.d").join("au-remote.conf");
+    let program = prefix.join("sbin/audisp-remote");
+    write(
+        &plugin,
+        &format!(
+            "active = yes\ndirection = out\npath = {}\ntype = always\nformat = string\n",
+            program.display()
+        ),
+    )?;
+    let named = fs::read_to_string(&conf)?.replace(
+        "name_format = NONE",
+        &format!("name_format = USER\nname = {NODE}"),
+    );
+    fs::write(&conf, named)?;
+    lab.audit().stop(Signal::TERM)?;
+    lab.audit().start()?;
+
+    let records = every_kind(lab)?;
+    let mut found = Vec::new();
+    let all = wait_until(Duration::from_secs(30), || {
+        found = collector.records(NODE)?;
+        Ok(found.len() >= records.len())
+    })?;
+    lab.note(format!("{} records came over", found.len()));
+    ensure!(
+        all && found == records,
+        "the collector has {found:#?}, expected {records:#?}"
+    );
+    ensure!(
+        collector.records("another-host")?.is_empty(),
+        "records of a host that sent none"
+    );
+    Ok(())
+}
+
+fn dropping(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    let device = Device::open(bdf)?;
+    let at = spot(device.map())?;
+    let mut truth = Truth::default();
+    let mut read = |device: &Device| -> Result<()> {
+        truth.add(Op::Read, true, at..at + 4);
+        device.read_vec(at as u64, 4)?;
+        Ok(())
+    };
+    for by in ["msgtype=PCI", "msgtype=1340"] {
+        lab.audit().ctl(&["-a", "always,exclude", "-F", by])?;
+        read(&device)?;
+        // The mark that is waited for is a record as well, and it comes.
+        let records = lab.take(bdf)?;
+        ensure!(records.is_empty(), "{by} lets through {records:?}");
+        lab.audit().ctl(&["-d", "always,exclude", "-F", by])?;
+    }
+    read(&device)?;
+    let records = lab.take(bdf)?;
+    ensure!(
+        records
+            .iter()
+            .any(|record| record.text == access_text(bdf, Op::Read, at, 4, true)),
+        "without a rule there is only {records:?}"
+    );
+    let totals = lab.settle(device, &truth, Loss::Refused)?;
+    ensure!(
+        totals.lost == 2 && totals.records == 1,
+        "two were dropped, and the session says {totals:?}"
+    );
+    Ok(())
+}
+
+/// Read once; whether the event that tells of it says by which system call.
+fn read_has_syscall(lab: &mut Lab, device: &Device) -> Result<bool> {
+    let (bdf, at) = (device.bdf(), spot(device.map())?);
+    device.read_vec(at as u64, 4)?;
+    let records = lab.take(bdf)?;
+    let expected = access_text(bdf, Op::Read, at, 4, true);
+    let record = records
+        .iter()
+        .find(|record| record.text == expected)
+        .with_context(|| format!("the access is not among {records:?}"))?;
+    let serial = record.serial.to_string();
+    let event = lab.audit().search(&["-a", &serial, "--raw"])?;
+    Ok(event.contains("type=SYSCALL "))
+}
+
+fn keeping(lab: &mut Lab) -> Result<()> {
+    let device = Device::open(lab.express()?)?;
+    let pid = format!("pid={}", std::process::id());
+    let below = [
+        "always,exclude",
+        "-F",
+        "msgtype>=1300",
+        "-F",
+        "msgtype<1340",
+    ];
+    let syscalls = [
+        "-a",
+        "always,exit",
+        "-F",
+        "arch=b64",
+        "-S",
+        "pread",
+        "-F",
+        &pid,
+    ];
+    lab.audit().ctl(&syscalls)?;
+    ensure!(read_has_syscall(lab, &device)?, "no SYSCALL without a rule");
+    lab.audit().ctl(&[["-a"].as_slice(), &below].concat())?;
+    ensure!(!read_has_syscall(lab, &device)?, "SYSCALL is not dropped");
+    lab.audit().ctl(&[["-d"].as_slice(), &below].concat())?;
+    ensure!(read_has_syscall(lab, &device)?, "SYSCALL stays away");
+    Ok(())
+}
