@@ -5,7 +5,7 @@
 //! C headers: [`include/linux/audit.h`](srctree/include/linux/audit.h),
 //! [`include/trace/events/pci_audit.h`](srctree/include/trace/events/pci_audit.h)
 
-use crate::bindings;
+use super::bindings;
 
 /// Whether the audit subsystem wants records. May be called from any context.
 #[inline]

@@ -2,17 +2,21 @@
 
 //! The safe Rust interface of the PCI audit service.
 //!
-//! A wrong call does not compile: operation and outcome are enums, a [`Range`] lies inside
-//! configuration space, and the device is a [`pci::Device`]. As the C functions do, these return
-//! `Ok` when auditing is off, and [`ENOBUFS`] when the audit subsystem refused the record.
+//! A wrong call does not compile, or it fails with an error that says why: operation and outcome
+//! are enums, a [`Range`] holds at least one byte, lies inside configuration space and is checked
+//! against the size of the device's own, and the device is a [`pci::Device`]. As the C functions
+//! do, these return `Ok` when auditing is off.
+//!
+//! The examples are tests; `device` is any [`pci::Device`].
 //!
 //! C header: [`include/linux/pci_audit.h`](srctree/include/linux/pci_audit.h)
 
-use crate::{
+use super::{
     access::{
         Op,
         Outcome,
-        Range, //
+        Range,
+        RangeError, //
     },
     bindings,
     listeners,
@@ -30,6 +34,10 @@ use kernel::{
 /// How a record may be allocated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Context {
+    /// May sleep, also for room in the audit backlog: for accesses that a driver or root does.
+    Sleep,
+    /// Never sleeps, and may use the atomic reserves: under a spinlock or in an interrupt.
+    Atomic,
     /// Never waits, neither for memory nor for room in the audit backlog, and leaves the atomic
     /// reserves alone: for accesses on behalf of somebody who must not stall on others' logs.
     NoWait,
@@ -38,7 +46,34 @@ pub(crate) enum Context {
 impl Context {
     const fn gfp(self) -> bindings::gfp_t {
         match self {
+            Context::Sleep => kernel::bindings::GFP_KERNEL,
+            Context::Atomic => kernel::bindings::GFP_ATOMIC,
             Context::NoWait => kernel::bindings::GFP_NOWAIT,
+        }
+    }
+}
+
+/// Why an access was not recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum AccessError {
+    /// It is not inside the device's configuration space.
+    Range(RangeError),
+    /// The audit subsystem refused the record: [`ENOBUFS`].
+    Refused(Error),
+}
+
+/// [`EINVAL`]: only a bug in a driver, or a user that it did not check, asks for such a range.
+impl From<RangeError> for Error {
+    fn from(_: RangeError) -> Error {
+        EINVAL
+    }
+}
+
+impl From<AccessError> for Error {
+    fn from(err: AccessError) -> Error {
+        match err {
+            AccessError::Range(err) => err.into(),
+            AccessError::Refused(err) => err,
         }
     }
 }
@@ -47,20 +82,29 @@ fn as_raw(device: &pci::Device) -> *mut bindings::pci_dev {
     core::ptr::from_ref(device).cast_mut().cast()
 }
 
-/// Whether auditing is on: whether there is any use in counting accesses.
-pub(crate) use listeners::auditing as enabled;
+/// Bytes of `device`'s configuration space: 256 or 4096.
+fn config_size(device: &pci::Device) -> usize {
+    // SAFETY: The reference proves that the device is alive; its size does not change.
+    unsafe { (*as_raw(device)).cfg_size as usize }
+}
 
-/// Records one access. Call it before the access reaches the device.
-pub(crate) fn access(
+/// A function of the service that takes an access or a range.
+type RangeFn =
+    unsafe extern "C" fn(*mut bindings::pci_dev, u32, u32, usize, bool, bindings::gfp_t) -> c_int;
+
+/// Calls `function`, which is one of the service's.
+fn call(
+    function: RangeFn,
     device: &pci::Device,
     op: Op,
     range: Range,
     outcome: Outcome,
     context: Context,
 ) -> Result {
-    // SAFETY: The reference proves that the device is alive for the duration of the call.
+    // SAFETY: The reference proves that the device is alive for the duration of the call, which is
+    // all that functions of the service want.
     to_result(unsafe {
-        bindings::pci_audit_access(
+        function(
             as_raw(device),
             op as u32,
             range.offset() as u32,
@@ -71,8 +115,84 @@ pub(crate) fn access(
     })
 }
 
+/// Whether auditing is on: whether there is any use in counting accesses.
+pub(crate) use listeners::auditing as enabled;
+
+/// The `size` bytes at `offset` of `device`'s configuration space.
+///
+/// # Examples
+///
+/// ```
+/// let range = pci_audit::range(device, 0x40, 4)?;
+/// assert_eq!((range.offset(), range.size()), (0x40, 4));
+///
+/// assert_eq!(pci_audit::range(device, 0x40, 0), Err(RangeError::Empty));
+/// assert_eq!(pci_audit::range(device, 4096, 1), Err(RangeError::PastEnd));
+/// assert_eq!(pci_audit::range(device, usize::MAX, 2), Err(RangeError::PastEnd));
+/// ```
+pub(crate) fn range(device: &pci::Device, offset: usize, size: usize) -> Result<Range, RangeError> {
+    Range::new(offset, size, config_size(device))
+}
+
+/// Records one access. Call it before the access reaches the device.
+///
+/// The tracepoint is emitted too, whether or not auditing is on. [`AccessError::Range`] when
+/// `range` was made for a device with a larger configuration space; then nothing is recorded.
+///
+/// # Examples
+///
+/// ```
+/// fn write(device: &pci::Device, offset: usize, size: usize) -> Result {
+///     let range = pci_audit::range(device, offset, size)?;
+///     let outcome = Outcome::from_allowed(offset >= 0x40);
+///
+///     pci_audit::access(device, Op::Write, range, outcome, Context::Sleep)?;
+///     match outcome {
+///         Outcome::Allowed => Ok(()), // Here the driver writes.
+///         Outcome::Blocked => Err(EPERM),
+///     }
+/// }
+///
+/// assert_eq!(write(device, 0x60, 4), Ok(()));
+/// assert_eq!(write(device, 0x10, 4), Err(EPERM));
+/// assert_eq!(write(device, 4095, 2), Err(EINVAL));
+/// ```
+pub(crate) fn access(
+    device: &pci::Device,
+    op: Op,
+    range: Range,
+    outcome: Outcome,
+    context: Context,
+) -> Result<(), AccessError> {
+    if range.end() > config_size(device) {
+        return Err(AccessError::Range(RangeError::PastEnd));
+    }
+    call(
+        bindings::pci_audit_access,
+        device,
+        op,
+        range,
+        outcome,
+        context,
+    )
+    .map_err(AccessError::Refused)
+}
+
 /// Lets whoever traces know of an access that is not recorded, since the caller limits how much it
 /// records or auditing is off. Costs nothing while nobody traces. Any context.
+///
+/// # Examples
+///
+/// ```
+/// let range = pci_audit::range(device, 0x40, 4)?;
+/// let over_the_limit = true;
+///
+/// if over_the_limit {
+///     pci_audit::unrecorded(device, Op::Read, range, Outcome::Allowed);
+/// } else {
+///     pci_audit::access(device, Op::Read, range, Outcome::Allowed, Context::NoWait)?;
+/// }
+/// ```
 #[inline]
 pub(crate) fn unrecorded(device: &pci::Device, op: Op, range: Range, outcome: Outcome) {
     if listeners::tracing() {
@@ -90,6 +210,28 @@ pub(crate) fn unrecorded(device: &pci::Device, op: Op, range: Range, outcome: Ou
 }
 
 /// Records that the current task holds the device. Task context only.
+///
+/// # Examples
+///
+/// A session: who, what, and how much of it. Its end is recorded with its totals.
+///
+/// ```
+/// let range = pci_audit::range(device, 0x40, 4)?;
+///
+/// pci_audit::open(device, Context::Sleep)?;
+/// pci_audit::access(device, Op::Read, range, Outcome::Allowed, Context::Sleep)?;
+/// pci_audit::suppressed(device, Op::Write, Outcome::Blocked, 3, 0, 1, Context::Sleep)?;
+/// pci_audit::touched(device, Op::Write, range, Outcome::Blocked, Context::Sleep)?;
+/// let totals = Totals {
+///     reads: 1,
+///     writes: 3,
+///     blocked_writes: 3,
+///     records: 1,
+///     suppressed: 3,
+///     ..Totals::default()
+/// };
+/// pci_audit::close(device, &totals, Context::Sleep)?;
+/// ```
 pub(crate) fn open(device: &pci::Device, context: Context) -> Result {
     // SAFETY: The reference proves that the device is alive for the duration of the call.
     to_result(unsafe { bindings::pci_audit_open(as_raw(device), context.gfp()) })
@@ -144,17 +286,14 @@ pub(crate) fn touched(
     outcome: Outcome,
     context: Context,
 ) -> Result {
-    // SAFETY: The reference proves that the device is alive for the duration of the call.
-    to_result(unsafe {
-        bindings::pci_audit_touched(
-            as_raw(device),
-            op as u32,
-            range.offset() as u32,
-            range.size(),
-            outcome.is_allowed(),
-            context.gfp(),
-        )
-    })
+    call(
+        bindings::pci_audit_touched,
+        device,
+        op,
+        range,
+        outcome,
+        context,
+    )
 }
 
 /// Somebody to tell when tracing of accesses starts and stops.

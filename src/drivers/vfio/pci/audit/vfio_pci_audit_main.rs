@@ -16,24 +16,18 @@
 //!
 //! The words and texts of records are those of the generic service, `pci_audit`.
 
-#[path = "../../../pci/audit/access.rs"]
-pub mod access;
 pub mod account;
 pub mod allow_list;
-#[path = "../../../pci/audit/bindings/bindings.rs"]
-mod bindings;
 pub mod bucket;
 #[path = "../../../pci/audit/bindings/clock.rs"]
 mod clock;
 mod config_rw;
 mod hook;
 mod limits;
-#[path = "../../../pci/audit/bindings/listeners.rs"]
-mod listeners;
 #[path = "../../../pci/audit/bindings/param.rs"]
 mod param;
 mod parameters;
-#[path = "../../../pci/audit/bindings/pci_audit.rs"]
+#[path = "../../../pci/audit/api.rs"]
 mod pci_audit;
 mod policy;
 #[path = "../../../pci/audit/bindings/queue.rs"]
@@ -45,14 +39,17 @@ mod session;
 #[cfg(CONFIG_PCI_AUDIT_KUNIT_TEST)]
 #[path = "../../../pci/audit/kunit/vfio_pci_audit.rs"]
 mod tests;
-#[path = "../../../pci/audit/totals.rs"]
-pub mod totals;
 pub mod touched;
 #[path = "../../../pci/audit/bindings/vfio.rs"]
 mod vfio;
 mod worker;
 
 use kernel::prelude::*;
+use pci_audit::{
+    access,
+    bindings,
+    totals, //
+};
 
 module! {
     type: VfioPciAudit,
