@@ -35,7 +35,7 @@ configure() {
 	make -C "$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" olddefconfig
 }
 
-key=$(cat "${config[@]}" "$TOP"/src/drivers/pci/audit/Kconfig "$TOP"/src/drivers/vfio/pci/audit/Kconfig | sha256sum)
+key=$(cat "${config[@]}" "$TOP"/src/drivers/pci/audit/Kconfig "$TOP"/src/drivers/vfio/pci/audit/Kconfig "$TOP"/src/samples/pci_audit/Kconfig | sha256sum)
 if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
 	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure
 	cat "${config[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u | while read -r option; do
