@@ -127,6 +127,12 @@ pub(crate) fn bind(bdf: Bdf) -> Result<()> {
     bind_to(bdf, "vfio-pci")
 }
 
+/// Take a device from its driver.
+pub(crate) fn unbind(bdf: Bdf) -> Result<()> {
+    let file = sysfs::path(bdf).join("driver/unbind");
+    fs::write(&file, bdf.to_string()).with_context(|| file.display().to_string())
+}
+
 /// Give a device to a driver.
 pub(crate) fn bind_to(bdf: Bdf, wanted: &str) -> Result<()> {
     let device = sysfs::path(bdf);
@@ -136,7 +142,7 @@ pub(crate) fn bind_to(bdf: Bdf, wanted: &str) -> Result<()> {
     write(device.join("driver_override"), wanted)?;
     match sysfs::driver(bdf) {
         Some(driver) if driver == wanted => return Ok(()),
-        Some(_) => write(device.join("driver/unbind"), &bdf.to_string())?,
+        Some(_) => unbind(bdf)?,
         None => {}
     }
     write(

@@ -83,7 +83,7 @@ impl Lab {
     pub(crate) fn reset(&mut self, name: &str) -> Result<()> {
         self.notes.clear();
         self.taken.clear();
-        if !kernel::has_policy() {
+        if !kernel::has_policy() && self.modules.with_vfio() {
             // Unpatched modules may be there, or none.
             if Path::new("/sys/module/vfio_pci_core").exists() {
                 self.modules.unload()?;
@@ -94,8 +94,10 @@ impl Lab {
                 "the kernel has no vfio_pci_audit, or it has no parameters"
             );
         }
-        self.default_policy()?;
-        self.bind()?;
+        if kernel::has_policy() {
+            self.default_policy()?;
+            self.bind()?;
+        }
         let prefix = self.audit.prefix().to_owned();
         let folder = Path::new(LOGS).join(name.replace('/', "-"));
         // The old daemon has to be gone before the new one comes.
@@ -155,13 +157,18 @@ impl Lab {
         self.device(E1000, 0)
     }
 
+    /// A conventional device that nothing but tests use.
+    pub(crate) fn edu(&self) -> Result<Bdf> {
+        self.device(EDU, 0)
+    }
+
     /// One of each kind.
     pub(crate) fn kinds(&self) -> Result<[Bdf; 4]> {
         Ok([
             self.express()?,
             self.nvme()?,
             self.conventional()?,
-            self.device(EDU, 0)?,
+            self.edu()?,
         ])
     }
 

@@ -13,6 +13,7 @@ use crate::lab::Skip;
 /// VFIO's modules as the build left them.
 pub(crate) struct Modules {
     script: PathBuf,
+    with_vfio: bool,
     unpatched: PathBuf,
     variant: PathBuf,
 }
@@ -27,7 +28,11 @@ impl Modules {
     pub(crate) fn new(top: &Path, build: &Path) -> Self {
         // The script looks at OBJECTS, too. What is built outside the kernel's folder is for one kernel only.
         let others = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux"), PathBuf::from);
+        let own = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux/m"), PathBuf::from);
+        let has_modules = std::fs::read_to_string(own.join("modules.order"))
+            .is_ok_and(|order| order.contains("/vfio-pci.o"));
         Self {
+            with_vfio: has_modules || Path::new(ANY).exists(),
             script: top.join("scripts/vm-modules.sh"),
             unpatched: others.join("unpatched"),
             variant: others.join("variant/vfio_pci_loop.ko"),
@@ -52,6 +57,16 @@ impl Modules {
             arguments.extend(["--replace".to_owned(), file.display().to_string()]);
         }
         self.run("load", &arguments)
+    }
+
+    /// Load one module, besides what is loaded.
+    pub(crate) fn load_one(&self, name: &str) -> Result<()> {
+        self.run("load", &[name.to_owned()])
+    }
+
+    /// Whether the kernel has VFIO, built in or as modules.
+    pub(crate) fn with_vfio(&self) -> bool {
+        self.with_vfio
     }
 
     /// Load the variant driver, besides what is loaded.

@@ -15,6 +15,7 @@ mod policy;
 mod policy_list;
 mod race;
 mod records;
+mod samples;
 mod sessions;
 mod spans;
 mod tracing;
@@ -68,6 +69,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         spans::SCENARIOS,
         audit_off::SCENARIOS,
         tracing::SCENARIOS,
+        samples::SCENARIOS,
         variant::SCENARIOS,
         differential::SCENARIOS,
         sessions::SCENARIOS,
