@@ -81,6 +81,11 @@ unpack() {
 	}
 }
 
+# A second build of a version, as the unpatched one is, compiles little that is new.
+if command -v ccache >/dev/null; then
+	export CC="ccache gcc" CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache} CCACHE_NOHASHDIR=1
+fi
+
 found=''
 for suite in "${suites[@]}"; do
 	src=$BUILD/audit-src/$suite
