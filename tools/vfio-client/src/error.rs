@@ -11,9 +11,6 @@ use crate::Bdf;
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not the address of a PCI function.
-    #[error("{0:?} is not a PCI address such as 0000:01:00.0")]
-    Address(String),
     /// Not bytes in hexadecimal.
     #[error("{0:?} is not a sequence of bytes in hexadecimal")]
     Hex(String),

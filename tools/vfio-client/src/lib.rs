@@ -9,9 +9,6 @@
 //! [`ConfigMap`] is an independent reading of which bytes VFIO leaves unassigned. The tests judge the
 //! kernel by it.
 
-mod bdf;
-mod capabilities;
-mod config_map;
 mod device;
 mod digest;
 mod error;
@@ -22,9 +19,8 @@ pub mod stream;
 pub mod sweep;
 pub mod sysfs;
 
-pub use bdf::Bdf;
-pub use config_map::{ConfigMap, MapError};
 pub use device::Device;
 pub use digest::Digest;
 pub use error::Error;
+pub use pci_config::{Bdf, ConfigMap, MapError};
 pub use rng::Rng;

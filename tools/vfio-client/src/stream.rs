@@ -4,16 +4,9 @@
 
 use std::thread;
 
-use crate::{ConfigMap, Device, Digest, Error, Rng};
+pub use pci_audit_core::access::Op;
 
-/// What an access does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Op {
-    /// It reads.
-    Read,
-    /// It writes.
-    Write,
-}
+use crate::{ConfigMap, Device, Digest, Error, Rng};
 
 /// Which accesses a stream makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -164,15 +164,18 @@ fn recorded_is_enforced(lab: &mut Lab) -> Result<()> {
         })
     })?;
 
-    let mut recorded: HashMap<(Op, usize), Saw> = HashMap::new();
+    let mut recorded: HashMap<(u32, usize), Saw> = HashMap::new();
     for record in lab.records_of(device.bdf())? {
         if let Kind::Access { op, offset, .. } = record.kind {
             let allowed = record.res.context("an access without res=")?;
-            recorded.entry((op, offset)).or_default().push(allowed);
+            recorded
+                .entry((op as u32, offset))
+                .or_default()
+                .push(allowed);
         }
     }
     for ((op, at, _), saw) in threads.into_iter().zip(saw) {
-        let recorded = recorded.remove(&(op, at)).unwrap_or_default();
+        let recorded = recorded.remove(&(op as u32, at)).unwrap_or_default();
         ensure!(
             recorded.len() == saw.len(),
             "{} of {} accesses at {at:#x} are recorded",

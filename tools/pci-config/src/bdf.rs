@@ -5,7 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a PCI address such as 0000:01:00.0")]
+pub struct BdfError(String);
 
 /// Domain, bus, device and function, written `0000:01:00.1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,11 +30,11 @@ impl fmt::Display for Bdf {
 }
 
 impl FromStr for Bdf {
-    type Err = Error;
+    type Err = BdfError;
 
     /// Takes `01:00.1` too, as lspci(8) does.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        parse(text).ok_or_else(|| Error::Address(text.to_owned()))
+    fn from_str(text: &str) -> Result<Self, BdfError> {
+        parse(text).ok_or_else(|| BdfError(text.to_owned()))
     }
 }
 

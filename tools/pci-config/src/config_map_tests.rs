@@ -255,3 +255,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn capabilities_are_listed_hidden_ones_too() {
+    let space = express().ext_caps(&[(0x100, 0x01), (0x140, 0x1e), (0x180, 0x99)]);
+    let map = ConfigMap::parse(&space.0).unwrap();
+    let listed: Vec<_> = map
+        .capabilities()
+        .iter()
+        .map(|cap| (cap.id_text(), cap.name(), cap.range()))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("10".to_owned(), Some("PCI Express"), 0x40..0x74),
+            (
+                "0001".to_owned(),
+                Some("Advanced Error Reporting"),
+                0x100..0x12c
+            ),
+            ("001e".to_owned(), Some("L1 PM Substates"), 0x140..0x140),
+            ("0099".to_owned(), None, 0x180..0x180),
+        ]
+    );
+    assert!(map.capabilities()[2].is_hidden());
+}

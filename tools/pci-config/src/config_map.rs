@@ -8,11 +8,14 @@
 
 use std::ops::Range;
 
-use crate::capabilities;
+use crate::{capabilities, Capability};
 
-const STANDARD_HEADER: usize = 0x40;
-const CONVENTIONAL: usize = 0x100;
-const EXPRESS: usize = 0x1000;
+/// Bytes of the header that every device has.
+pub const STANDARD_HEADER: usize = 0x40;
+/// Bytes of a conventional device.
+pub const CONVENTIONAL: usize = 0x100;
+/// Bytes of a PCI Express or PCI-X 2.0 device.
+pub const EXPRESS: usize = 0x1000;
 
 /// The kernel's PCI_CAP_ID_INVALID.
 const UNASSIGNED: u8 = 0xff;
@@ -59,7 +62,10 @@ impl ConfigSpace<'_> {
 
 /// For each byte of a configuration space, who VFIO thinks it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigMap(Vec<u8>);
+pub struct ConfigMap {
+    owners: Vec<u8>,
+    capabilities: Vec<Capability>,
+}
 
 impl ConfigMap {
     /// Make the map of a raw configuration space: as the device has it, not as VFIO shows it.
@@ -68,7 +74,7 @@ impl ConfigMap {
             return Err(MapError::Size(raw.len()));
         }
         let space = ConfigSpace(raw);
-        let mut map = Self(vec![UNASSIGNED; raw.len()]);
+        let mut map = Self::from_owners(vec![UNASSIGNED; raw.len()]);
         map.mark(0, STANDARD_HEADER, 0);
         if map.standard(&space)? {
             map.extended(&space)?;
@@ -78,17 +84,25 @@ impl ConfigMap {
 
     /// A map that is given, for tests of what uses one.
     pub fn from_owners(owners: Vec<u8>) -> Self {
-        Self(owners)
+        Self {
+            owners,
+            capabilities: Vec::new(),
+        }
+    }
+
+    /// The capabilities in the order of the device's lists, those that VFIO hides included.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
     }
 
     /// How many bytes the space has.
     pub fn size(&self) -> usize {
-        self.0.len()
+        self.owners.len()
     }
 
     /// Whether no capability that VFIO knows has the byte. Nothing is unassigned past the end.
     pub fn unassigned(&self, offset: usize) -> bool {
-        self.0.get(offset) == Some(&UNASSIGNED)
+        self.owners.get(offset) == Some(&UNASSIGNED)
     }
 
     /// The maximal unassigned ranges within a range: the accesses that a system call there makes.
@@ -112,7 +126,7 @@ impl ConfigMap {
     fn mark(&mut self, start: usize, len: usize, owner: u8) {
         // A capability may claim more than there is.
         let end = (start + len).min(self.size());
-        self.0[start.min(end)..end].fill(owner);
+        self.owners[start.min(end)..end].fill(owner);
     }
 
     /// Walk the standard capabilities, and tell whether there are extended ones.
@@ -136,6 +150,12 @@ impl ConfigMap {
                 extended = space.dword(CONVENTIONAL)? != 0;
             }
             self.mark(pos, length.bytes, id);
+            self.capabilities.push(Capability {
+                id: id.into(),
+                extended: false,
+                offset: pos,
+                length: length.bytes,
+            });
             pos = usize::from(space.byte(pos + 1));
         }
         Ok(extended)
@@ -159,6 +179,12 @@ impl ConfigMap {
                 self.mark(pos, length, id as u8);
                 first = false;
             }
+            self.capabilities.push(Capability {
+                id,
+                extended: true,
+                offset: pos,
+                length,
+            });
             pos = (header >> 20) as usize & 0xffc;
         }
         Ok(())

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The configuration space of a PCI device: what is in it, and which of it VFIO knows.
+//!
+//! [`ConfigMap`] is a reading of its own of drivers/vfio/pci/vfio_pci_config.c. The end-to-end tests judge
+//! the kernel by it, and the operator's tool draws it.
+
+mod bdf;
+mod capabilities;
+mod capability;
+mod config_map;
+pub mod dump;
+
+pub use bdf::{Bdf, BdfError};
+pub use capability::Capability;
+pub use config_map::{ConfigMap, MapError, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
