@@ -17,8 +17,8 @@ fn session(change: impl Fn(usize, &str) -> String) -> Vec<Record> {
     .enumerate()
     .filter_map(|(number, fields)| {
         let fields = change(number, fields);
-        let line = format!("type=PCI msg=audit(1.000:{number}): device=\"a\" {fields}");
-        (!fields.is_empty()).then(|| record::parse(&line).unwrap().unwrap())
+        let line = format!("type=PCI msg=audit(1.000:{number}): device=\"0000:01:00.0\" {fields}");
+        (!fields.is_empty()).then(|| record::parse_all(&line).unwrap().remove(0))
     })
     .collect()
 }

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What blocking would have stopped, and what keeps it working.
+//!
+//! Only accesses that were allowed count: what was blocked already is not stopped any more. Reads that copy the
+//! configuration space in large pieces need no exemption: nobody acts upon what unassigned bytes of a copy hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use pci_audit_core::allow_list::{self, Id};
+use pci_config::Bdf;
+use serde::Serialize;
+
+use crate::map::Unassigned;
+use crate::record::Op;
+use crate::report::{plural, plural_es, range_text};
+use crate::scan::Scan;
+use crate::tally::Device;
+use crate::time;
+
+/// What sysfs takes in one write.
+const SYSFS_PAGE: usize = 4096;
+/// Sessions from start to end that a period should have for every device, and how long it should be.
+const ENOUGH_SESSIONS: u64 = 3;
+const ENOUGH_TIME: u64 = 24 * 60 * 60 * 1000;
+
+/// Says which device is which, where nobody can look.
+pub type Ids = BTreeMap<Bdf, Id>;
+
+/// Read `BDF=VENDOR:DEVICE`.
+pub fn parse_id(text: &str) -> Result<(Bdf, Id)> {
+    let (bdf, id) = text
+        .split_once('=')
+        .context("expected BDF=VENDOR:DEVICE, such as 01:00.0=8086:10d3")?;
+    let mut ids = Vec::new();
+    let parsed = allow_list::parse(id.as_bytes(), |id| {
+        ids.push(id);
+        Ok::<_, ()>(())
+    });
+    match (parsed, &ids[..]) {
+        (Ok(()), [id]) => Ok((bdf.parse()?, *id)),
+        _ => anyhow::bail!("{id:?} is not VENDOR:DEVICE in hexadecimal"),
+    }
+}
+
+/// The advice.
+#[derive(Debug, Serialize)]
+pub struct Advice {
+    /// What it says of each device that had records.
+    pub devices: Vec<DeviceAdvice>,
+    /// What to set to block writes, and keep what was seen working.
+    pub block_writes: Setting,
+    /// The same for reads and writes.
+    pub block_both: Setting,
+    /// Lines that could not be read, logs that ended early: what is in them is not known.
+    pub complaints: u64,
+}
+
+/// What the log tells of one device.
+#[derive(Debug, Serialize)]
+pub struct DeviceAdvice {
+    /// The machine, where records say so.
+    pub node: Option<String>,
+    /// The device.
+    pub device: String,
+    /// `vendor:device`; nothing if nobody could tell.
+    pub id: Option<String>,
+    /// Where it was written, and would not be any more.
+    pub writes: Stopped,
+    /// Where it was read, and would give zeros.
+    pub reads: Stopped,
+    /// What this stands on.
+    pub evidence: Evidence,
+}
+
+/// What blocking would stop.
+#[derive(Debug, Serialize)]
+pub struct Stopped {
+    /// How many accesses would have been stopped.
+    pub accesses: u64,
+    /// How many of them only copied a large piece of the configuration space.
+    pub copies: u64,
+    /// Where the others went.
+    pub ranges: Vec<Unassigned>,
+}
+
+/// What advice on a device stands on.
+#[derive(Debug, Serialize)]
+pub struct Evidence {
+    /// Sessions in the logs.
+    pub sessions: u64,
+    /// Those of them that are there from start to end.
+    pub complete: u64,
+    /// How many different holders there were.
+    pub holders: usize,
+    /// The time of the earliest record.
+    pub first: String,
+    /// That of the latest.
+    pub last: String,
+    /// How many records were written and are not in the logs.
+    pub missing_records: u64,
+    /// What makes it weaker than it should be; nothing if it is as strong as it can be.
+    pub weaknesses: Vec<String>,
+}
+
+/// Parameters to set.
+#[derive(Debug, Serialize)]
+pub struct Setting {
+    /// The value of `uaccess_allow_ids`.
+    pub uaccess_allow_ids: String,
+    /// Devices that should be in it, but nobody could tell what they are.
+    pub unknown: Vec<String>,
+}
+
+impl Advice {
+    /// What a scan tells. `id` knows which device is which.
+    pub fn new(scan: &Scan, id: impl Fn(Option<&str>, Bdf) -> Option<Id>) -> Self {
+        let devices: Vec<(DeviceAdvice, Option<Id>)> = scan
+            .tally
+            .devices()
+            .map(|(node, bdf, device)| {
+                let id = id(node, bdf);
+                (DeviceAdvice::new(node, bdf, id, device), id)
+            })
+            .collect();
+        let setting = |stopped: fn(&DeviceAdvice) -> u64| {
+            let needs = devices.iter().filter(|(advice, _)| stopped(advice) > 0);
+            Setting::new(needs)
+        };
+        Self {
+            block_writes: setting(|advice| advice.writes.used()),
+            block_both: setting(|advice| advice.writes.used().saturating_add(advice.reads.used())),
+            complaints: scan.broken + scan.failures.len() as u64 + scan.tally.passed_over(),
+            devices: devices.into_iter().map(|(advice, _)| advice).collect(),
+        }
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for device in &self.devices {
+            text += &device.text();
+            text.push('\n');
+        }
+        for (what, parameters, setting) in [
+            ("writes", &["write"][..], &self.block_writes),
+            ("reads and writes", &["read", "write"], &self.block_both),
+        ] {
+            text += &format!("To block {what}, and keep all of the above working:\n");
+            text += &setting.text(parameters);
+        }
+        if self.complaints > 0 {
+            text += "Not all of the logs could be read; what is missing may have needed more.\n";
+        }
+        text
+    }
+}
+
+impl DeviceAdvice {
+    fn new(node: Option<&str>, bdf: Bdf, id: Option<Id>, device: &Device) -> Self {
+        Self {
+            node: node.map(str::to_owned),
+            device: bdf.to_string(),
+            id: id.map(|id| id.to_string()),
+            writes: Stopped::new(device, Op::Write),
+            reads: Stopped::new(device, Op::Read),
+            evidence: Evidence::new(device),
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{} on {node}", self.device),
+            None => self.device.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let id = self.id.as_deref().unwrap_or("of unknown id");
+        let mut text = format!("{} {id}\n", self.name());
+        text += &self.writes.text("writes", "discarded");
+        text += &self.reads.text("reads", "answered with zeros");
+        let Evidence {
+            sessions,
+            complete,
+            holders,
+            first,
+            last,
+            weaknesses,
+            ..
+        } = &self.evidence;
+        text += &format!(
+            "  evidence: {} ({complete} whole) of {}, {first} to {last}\n",
+            plural(*sessions, "session"),
+            plural(*holders as u64, "holder")
+        );
+        for weakness in weaknesses {
+            text += &format!("    weak: {weakness}\n");
+        }
+        text
+    }
+}
+
+impl Stopped {
+    fn new(device: &Device, op: Op) -> Self {
+        let cell = device.cell(op, true);
+        // Writes in large pieces restore a state, and that must not be lost.
+        let (copies, ranges) = match op {
+            Op::Read => {
+                let mut used = cell.by_drivers.clone();
+                used.merge(&cell.touched);
+                (cell.copies, used.ranges())
+            }
+            Op::Write => {
+                let places = cell.places().into_iter();
+                (0, places.map(|place| place.range).collect())
+            }
+        };
+        Self {
+            accesses: cell.accesses(),
+            copies,
+            ranges: ranges.iter().map(Unassigned::new).collect(),
+        }
+    }
+
+    /// How many accesses somebody may depend on.
+    fn used(&self) -> u64 {
+        self.accesses.saturating_sub(self.copies)
+    }
+
+    fn text(&self, what: &str, fate: &str) -> String {
+        let mut text = match self.used() {
+            0 => format!("  {what}: none\n"),
+            used => format!(
+                "  {what}: {} would have been {fate}\n    at {}\n",
+                plural_es(used, "access"),
+                self.places()
+            ),
+        };
+        if self.copies > 0 {
+            text += &format!(
+                "    and {} that only copied large pieces, as QEMU does when it starts: zeros do no harm there\n",
+                self.copies
+            );
+        }
+        text
+    }
+
+    fn places(&self) -> String {
+        if self.ranges.is_empty() {
+            return "bytes that the logs do not name".to_owned();
+        }
+        let ranges = self.ranges.iter().map(|range| range_text(&range.range()));
+        ranges.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Evidence {
+    fn new(device: &Device) -> Self {
+        let sessions = &device.sessions;
+        let mut weaknesses = Vec::new();
+        if sessions.complete < ENOUGH_SESSIONS {
+            weaknesses.push(format!(
+                "fewer than {ENOUGH_SESSIONS} sessions from start to end: drivers do most when a guest starts and stops"
+            ));
+        }
+        let seen = device.last - device.first;
+        if seen < ENOUGH_TIME {
+            weaknesses.push(format!(
+                "seen for {} only: let it run for a day or more",
+                time::span(seen)
+            ));
+        }
+        if sessions.missing > 0 {
+            weaknesses.push(format!(
+                "{} written and not in the logs: they were rotated away, or the daemon dropped them",
+                plural(sessions.missing, "record")
+            ));
+        }
+        let (blocked_reads, blocked_writes) = (
+            device.cell(Op::Read, false).accesses(),
+            device.cell(Op::Write, false).accesses(),
+        );
+        if blocked_reads.saturating_add(blocked_writes) > 0 {
+            weaknesses.push(format!(
+                "{} and {} were blocked already: what a driver would have done next is not known",
+                plural(blocked_reads, "read"),
+                plural(blocked_writes, "write")
+            ));
+        }
+        Self {
+            sessions: sessions.count,
+            complete: sessions.complete,
+            holders: sessions.holders.len(),
+            first: time::stamp(device.first),
+            last: time::stamp(device.last),
+            missing_records: sessions.missing,
+            weaknesses,
+        }
+    }
+}
+
+impl Setting {
+    fn new<'a>(needs: impl Iterator<Item = &'a (DeviceAdvice, Option<Id>)>) -> Self {
+        let mut ids = BTreeSet::new();
+        let mut unknown = Vec::new();
+        for (advice, id) in needs {
+            match id {
+                Some(id) => drop(ids.insert(*id)),
+                None => unknown.push(advice.name()),
+            }
+        }
+        let ids: Vec<String> = ids.iter().map(Id::to_string).collect();
+        Self {
+            uaccess_allow_ids: ids.join(","),
+            unknown,
+        }
+    }
+
+    fn text(&self, ops: &[&str]) -> String {
+        let mut text = String::from("  options vfio_pci_audit");
+        for op in ops {
+            text += &format!(" block_pci_unassigned_{op}=Y");
+        }
+        if !self.uaccess_allow_ids.is_empty() {
+            text += &format!(" uaccess_allow_ids={}", self.uaccess_allow_ids);
+        }
+        text.push('\n');
+        if self.uaccess_allow_ids.len() >= SYSFS_PAGE {
+            text += "  (too long for sysfs: it has to be given when the module is loaded)\n";
+        }
+        for device in &self.unknown {
+            text += &format!("  and the id of {device}, which is not known here (--id)\n");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read() {
+        let (bdf, id) = parse_id("01:00.0=8086:10D3").unwrap();
+        assert_eq!(
+            (bdf.to_string(), id),
+            ("0000:01:00.0".into(), Id::new(0x8086, 0x10d3))
+        );
+        for text in [
+            "",
+            "01:00.0",
+            "01:00.0=",
+            "01:00.0=8086",
+            "x=8086:10d3",
+            "01:00.0=1:2,3:4",
+        ] {
+            assert!(parse_id(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which logs to read, in which order, and what they are packed in.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, ensure, Context, Result};
+use flate2::bufread::MultiGzDecoder;
+use liblzma::bufread::XzDecoder;
+
+/// The configuration that names the system's log.
+const AUDITD_CONF: &str = "/etc/audit/auditd.conf";
+/// Where it is unless that says otherwise.
+const AUDIT_LOG: &str = "/var/log/audit/audit.log";
+/// Large enough for reading to cost nothing beside what is done with the bytes.
+const CHUNK: usize = 256 << 10;
+
+/// One log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file, packed or not.
+    File(PathBuf),
+    /// Standard input.
+    Standard,
+}
+
+impl Source {
+    /// How messages name it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Standard => "standard input".to_owned(),
+        }
+    }
+
+    /// How many bytes it has on disk; nothing if it is no plain file.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::File(path) => {
+                let data = fs::metadata(path).ok()?;
+                data.is_file().then_some(data.len())
+            }
+            Self::Standard => None,
+        }
+    }
+
+    /// Open it, past what it is packed in. `counted` sees the bytes as they are on disk.
+    pub fn open<R: Read + 'static>(
+        &self,
+        counted: impl FnOnce(Box<dyn Read>) -> R,
+    ) -> Result<Box<dyn Read>> {
+        let raw: Box<dyn Read> = match self {
+            Self::File(path) => {
+                ensure!(!path.is_dir(), "it is a folder");
+                Box::new(File::open(path)?)
+            }
+            Self::Standard => Box::new(io::stdin()),
+        };
+        unpack(BufReader::with_capacity(CHUNK, counted(raw)))
+    }
+}
+
+/// Recognise by its first bytes how a stream is packed.
+fn unpack(mut packed: impl BufRead + 'static) -> Result<Box<dyn Read>> {
+    let start = packed.fill_buf()?;
+    Ok(match start {
+        [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(packed))),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(BufReader::with_capacity(
+            CHUNK,
+            XzDecoder::new_multi_decoder(packed),
+        )),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => bail!("it is packed by zstd: give me what zstdcat prints"),
+        [b'B', b'Z', b'h', ..] => bail!("it is packed by bzip2: give me what bzcat prints"),
+        _ => Box::new(packed),
+    })
+}
+
+/// What the user named, as logs in the order of time. Nothing at all is the system's log.
+///
+/// A folder stands for the logs in it; `-` for standard input.
+pub fn sources(named: &[PathBuf]) -> Result<Vec<Source>> {
+    if named.is_empty() {
+        let log = system_log(Path::new(AUDITD_CONF));
+        return family(&log).with_context(|| {
+            format!(
+                "{}: name a log, or run as a user who may read this one",
+                log.display()
+            )
+        });
+    }
+    let mut sources = Vec::new();
+    for path in named {
+        if path == Path::new("-") {
+            ensure!(
+                !sources.contains(&Source::Standard),
+                "standard input can be read once only"
+            );
+            sources.push(Source::Standard);
+        } else if path.is_dir() {
+            sources.extend(
+                family(&path.join("audit.log")).with_context(|| path.display().to_string())?,
+            );
+        } else {
+            sources.push(Source::File(path.clone()));
+        }
+    }
+    Ok(sources)
+}
+
+/// The log that auditd was told to write.
+fn system_log(conf: &Path) -> PathBuf {
+    let named = fs::read_to_string(conf).ok().and_then(|text| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == "log_file").then(|| PathBuf::from(value.trim()))
+        })
+    });
+    named.unwrap_or_else(|| AUDIT_LOG.into())
+}
+
+/// A log and those that were rotated away, the oldest first.
+fn family(log: &Path) -> Result<Vec<Source>> {
+    let folder = log.parent().context("no folder")?;
+    let base = log.file_name().context("no file name")?.to_string_lossy();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(age) = age(&base, &name.to_string_lossy()) else {
+            continue;
+        };
+        if entry.path().is_file() {
+            found.push((age, entry.path()));
+        }
+    }
+    ensure!(!found.is_empty(), "there is no {base}");
+    found.sort();
+    Ok(found
+        .into_iter()
+        .map(|(_, path)| Source::File(path))
+        .collect())
+}
+
+/// Something that sorts rotated logs by age: by date where the name has one, then by number, then the log itself.
+fn age(base: &str, name: &str) -> Option<(u8, i64)> {
+    let rest = name.strip_prefix(base)?;
+    let rest = rest
+        .strip_suffix(".gz")
+        .or_else(|| rest.strip_suffix(".xz"))
+        .unwrap_or(rest);
+    let number = |digits: &str| {
+        let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        all.then(|| digits.parse::<i64>().ok()).flatten()
+    };
+    match rest.as_bytes().first() {
+        None => Some((2, 0)),
+        Some(b'-') => Some((0, number(&rest[1..])?)),
+        Some(b'.') => Some((1, -number(&rest[1..])?)),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(source: &Source) -> Result<String> {
+        let mut text = String::new();
+        source.open(|raw| raw)?.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn names(sources: &[Source], folder: &Path) -> Vec<String> {
+        let prefix = format!("{}/", folder.display());
+        sources
+            .iter()
+            .map(|source| source.name().replace(&prefix, ""))
+            .collect()
+    }
+
+    #[test]
+    fn rotated_logs_come_in_the_order_of_time() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "audit.log",
+            "audit.log.1",
+            "audit.log.2.gz",
+            "audit.log.10.xz",
+            "audit.log-20250520.gz",
+            "audit.log-20250519.gz",
+            "audit.log.bak",
+            "audit.log.1.swp",
+            "audit.logs",
+            "other.log",
+        ] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::create_dir(folder.path().join("audit.log.3")).unwrap();
+        let expected = [
+            "audit.log-20250519.gz",
+            "audit.log-20250520.gz",
+            "audit.log.10.xz",
+            "audit.log.2.gz",
+            "audit.log.1",
+            "audit.log",
+        ];
+        let found = sources(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(names(&found, folder.path()), expected);
+        // A log that is named is that log and no other.
+        let log = folder.path().join("audit.log");
+        assert_eq!(
+            sources(std::slice::from_ref(&log)).unwrap(),
+            [Source::File(log)]
+        );
+    }
+
+    #[test]
+    fn the_configuration_names_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let conf = folder.path().join("auditd.conf");
+        assert_eq!(system_log(&conf), Path::new(AUDIT_LOG));
+        fs::write(&conf, "# log_file = /x\nlog_file =/srv/a.log\n").unwrap();
+        assert_eq!(system_log(&conf), Path::new("/srv/a.log"));
+    }
+
+    #[test]
+    fn what_is_packed_is_recognised_by_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            Source::File(path)
+        };
+        let gz = |text: &[u8]| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(text).unwrap();
+            packed.finish().unwrap()
+        };
+        let xz = |text: &[u8]| {
+            let mut packed = liblzma::write::XzEncoder::new(Vec::new(), 1);
+            packed.write_all(text).unwrap();
+            packed.finish().unwrap()
+        };
+        assert_eq!(read(&at("plain", b"one\n")).unwrap(), "one\n");
+        assert_eq!(read(&at("empty", b"")).unwrap(), "");
+        // Two streams behind each other are what two compressors that append make.
+        assert_eq!(
+            read(&at("gz", &[gz(b"one\n"), gz(b"two\n")].concat())).unwrap(),
+            "one\ntwo\n"
+        );
+        assert_eq!(
+            read(&at("xz", &[xz(b"one\n"), xz(b"two\n")].concat())).unwrap(),
+            "one\ntwo\n"
+        );
+        assert!(read(&at("cut", &gz(b"one\n")[..12])).is_err());
+        for (bytes, word) in [(&b"\x28\xb5\x2f\xfd"[..], "zstdcat"), (b"BZh9", "bzcat")] {
+            let error = read(&at("other", bytes)).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(read(&Source::File(folder.path().to_owned())).is_err());
+    }
+}

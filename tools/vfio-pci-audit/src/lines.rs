@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lines of a stream, in a buffer that never grows.
+
+use std::io::{self, Read};
+
+/// The most bytes of one line. A record of the kernel has 8970 at most, and auditd adds less than that.
+pub const LONGEST: usize = 64 << 10;
+
+const BUFFER: usize = 1 << 20;
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A line without its newline.
+    Whole(&'a [u8]),
+    /// A line that is longer than any record.
+    TooLong,
+}
+
+/// Why the lines ended before the stream did.
+#[derive(Debug)]
+pub struct Broken {
+    /// How many lines were read before.
+    pub after: u64,
+    /// What reading said.
+    pub cause: io::Error,
+}
+
+/// Hand every line, numbered from 1, to `each`; how many there were.
+pub fn for_each(mut from: impl Read, mut each: impl FnMut(u64, Line<'_>)) -> Result<u64, Broken> {
+    let mut buffer = vec![0; BUFFER];
+    let mut filled = 0;
+    let mut number = 0;
+    // Within a line of which the start was thrown away.
+    let mut too_long = false;
+    loop {
+        let read = match from.read(&mut buffer[filled..]) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(cause) => {
+                return Err(Broken {
+                    after: number,
+                    cause,
+                })
+            }
+        };
+        if read == 0 {
+            break;
+        }
+        let end = filled + read;
+        let mut start = 0;
+        let mut look = filled;
+        while let Some(at) = memchr::memchr(b'\n', &buffer[look..end]) {
+            let newline = look + at;
+            number += 1;
+            let line = &buffer[start..newline];
+            if std::mem::take(&mut too_long) || line.len() > LONGEST {
+                each(number, Line::TooLong);
+            } else {
+                each(number, Line::Whole(line));
+            }
+            start = newline + 1;
+            look = start;
+        }
+        if end - start > LONGEST {
+            too_long = true;
+        }
+        if too_long {
+            filled = 0;
+        } else {
+            buffer.copy_within(start..end, 0);
+            filled = end - start;
+        }
+    }
+    if too_long {
+        number += 1;
+        each(number, Line::TooLong);
+    } else if filled > 0 {
+        number += 1;
+        each(number, Line::Whole(&buffer[..filled]));
+    }
+    Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Gives a few bytes at a time, as a pipe may.
+    struct Drip<'a>(&'a [u8], usize);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let some = self.1.min(self.0.len()).min(buffer.len());
+            let (now, later) = self.0.split_at(some);
+            buffer[..some].copy_from_slice(now);
+            self.0 = later;
+            Ok(some)
+        }
+    }
+
+    fn lines(text: &[u8], drip: usize) -> Vec<Option<Vec<u8>>> {
+        let mut lines = Vec::new();
+        let count = for_each(Drip(text, drip), |number, line| {
+            assert_eq!(number as usize, lines.len() + 1);
+            lines.push(match line {
+                Line::Whole(line) => Some(line.to_vec()),
+                Line::TooLong => None,
+            });
+        })
+        .unwrap();
+        assert_eq!(count as usize, lines.len());
+        lines
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_as_splitting(text in "[a\n]{0,60}", drip in 1usize..20) {
+            let mut expected: Vec<_> = text.split('\n').map(|line| Some(line.as_bytes().to_vec())).collect();
+            // What comes behind the last newline is a line only if there is something.
+            if expected.last() == Some(&Some(Vec::new())) {
+                expected.pop();
+            }
+            prop_assert_eq!(lines(text.as_bytes(), drip), expected);
+        }
+    }
+
+    #[test]
+    fn long_lines_are_told_and_those_around_them_read() {
+        for length in [LONGEST, LONGEST + 1, BUFFER, 3 * BUFFER + 5] {
+            let text = [b"a\n".to_vec(), vec![b'x'; length], b"\nb\nc".to_vec()].concat();
+            for drip in [1000, BUFFER, 5 * BUFFER] {
+                let read = lines(&text, drip);
+                let long = read[1].as_ref().map(Vec::len);
+                assert_eq!(long, (length <= LONGEST).then_some(length));
+                assert_eq!(read.len(), 4);
+                assert_eq!(read[3], Some(b"c".to_vec()));
+            }
+            assert_eq!(lines(&text[..length + 2], 777).len(), 2);
+        }
+    }
+
+    #[test]
+    fn an_error_says_where() {
+        struct Fails;
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("x"))
+            }
+        }
+        let broken = for_each((&b"a\nb\nc"[..]).chain(Fails), |_, _| ()).unwrap_err();
+        assert_eq!(broken.after, 2);
+    }
+}

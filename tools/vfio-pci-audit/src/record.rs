@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The lines of an audit log, and the PCI records among them, as values.
+//!
+//! Read are logs as auditd writes them, raw or enriched, and what `ausearch --raw` and `ausearch` print. A daemon
+//! that does not know the type writes `UNKNOWN[1340]`. `ausearch -i` is not read: it prints words, not values.
+
+use std::borrow::Cow;
+use std::str;
+
+pub use pci_audit_core::access::Op;
+use pci_audit_core::access::{Range, CONFIG_SPACE_SIZE};
+pub use pci_audit_core::totals::Totals;
+use pci_config::Bdf;
+
+/// One PCI record. It borrows from its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The machine that it is from, where the daemon was told to say so.
+    pub node: Option<&'a str>,
+    /// When, in milliseconds since 1970.
+    pub time: u64,
+    /// Audit's number of the event.
+    pub serial: u64,
+    /// The device.
+    pub device: Bdf,
+    /// `res=`, where the record has one: whether the access was allowed.
+    pub res: Option<bool>,
+    /// What it tells.
+    pub kind: Kind,
+    /// All fields, exactly as the kernel wrote them.
+    pub text: &'a str,
+}
+
+/// What a record tells. Ranges lie in configuration space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An access.
+    Access {
+        /// What it did.
+        op: Op,
+        /// The first byte.
+        offset: usize,
+        /// How many bytes, at least one.
+        size: usize,
+    },
+    /// The first access of a session is about to happen.
+    Open,
+    /// The end of a session.
+    Close(Totals),
+    /// Accesses that have no record of their own.
+    Suppressed {
+        /// What they did.
+        op: Op,
+        /// How many were over the limit.
+        count: u64,
+        /// How many audit refused.
+        lost: u64,
+        /// How many [`Kind::Touched`] follow.
+        ranges: u64,
+    },
+    /// One range that they touched.
+    Touched {
+        /// What they did.
+        op: Op,
+        /// The first byte.
+        offset: usize,
+        /// How many bytes, at least one.
+        size: usize,
+    },
+}
+
+impl Kind {
+    /// What the accesses did that it tells of, if it tells of any.
+    pub fn op(&self) -> Option<Op> {
+        match *self {
+            Self::Access { op, .. } | Self::Suppressed { op, .. } | Self::Touched { op, .. } => {
+                Some(op)
+            }
+            Self::Open | Self::Close(_) => None,
+        }
+    }
+}
+
+/// Why a line is no record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Neither a record nor one of the lines that ausearch prints between them.
+    #[error("not an audit record")]
+    NotARecord,
+    /// Bytes that are no text.
+    #[error("not text")]
+    NotText,
+    /// The stamp behind `msg=` is not that of the kernel.
+    #[error("no audit(SECONDS.MILLISECONDS:SERIAL): behind msg= (what ausearch -i prints cannot be read)")]
+    Stamp,
+    /// A field that is needed is not there: the line may have been cut off.
+    #[error("no {0}=")]
+    Missing(&'static str),
+    /// A field is there twice.
+    #[error("{0}= is there twice")]
+    Twice(&'static str),
+    /// A field is not what it should be.
+    #[error("{0}={1} makes no sense")]
+    Value(&'static str, String),
+}
+
+/// The type's name, and the one that a daemon writes which does not know it.
+const TYPES: [&[u8]; 2] = [b"PCI ", b"UNKNOWN[1340] "];
+
+/// The separator before the fields that auditd itself adds.
+const INTERPRETED: u8 = 0x1d;
+
+/// Read one line, without its newline. Nothing if it is a record of another type, or something that ausearch
+/// prints between records.
+///
+/// Lines of other types are only looked at as far as it takes to know them.
+pub fn parse(line: &[u8]) -> Result<Option<Record<'_>>, Error> {
+    let (node, rest) = match line.strip_prefix(b"type=") {
+        Some(rest) => (None, rest),
+        None => match with_node(line) {
+            Some((node, rest)) => (Some(node), rest),
+            None if is_between(line) => return Ok(None),
+            None => return Err(Error::NotARecord),
+        },
+    };
+    let Some(rest) = TYPES.iter().find_map(|name| rest.strip_prefix(*name)) else {
+        return match is_record(rest) {
+            true => Ok(None),
+            false => Err(Error::NotARecord),
+        };
+    };
+    let end = memchr::memchr(INTERPRETED, rest).unwrap_or(rest.len());
+    let rest = str::from_utf8(&rest[..end]).map_err(|_| Error::NotText)?;
+    let node = match node {
+        Some(node) => Some(str::from_utf8(node).map_err(|_| Error::NotText)?),
+        None => None,
+    };
+    read(node, rest.trim_ascii_end()).map(Some)
+}
+
+/// `node=NAME type=`, and what comes behind it.
+fn with_node(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = line.strip_prefix(b"node=")?;
+    let end = memchr::memchr(b' ', rest)?;
+    Some((&rest[..end], rest[end + 1..].strip_prefix(b"type=")?))
+}
+
+/// What ausearch prints besides records.
+fn is_between(line: &[u8]) -> bool {
+    line.is_empty() || line == b"----" || line == b"<no matches>" || line.starts_with(b"time->")
+}
+
+/// Whether a record of any type goes on like this behind `type=`.
+fn is_record(rest: &[u8]) -> bool {
+    memchr::memchr(b' ', rest).is_some_and(|end| rest[end + 1..].starts_with(b"msg="))
+}
+
+fn read<'a>(node: Option<&'a str>, rest: &'a str) -> Result<Record<'a>, Error> {
+    let (stamp, text) = rest
+        .strip_prefix("msg=audit(")
+        .and_then(|rest| rest.split_once("):"))
+        .ok_or(Error::Stamp)?;
+    let (time, serial) = read_stamp(stamp).ok_or(Error::Stamp)?;
+    let text = text.trim_ascii_start();
+    let fields = Fields::parse(text)?;
+    Ok(Record {
+        node,
+        time,
+        serial,
+        device: fields.device()?,
+        res: fields.res()?,
+        kind: fields.kind()?,
+        text,
+    })
+}
+
+/// `1747758000.123:456`: milliseconds and the event's number.
+fn read_stamp(stamp: &str) -> Option<(u64, u64)> {
+    let (time, serial) = stamp.split_once(':')?;
+    let (seconds, milliseconds) = time.split_once('.')?;
+    let milliseconds = (milliseconds.len() == 3).then_some(milliseconds)?;
+    let seconds = number(seconds)?.checked_mul(1000)?;
+    Some((seconds.checked_add(number(milliseconds)?)?, number(serial)?))
+}
+
+/// Decimal digits and nothing else.
+fn number(digits: &str) -> Option<u64> {
+    // parse() would take a sign.
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
+}
+
+/// The fields that a value is made of. Others are the task's, or of kernels to come.
+const KEYS: [&str; 15] = [
+    "device",
+    "op",
+    "access",
+    "offset",
+    "size",
+    "res",
+    "count",
+    "lost",
+    "ranges",
+    "reads",
+    "writes",
+    "blocked_reads",
+    "blocked_writes",
+    "records",
+    "suppressed",
+];
+
+struct Fields<'a>([Option<&'a str>; KEYS.len()]);
+
+impl<'a> Fields<'a> {
+    fn parse(text: &'a str) -> Result<Self, Error> {
+        let mut fields = [None; KEYS.len()];
+        for (key, value) in pairs(text) {
+            let Some(index) = KEYS.iter().position(|known| *known == key) else {
+                continue;
+            };
+            if fields[index].replace(value).is_some() {
+                return Err(Error::Twice(KEYS[index]));
+            }
+        }
+        Ok(Self(fields))
+    }
+
+    fn find(&self, key: &'static str) -> Option<&'a str> {
+        let index = KEYS.iter().position(|known| *known == key)?;
+        self.0[index]
+    }
+
+    fn get(&self, key: &'static str) -> Result<&'a str, Error> {
+        self.find(key).ok_or(Error::Missing(key))
+    }
+
+    /// A field that has to be there, as `read` understands it.
+    fn value<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Result<T, Error> {
+        let text = self.get(key)?;
+        read(text).ok_or_else(|| Error::Value(key, text.chars().take(40).collect()))
+    }
+
+    fn number(&self, key: &'static str) -> Result<u64, Error> {
+        self.value(key, number)
+    }
+
+    fn device(&self) -> Result<Bdf, Error> {
+        self.value("device", |text| {
+            text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+        })
+    }
+
+    fn res(&self) -> Result<Option<bool>, Error> {
+        if self.find("res").is_none() {
+            return Ok(None);
+        }
+        self.value("res", |text| match text {
+            "1" => Some(Some(true)),
+            "0" => Some(Some(false)),
+            _ => None,
+        })
+    }
+
+    fn range(&self) -> Result<(usize, usize), Error> {
+        let offset = self.value("offset", |text| {
+            let digits = text.strip_prefix("0x")?;
+            let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            hex.then(|| usize::from_str_radix(digits, 16).ok())?
+        })?;
+        let size = self.value("size", |text| {
+            let size = usize::try_from(number(text)?).ok()?;
+            Range::new(offset, size, CONFIG_SPACE_SIZE).ok()?;
+            Some(size)
+        })?;
+        Ok((offset, size))
+    }
+
+    fn kind(&self) -> Result<Kind, Error> {
+        let op_text = self.get("op")?;
+        if op_text == "open" {
+            return Ok(Kind::Open);
+        }
+        let kind = match op_text {
+            "close" => Kind::Close(Totals {
+                reads: self.number("reads")?,
+                writes: self.number("writes")?,
+                blocked_reads: self.number("blocked_reads")?,
+                blocked_writes: self.number("blocked_writes")?,
+                records: self.number("records")?,
+                suppressed: self.number("suppressed")?,
+                lost: self.number("lost")?,
+            }),
+            "suppressed" => Kind::Suppressed {
+                op: self.value("access", op)?,
+                count: self.number("count")?,
+                lost: self.number("lost")?,
+                ranges: self.number("ranges")?,
+            },
+            "touched" => {
+                let (offset, size) = self.range()?;
+                Kind::Touched {
+                    op: self.value("access", op)?,
+                    offset,
+                    size,
+                }
+            }
+            _ => {
+                let op = self.value("op", op)?;
+                let (offset, size) = self.range()?;
+                Kind::Access { op, offset, size }
+            }
+        };
+        // It comes last: where it is missing, the number before it may have been cut off.
+        self.get("res").map(|_| kind)
+    }
+}
+
+fn op(text: &str) -> Option<Op> {
+    match text {
+        "read" => Some(Op::Read),
+        "write" => Some(Op::Write),
+        _ => None,
+    }
+}
+
+/// The fields of a text in their order.
+///
+/// A word that is no field belongs to the value before it: AppArmor's `subj=` has a space in it.
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (key, value) = rest.split_once('=')?;
+        let key = key.trim_ascii_start();
+        let mut end = 0;
+        loop {
+            end = match memchr::memchr(b' ', &value.as_bytes()[end..]) {
+                Some(at) => end + at,
+                None => value.len(),
+            };
+            let after = value[end..].trim_ascii_start();
+            let word = after.split(' ').next().unwrap_or_default();
+            if after.is_empty() || word.contains('=') {
+                break;
+            }
+            end += 1;
+        }
+        rest = &value[end..];
+        Some((key, &value[..end]))
+    })
+}
+
+/// Who holds a device, as `op=open` says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The process.
+    pub pid: Option<u64>,
+    /// Its user.
+    pub uid: Option<u64>,
+    /// The user who logged in to start it; nothing where nobody did, as for a service.
+    pub auid: Option<u64>,
+    /// Its name.
+    pub comm: String,
+    /// Its program.
+    pub exe: String,
+    /// Its security context, which names the virtual machine under libvirt.
+    pub subj: String,
+}
+
+impl Holder {
+    /// Read the task's fields of a record's text.
+    pub fn parse(text: &str) -> Self {
+        /// What auid has where nobody logged in.
+        const NOBODY: u64 = u32::MAX as u64;
+
+        let mut holder = Self::default();
+        for (key, value) in pairs(text) {
+            match key {
+                "pid" => holder.pid = number(value),
+                "uid" => holder.uid = number(value),
+                "auid" => holder.auid = number(value).filter(|auid| *auid != NOBODY),
+                "comm" => holder.comm = untrusted(value).into_owned(),
+                "exe" => holder.exe = untrusted(value).into_owned(),
+                "subj" => holder.subj = value.to_owned(),
+                _ => {}
+            }
+        }
+        holder
+    }
+}
+
+/// A string that the kernel did not trust: in quotes, or in hexadecimal if it has a character that would end it.
+fn untrusted(value: &str) -> Cow<'_, str> {
+    if let Some(quoted) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
+        return quoted.into();
+    }
+    let bytes: Option<Vec<u8>> = (value.len() % 2 == 0 && value.is_ascii())
+        .then(|| {
+            (0..value.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&value[at..at + 2], 16).ok())
+                .collect()
+        })
+        .flatten();
+    match bytes {
+        Some(bytes) if !bytes.is_empty() => String::from_utf8_lossy(&bytes).into_owned().into(),
+        // (null), and what a daemon to come may write.
+        _ => value.into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use pci_audit_core::access::Outcome;
+use pci_audit_core::record::{Record as Written, Text};
+use proptest::prelude::*;
+
+use super::*;
+
+fn line(fields: &str) -> String {
+    format!("type=PCI msg=audit(1747758000.123:456): {fields}")
+}
+
+fn kind(fields: &str) -> Result<Kind, Error> {
+    Ok(parse(line(fields).as_bytes())?.expect("a PCI record").kind)
+}
+
+#[test]
+fn an_access() {
+    let text = r#"device="0000:01:00.1" op=write offset=0x298 size=1 res=0"#;
+    assert_eq!(
+        parse(line(text).as_bytes()).unwrap().unwrap(),
+        Record {
+            node: None,
+            time: 1_747_758_000_123,
+            serial: 456,
+            device: "0000:01:00.1".parse().unwrap(),
+            res: Some(false),
+            kind: Kind::Access {
+                op: Op::Write,
+                offset: 0x298,
+                size: 1
+            },
+            text,
+        }
+    );
+}
+
+#[test]
+fn other_lines_are_passed_over() {
+    for line in [
+        "",
+        "----",
+        "<no matches>",
+        "time->Tue May 20 16:20:00 2025",
+        "type=SYSCALL msg=audit(1.000:1): arch=c000003e",
+        "node=host type=SYSCALL msg=audit(1.000:1): arch=c000003e",
+        "type=UNKNOWN[1341] msg=audit(1.000:1): x",
+        "type=PCIX msg=audit(1.000:1): x",
+    ] {
+        assert_eq!(parse(line.as_bytes()).unwrap(), None, "{line}");
+    }
+}
+
+#[test]
+fn a_node_an_older_daemon_and_one_that_interprets() {
+    let line = "node=h.example type=UNKNOWN[1340] msg=audit(1.000:2): device=\"0000:00:02.0\" op=read offset=0x40 size=4 res=1\u{1d}X=\"y z\"";
+    let record = parse(line.as_bytes()).unwrap().unwrap();
+    assert_eq!((record.time, record.serial), (1000, 2));
+    assert_eq!(record.node, Some("h.example"));
+    assert!(record.text.ends_with("res=1"));
+}
+
+#[test]
+fn broken_lines_say_why() {
+    let device = r#"device="0000:01:00.0""#;
+    for (text, why) in [
+        ("hello".into(), "not an audit record"),
+        ("type=PCI".into(), "not an audit record"),
+        ("type=SYSC".into(), "not an audit record"),
+        ("node=host".into(), "not an audit record"),
+        ("type=PCI msg=audit(1.000:1".into(), "no audit("),
+        (
+            "type=PCI msg=audit(05/20/2025 16:20:00.123:1) : x=1".into(),
+            "no audit(",
+        ),
+        (line(""), "no device="),
+        (
+            line("device=0000:01:00.0 op=open"),
+            "device=0000:01:00.0 makes no sense",
+        ),
+        (line("device=\"x\" op=open"), "device=\"x\" makes no sense"),
+        (
+            line(&format!("{device} op=erase offset=0x40 size=1 res=1")),
+            "op=erase makes",
+        ),
+        (
+            line(&format!("{device} op=read offset=40 size=1 res=1")),
+            "offset=40 makes",
+        ),
+        (
+            line(&format!("{device} op=read offset=0x+4 size=1 res=1")),
+            "offset=0x+4 makes",
+        ),
+        (
+            line(&format!("{device} op=read offset=0x40 size=x res=1")),
+            "size=x makes",
+        ),
+        (
+            line(&format!("{device} op=read offset=0x40 size=0 res=1")),
+            "size=0 makes",
+        ),
+        (
+            line(&format!("{device} op=read offset=0xfff size=2 res=1")),
+            "size=2 makes",
+        ),
+        (
+            line(&format!("{device} op=read offset=0x40 size=1 res=2")),
+            "res=2 makes",
+        ),
+        (
+            line(&format!("{device} op=read offset=0x40 size=1")),
+            "no res=",
+        ),
+        (
+            line(&format!(
+                "{device} op=read op=read offset=0x40 size=1 res=1"
+            )),
+            "op= is there twice",
+        ),
+        (
+            line(&format!("{device} op=close reads=1 res=1")),
+            "no writes=",
+        ),
+        (
+            line(&format!(
+                "{device} op=touched access=x offset=0x40 size=1 res=1"
+            )),
+            "access=x",
+        ),
+    ] {
+        let error = parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(why), "{text}: {error}");
+    }
+    assert_eq!(parse(b"type=PCI msg=audit(\xff"), Err(Error::NotText));
+}
+
+#[test]
+fn who_holds_a_device() {
+    let text = r#"device="0000:01:00.0" op=open ppid=1 pid=77 auid=4294967295 uid=64055 gid=64055 ses=4294967295 subj=libvirt-6f2c (enforce) tty=(none) comm=71656D7520787838 exe="/usr/bin/qemu-system-x86_64" res=1"#;
+    assert_eq!(kind(text), Ok(Kind::Open));
+    assert_eq!(
+        Holder::parse(text),
+        Holder {
+            pid: Some(77),
+            uid: Some(64055),
+            auid: None,
+            comm: "qemu xx8".into(),
+            exe: "/usr/bin/qemu-system-x86_64".into(),
+            subj: "libvirt-6f2c (enforce)".into(),
+        }
+    );
+    assert_eq!(untrusted("(null)"), "(null)");
+    assert_eq!(untrusted("abc"), "abc");
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    any::<bool>().prop_map(Outcome::from_allowed)
+}
+
+fn operation() -> impl Strategy<Value = Op> {
+    prop_oneof![Just(Op::Read), Just(Op::Write)]
+}
+
+fn range() -> impl Strategy<Value = Range> {
+    (0..CONFIG_SPACE_SIZE)
+        .prop_flat_map(|offset| (Just(offset), 1..=CONFIG_SPACE_SIZE - offset))
+        .prop_map(|(offset, size)| Range::new(offset, size, CONFIG_SPACE_SIZE).unwrap())
+}
+
+fn written() -> impl Strategy<Value = Written> {
+    prop_oneof![
+        (operation(), range(), outcome()).prop_map(|(op, at, res)| Written::Access(op, at, res)),
+        (operation(), range(), outcome()).prop_map(|(op, at, res)| Written::Touched(op, at, res)),
+        any::<[u64; 7]>().prop_map(|n| Written::Close(Totals {
+            reads: n[0],
+            writes: n[1],
+            blocked_reads: n[2],
+            blocked_writes: n[3],
+            records: n[4],
+            suppressed: n[5],
+            lost: n[6],
+        })),
+        (
+            operation(),
+            outcome(),
+            any::<u64>(),
+            any::<u64>(),
+            any::<u32>()
+        )
+            .prop_map(|(op, outcome, count, lost, ranges)| Written::Suppressed {
+                op,
+                outcome,
+                count,
+                lost,
+                ranges
+            }),
+        Just(Written::Open),
+    ]
+}
+
+/// What has to be read where the kernel wrote this.
+fn expected(record: &Written) -> (Kind, Option<bool>) {
+    match *record {
+        Written::Access(op, at, res) => (
+            Kind::Access {
+                op,
+                offset: at.offset(),
+                size: at.size(),
+            },
+            Some(res.is_allowed()),
+        ),
+        Written::Touched(op, at, res) => (
+            Kind::Touched {
+                op,
+                offset: at.offset(),
+                size: at.size(),
+            },
+            Some(res.is_allowed()),
+        ),
+        Written::Close(totals) => (Kind::Close(totals), Some(true)),
+        Written::Suppressed {
+            op,
+            outcome,
+            count,
+            lost,
+            ranges,
+        } => (
+            Kind::Suppressed {
+                op,
+                count,
+                lost,
+                ranges: ranges.into(),
+            },
+            Some(outcome.is_allowed()),
+        ),
+        // The kernel appends the task's fields, and res=.
+        Written::Open => (Kind::Open, None),
+    }
+}
+
+proptest! {
+    /// The kernel's own code writes, this reads.
+    #[test]
+    fn what_the_kernel_writes_is_read(record in written(), serial: u64, millis in 0u64..1 << 45) {
+        let text = Text { device: "0000:81:00.7", record }.to_string();
+        let line = format!("type=PCI msg=audit({}.{:03}:{serial}): {text}", millis / 1000, millis % 1000);
+        let read = parse(line.as_bytes()).unwrap().unwrap();
+        prop_assert_eq!((read.kind, read.res), expected(&record));
+        prop_assert_eq!((read.time, read.serial), (millis, serial));
+        prop_assert_eq!(read.text, text);
+    }
+
+    /// A line that was cut off is an error, or the same record without what comes last.
+    #[test]
+    fn a_cut_is_no_other_record(record in written(), cut in 0usize..320) {
+        let text = Text { device: "0000:81:00.7", record }.to_string();
+        let whole = line(&text);
+        let part = &whole.as_bytes()[..cut.min(whole.len() - 1)];
+        if let Ok(Some(read)) = parse(part) {
+            prop_assert_eq!(read.kind, expected(&record).0, "{}", String::from_utf8_lossy(part));
+        }
+    }
+
+    #[test]
+    fn no_line_panics(line in "(node=x )?(type=PCI )?(msg=audit\\(1\\.000:1\\): )?(device=\"0000:01:00.0\" )?.{0,80}") {
+        let _ = parse(line.as_bytes());
+        let _ = Holder::parse(&line);
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&bytes);
+        let _ = parse(&[b"type=PCI msg=audit(1.000:1): ", &bytes[..]].concat());
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the running kernel has of this, and what it does.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use serde::Serialize;
+
+const OPTION: &str = "CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT";
+const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
+const DEBUGFS: &str = "sys/kernel/debug";
+const SESSIONS: &str = "sys/kernel/debug/vfio_pci_audit/sessions";
+
+/// What there is to say.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// The release of the running kernel.
+    pub kernel: String,
+    /// Whether it was built with the option; nothing if its configuration cannot be found.
+    pub option: Option<bool>,
+    /// Where that was read.
+    pub option_from: Option<String>,
+    /// The module's parameters by name; nothing if it is not there.
+    pub parameters: Option<BTreeMap<String, String>>,
+    /// The sessions, one for each device that is open; nothing if they cannot be read.
+    pub sessions: Option<Vec<Session>>,
+    /// What is missing, and what to do.
+    pub advice: Vec<String>,
+}
+
+/// A session, as the kernel shows it: fields by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Session(pub BTreeMap<String, String>);
+
+impl Session {
+    /// Read a line of `KEY=VALUE` words.
+    fn parse(line: &str) -> Option<Self> {
+        line.split_whitespace()
+            .map(|word| {
+                let (key, value) = word.split_once('=')?;
+                Some((key.to_owned(), value.to_owned()))
+            })
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    fn get(&self, key: &str) -> &str {
+        self.0.get(key).map_or("?", String::as_str)
+    }
+}
+
+impl Status {
+    /// Look at the machine whose files are under `root`.
+    pub fn look(root: &Path) -> Self {
+        let kernel = read(&root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
+        let (option, option_from) = option(root, &kernel).unzip();
+        let mut status = Self {
+            kernel,
+            option,
+            option_from,
+            parameters: parameters(&root.join(PARAMETERS)),
+            sessions: None,
+            advice: Vec::new(),
+        };
+        if status.parameters.is_none() {
+            status.advise_on_module();
+        } else {
+            status.look_for_sessions(root);
+        }
+        status
+    }
+
+    /// Whether the kernel audits at all.
+    pub fn is_there(&self) -> bool {
+        self.parameters.is_some()
+    }
+
+    fn advise_on_module(&mut self) {
+        self.advice.push(match self.option {
+            Some(true) => "The kernel has the option, but its module is not loaded: modprobe vfio-pci".into(),
+            Some(false) => format!(
+                "This kernel was built without {OPTION}: build it with that, CONFIG_AUDIT and CONFIG_RUST"
+            ),
+            None => format!(
+                "There is no module vfio_pci_audit, and no configuration that tells whether the kernel has {OPTION}: try modprobe vfio-pci"
+            ),
+        });
+    }
+
+    fn look_for_sessions(&mut self, root: &Path) {
+        let file = root.join(SESSIONS);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                self.advice.push(match error.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        "Only root may see the sessions".to_owned()
+                    }
+                    io::ErrorKind::NotFound if is_empty(&root.join(DEBUGFS)) => {
+                        format!("The sessions are in debugfs, which is not there: mount -t debugfs debugfs /{DEBUGFS}, in a kernel with CONFIG_DEBUG_FS")
+                    }
+                    _ => format!("/{SESSIONS}: {error}"),
+                });
+                return;
+            }
+        };
+        let mut sessions = Vec::new();
+        for line in text.lines() {
+            match Session::parse(line) {
+                Some(session) => sessions.push(session),
+                None => self.advice.push(format!(
+                    "/{SESSIONS} has a line that is not understood: {line}"
+                )),
+            }
+        }
+        self.sessions = Some(sessions);
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_text(&mut text);
+        text
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "kernel      {}", self.kernel)?;
+        let option = match self.option {
+            Some(true) => "y",
+            Some(false) => "n",
+            None => "not known",
+        };
+        let from = match &self.option_from {
+            Some(from) => format!(" ({from})"),
+            None => String::new(),
+        };
+        writeln!(out, "option      {OPTION}: {option}{from}")?;
+        match &self.parameters {
+            None => writeln!(out, "module      not loaded")?,
+            Some(parameters) => write_parameters(out, parameters)?,
+        }
+        if let Some(sessions) = &self.sessions {
+            writeln!(out, "sessions    {}", sessions.len())?;
+            for session in sessions {
+                write_session(out, session)?;
+            }
+        }
+        for line in &self.advice {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> std::fmt::Result {
+    let get = |name: &str| parameters.get(name).map_or("?", String::as_str);
+    let blocks = |name: &str| {
+        match get(name) {
+            "Y" => "blocked",
+            "N" => "allowed",
+            other => other,
+        }
+        .to_owned()
+    };
+    writeln!(out, "reads       {}", blocks("block_pci_unassigned_read"))?;
+    writeln!(out, "writes      {}", blocks("block_pci_unassigned_write"))?;
+    let list = match get("uaccess_allow_ids") {
+        "" => "nobody",
+        ids => ids,
+    };
+    writeln!(out, "exempt      {list}")?;
+    match get("audit_rate") {
+        "0" => writeln!(out, "limits      none: every access is recorded"),
+        rate => writeln!(
+            out,
+            "limits      {rate} records a second and {} at once, for each session's reads and for its writes",
+            get("audit_burst")
+        ),
+    }
+}
+
+fn write_session(out: &mut String, session: &Session) -> std::fmt::Result {
+    let get = |key| session.get(key);
+    writeln!(
+        out,
+        "  {} {}: {} reads ({} blocked), {} writes ({} blocked); {} recorded, {} suppressed, {} lost",
+        get("device"),
+        get("state"),
+        get("reads"),
+        get("blocked_reads"),
+        get("writes"),
+        get("blocked_writes"),
+        get("records"),
+        get("suppressed"),
+        get("lost")
+    )
+}
+
+fn read(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim_end_matches('\n').to_owned())
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}
+
+fn parameters(folder: &Path) -> Option<BTreeMap<String, String>> {
+    let entries = fs::read_dir(folder).ok()?;
+    let parameters = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let name = path.file_name()?.to_str()?.to_owned();
+        Some((name, read(&path)?))
+    });
+    Some(parameters.collect())
+}
+
+/// Whether the kernel's configuration has the option, and the file that says so.
+fn option(root: &Path, kernel: &str) -> Option<(bool, String)> {
+    let files = [
+        "proc/config.gz".to_owned(),
+        format!("boot/config-{kernel}"),
+        format!("lib/modules/{kernel}/config"),
+    ];
+    files.into_iter().find_map(|file| {
+        let text = configuration(&root.join(&file))?;
+        let yes = format!("{OPTION}=y");
+        Some((text.lines().any(|line| line == yes), format!("/{file}")))
+    })
+}
+
+fn configuration(file: &PathBuf) -> Option<String> {
+    let bytes = fs::read(file).ok()?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return String::from_utf8(bytes).ok();
+    }
+    let mut text = String::new();
+    GzDecoder::new(&bytes[..]).read_to_string(&mut text).ok()?;
+    Some(text)
+}

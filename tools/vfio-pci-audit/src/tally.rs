@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is known of every device, record by record, in memory that does not grow with the log.
+//!
+//! A device takes 256 KiB if all of its bytes were accessed in every way, and a few KiB as a rule. There are
+//! [`MAX_DEVICES`] at most; records of more are counted, no more.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use pci_config::Bdf;
+
+use crate::heat::Heat;
+use crate::record::{Kind, Op, Record};
+use crate::session::Sessions;
+use crate::touched::Touched;
+
+/// The most devices that are told apart. A host has tens; the log of a fleet has some of each host.
+pub const MAX_DEVICES: usize = 2048;
+
+/// Accesses of one operation with one result.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    /// Those with a record of their own.
+    pub recorded: u64,
+    /// Those that were over the limit, as far as reports tell.
+    pub suppressed: u64,
+    /// Those that audit refused, as far as reports tell.
+    pub lost: u64,
+    /// Where those with a record went.
+    pub heat: Heat,
+    /// Where the others went.
+    pub touched: Touched,
+    /// Those of the recorded that are parts of a copy of the space.
+    pub copies: u64,
+    /// Where the other recorded ones went.
+    pub by_drivers: Touched,
+}
+
+/// Recognises the parts of a copy: one read(2) of a large piece is an access for each of its unassigned runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Copying {
+    /// The time of the last part, and where it ended.
+    last: Option<(u64, usize)>,
+}
+
+impl Copying {
+    /// The most bytes that one access of a driver has: no instruction moves more to or from configuration space.
+    /// Longer ones are of programs that copy all of it, as QEMU does when it starts and lspci does.
+    const LONGEST_OF_A_DRIVER: usize = 8;
+    /// The records of one system call follow each other closely.
+    const CLOSE: u64 = 10;
+
+    /// Whether an access is part of a copy: a long one, or one behind it at the same time.
+    fn has(&mut self, time: u64, range: Range<usize>) -> bool {
+        let follows = self
+            .last
+            .is_some_and(|(before, end)| range.start > end && time.abs_diff(before) <= Self::CLOSE);
+        let copied = follows || range.len() > Self::LONGEST_OF_A_DRIVER;
+        self.last = copied.then_some((time, range.end));
+        copied
+    }
+}
+
+impl Cell {
+    /// All accesses, however the log tells of them.
+    pub fn accesses(&self) -> u64 {
+        self.recorded
+            .saturating_add(self.suppressed)
+            .saturating_add(self.lost)
+    }
+
+    /// Where they went: maximal ranges, in order.
+    pub fn places(&self) -> Vec<Place> {
+        let recorded = self.heat.spots().into_iter().map(|spot| Place {
+            range: spot.range,
+            recorded: spot.accesses,
+            more: false,
+        });
+        let more = self.touched.ranges().into_iter().map(|range| Place {
+            range,
+            recorded: 0,
+            more: true,
+        });
+        let mut all: Vec<Place> = recorded.chain(more).collect();
+        all.sort_by_key(|place| place.range.start);
+        let mut joined: Vec<Place> = Vec::new();
+        for place in all {
+            match joined.last_mut() {
+                Some(last) if place.range.start <= last.range.end => {
+                    last.range.end = last.range.end.max(place.range.end);
+                    last.recorded += place.recorded;
+                    last.more |= place.more;
+                }
+                _ => joined.push(place),
+            }
+        }
+        joined
+    }
+}
+
+/// Bytes that were accessed, all of them and none beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The bytes.
+    pub range: Range<usize>,
+    /// How many accesses with a record began here.
+    pub recorded: u64,
+    /// Whether accesses without a record were made here, too.
+    pub more: bool,
+}
+
+/// One device.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// The time of its earliest record, in milliseconds since 1970.
+    pub first: u64,
+    /// That of its latest.
+    pub last: u64,
+    /// Its sessions.
+    pub sessions: Sessions,
+    cells: [Cell; 4],
+    copying: [Copying; 2],
+}
+
+impl Device {
+    fn new(time: u64, recent: usize) -> Self {
+        Self {
+            first: time,
+            last: time,
+            sessions: Sessions::new(recent),
+            cells: Default::default(),
+            copying: Default::default(),
+        }
+    }
+
+    /// What was done to it, and with which result.
+    pub fn cell(&self, op: Op, allowed: bool) -> &Cell {
+        &self.cells[index(op, allowed)]
+    }
+
+    /// Each operation with each result.
+    pub fn cells(&self) -> impl Iterator<Item = (Op, bool, &Cell)> {
+        CELLS
+            .into_iter()
+            .map(|(op, allowed)| (op, allowed, self.cell(op, allowed)))
+    }
+
+    fn add(&mut self, record: &Record<'_>) {
+        self.first = self.first.min(record.time);
+        self.last = self.last.max(record.time);
+        self.sessions.add(record);
+        let (Some(allowed), Some(op)) = (record.res, record.kind.op()) else {
+            return;
+        };
+        let cell = &mut self.cells[index(op, allowed)];
+        match record.kind {
+            Kind::Access { offset, size, .. } => {
+                cell.recorded += 1;
+                cell.heat.add(offset..offset + size);
+                if self.copying[op as usize].has(record.time, offset..offset + size) {
+                    cell.copies += 1;
+                } else {
+                    cell.by_drivers.add(offset..offset + size);
+                }
+            }
+            Kind::Suppressed { count, lost, .. } => {
+                // A forged record may say anything.
+                cell.suppressed = cell.suppressed.saturating_add(count);
+                cell.lost = cell.lost.saturating_add(lost);
+            }
+            Kind::Touched { offset, size, .. } => cell.touched.add(offset..offset + size),
+            Kind::Open | Kind::Close(_) => {}
+        }
+    }
+}
+
+/// The order in which they are told: what matters most comes first.
+const CELLS: [(Op, bool); 4] = [
+    (Op::Write, true),
+    (Op::Write, false),
+    (Op::Read, true),
+    (Op::Read, false),
+];
+
+fn index(op: Op, allowed: bool) -> usize {
+    2 * op as usize + usize::from(allowed)
+}
+
+/// All devices, by the machine that they are in and by address.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    nodes: BTreeMap<Box<str>, BTreeMap<Bdf, Device>>,
+    devices: usize,
+    recent: usize,
+    records: u64,
+    passed_over: u64,
+}
+
+impl Tally {
+    /// An empty one, which remembers the last `recent` sessions of each device one by one.
+    pub fn new(recent: usize) -> Self {
+        Self {
+            recent,
+            ..Self::default()
+        }
+    }
+
+    /// Count a record.
+    pub fn add(&mut self, record: &Record<'_>) {
+        self.records += 1;
+        let node = record.node.unwrap_or_default();
+        let known = self
+            .nodes
+            .get_mut(node)
+            .and_then(|devices| devices.get_mut(&record.device));
+        if let Some(device) = known {
+            device.add(record);
+        } else if self.devices < MAX_DEVICES {
+            self.devices += 1;
+            let devices = self.nodes.entry(node.into()).or_default();
+            let device = Device::new(record.time, self.recent);
+            devices.entry(record.device).or_insert(device).add(record);
+        } else {
+            self.passed_over += 1;
+        }
+    }
+
+    /// How many records there were.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// How many of them are of devices beyond [`MAX_DEVICES`].
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    /// Every device, with the machine that it is in, where records say so.
+    pub fn devices(&self) -> impl Iterator<Item = (Option<&str>, Bdf, &Device)> {
+        self.nodes.iter().flat_map(|(node, devices)| {
+            let node = (!node.is_empty()).then_some(&**node);
+            devices
+                .iter()
+                .map(move |(bdf, device)| (node, *bdf, device))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record;
+
+    fn tally(lines: &[&str]) -> Tally {
+        let mut tally = Tally::new(4);
+        for line in lines {
+            let line = format!("type=PCI msg=audit({line}");
+            tally.add(&record::parse(line.as_bytes()).unwrap().unwrap());
+        }
+        tally
+    }
+
+    #[test]
+    // A list of one range is meant.
+    #[allow(clippy::single_range_in_vec_init)]
+    fn cells_are_apart() {
+        let tally = tally(&[
+            r#"5.000:1): device="0000:01:00.0" op=read offset=0x40 size=4 res=1"#,
+            r#"2.000:1): device="0000:01:00.0" op=read offset=0x40 size=4 res=0"#,
+            r#"9.000:1): device="0000:01:00.0" op=suppressed access=write count=7 lost=2 ranges=1 res=0"#,
+            r#"9.000:1): device="0000:01:00.0" op=touched access=write offset=0x50 size=2 res=0"#,
+            r#"3.000:1): device="0000:02:00.0" op=write offset=0x41 size=1 res=1"#,
+        ]);
+        let devices: Vec<_> = tally.devices().collect();
+        assert_eq!(devices.len(), 2);
+        let device = devices[0].2;
+        assert_eq!((device.first, device.last), (2000, 9000));
+        let counts: Vec<_> = device
+            .cells()
+            .map(|(op, allowed, cell)| (op, allowed, cell.recorded, cell.suppressed, cell.lost))
+            .collect();
+        assert_eq!(
+            counts,
+            [
+                (Op::Write, true, 0, 0, 0),
+                (Op::Write, false, 0, 7, 2),
+                (Op::Read, true, 1, 0, 0),
+                (Op::Read, false, 1, 0, 0),
+            ]
+        );
+        assert_eq!(device.cell(Op::Write, false).touched.ranges(), [0x50..0x52]);
+        assert_eq!(tally.records(), 5);
+    }
+
+    #[test]
+    fn a_copy_is_told_from_a_driver() {
+        let mut copying = Copying::default();
+        for (time, range, copied) in [
+            // A driver.
+            (0, 0x60..0x64, false),
+            (1, 0x64..0x6c, false),
+            // read(2) of everything, with a short run in it.
+            (5, 0x40..0x60, true),
+            (5, 0x70..0x72, true),
+            (6, 0x80..0x1000, true),
+            // A driver that comes at the same time but not behind it, and one that comes later.
+            (6, 0x70..0x72, false),
+            (7, 0x40..0x60, true),
+            (99, 0x70..0x72, false),
+        ] {
+            assert_eq!(copying.has(time, range.clone()), copied, "{time} {range:?}");
+        }
+    }
+
+    #[test]
+    fn places_join_what_has_a_record_and_what_has_none() {
+        let mut cell = Cell::default();
+        cell.heat.add(0x40..0x44);
+        cell.heat.add(0x42..0x43);
+        cell.heat.add(0x60..0x61);
+        cell.touched.add(0x44..0x48);
+        cell.touched.add(0x80..0x82);
+        let place = |range, recorded, more| Place {
+            range,
+            recorded,
+            more,
+        };
+        assert_eq!(
+            cell.places(),
+            [
+                place(0x40..0x48, 2, true),
+                place(0x60..0x61, 1, false),
+                place(0x80..0x82, 0, true),
+            ]
+        );
+    }
+
+    #[test]
+    fn nodes_are_apart_and_devices_bounded() {
+        let mut tally = Tally::new(0);
+        for number in 0..=MAX_DEVICES {
+            for _ in 0..2 {
+                let line = format!(
+                    "node=n{number} type=PCI msg=audit(1.000:1): device=\"0000:01:00.0\" op=open res=1"
+                );
+                tally.add(&record::parse(line.as_bytes()).unwrap().unwrap());
+            }
+        }
+        assert_eq!(tally.devices().count(), MAX_DEVICES);
+        assert_eq!(tally.passed_over(), 2);
+    }
+}

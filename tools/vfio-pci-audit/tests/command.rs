@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The program as a user runs it: what it prints, and how it ends. `UPDATE_EXPECT=1` writes the snapshots anew.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use expect_test::expect_file;
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-pci-audit"));
+    command
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"))
+        .args(arguments)
+        .env_remove("CLICOLOR_FORCE")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().unwrap()
+}
+
+/// Everything that a user sees of a run.
+fn all(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    format!(
+        "{}{}exit code {}\n",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        output.status.code().unwrap()
+    )
+}
+
+/// The same with something on standard input.
+fn fed(arguments: &[&str], input: &[u8]) -> String {
+    let mut child = program(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
+}
+
+const ALL_LOGS: [&str; 5] = [
+    "sessions.log",
+    "syscall.log",
+    "flood.log",
+    "guest.log",
+    "enriched.log",
+];
+
+#[test]
+fn report_as_text() {
+    let arguments = [&["report"][..], &ALL_LOGS].concat();
+    expect_file!["expected/report.txt"].assert_eq(&all(&arguments));
+}
+
+#[test]
+fn report_as_heat_map() {
+    expect_file!["expected/heat.txt"].assert_eq(&all(&[
+        "report",
+        "--heat",
+        "--sessions=0",
+        "guest.log",
+    ]));
+}
+
+#[test]
+fn report_as_json() {
+    expect_file!["expected/report.json"].assert_eq(&all(&[
+        "report",
+        "--format=json",
+        "guest.log",
+        "sessions.log",
+    ]));
+}
+
+#[test]
+fn report_as_csv() {
+    expect_file!["expected/report.csv"].assert_eq(&all(&["report", "--format=csv", "flood.log"]));
+}
+
+#[test]
+fn report_as_drawing() {
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("heat.svg");
+    run(&["report", "--svg", svg.to_str().unwrap(), "guest.log"]);
+    expect_file!["expected/heat.svg"].assert_eq(&fs::read_to_string(svg).unwrap());
+}
+
+#[test]
+fn standard_input_is_like_a_file() {
+    let log = fs::read(data("flood.log")).unwrap();
+    let from_file = String::from_utf8(run(&["report", "flood.log"]).stdout).unwrap();
+    assert_eq!(fed(&["report", "-"], &log), from_file);
+}
+
+#[test]
+fn broken_lines_are_named_and_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    let mut text = fs::read_to_string(data("guest.log")).unwrap();
+    let lines = text.lines().count();
+    text += "type=PCI msg=audit(1795382646.000:1): device=\"0000:01:00.0\" op=rea\nnonsense\n";
+    text += &"\u{0}\n".repeat(12);
+    fs::write(&log, text).unwrap();
+    let output = run(&["report", log.to_str().unwrap()]);
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    let file = log.display();
+    let expected = [
+        format!("warning: {file}:{}: op=rea makes no sense", lines + 1),
+        format!("warning: {file}:{}: not an audit record", lines + 2),
+    ];
+    assert_eq!(complaints.lines().take(2).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        complaints.lines().last(),
+        Some("warning: 4 more lines cannot be read")
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let counts = |output: &[u8]| {
+        String::from_utf8_lossy(output)
+            .lines()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(
+        counts(&output.stdout),
+        counts(&run(&["report", "guest.log"]).stdout)
+    );
+}
+
+#[test]
+fn a_log_that_ends_early_fails_but_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log.1.gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    packed
+        .write_all(&fs::read(data("flood.log")).unwrap())
+        .unwrap();
+    let packed = packed.finish().unwrap();
+    fs::write(&log, &packed[..packed.len() - 3000]).unwrap();
+    let output = run(&[
+        "report",
+        log.to_str().unwrap(),
+        "guest.log",
+        "not-there.log",
+    ]);
+    assert_eq!(output.status.code(), Some(3));
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert!(complaints.contains("audit.log.1.gz: "), "{complaints}");
+    assert!(complaints.contains(" lines\n"), "{complaints}");
+    assert!(
+        complaints.contains("not-there.log: No such file"),
+        "{complaints}"
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("in 3 logs") && text.contains("qemu-system-x86"),
+        "{text}"
+    );
+}
+
+#[test]
+fn whoever_has_seen_enough_is_no_error() {
+    let mut child = program(&["report", "--format=json", "flood.log"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("audit.log");
+    fs::write(&empty, "type=SYSCALL msg=audit(1.000:1): x=1\n").unwrap();
+    let empty = empty.to_str().unwrap();
+    let here = folder.path().to_str().unwrap();
+    for (arguments, code) in [
+        (&["report", "guest.log"][..], 0),
+        (&["report", empty], 1),
+        (&["advise", empty], 1),
+        (&["status", "--root", here], 1),
+        (&["report", "--format=xml"], 2),
+        (&["map"], 2),
+        (&["map", "01:00"], 2),
+        (&["report", "not-there.log"], 3),
+        (&["map", "01:00.0", "--root", here], 3),
+        (&["report", "--svg=/not/there.svg", "guest.log"], 3),
+        (&["report", "-", "-"], 3),
+        (&["--help"], 0),
+        (&["--version"], 0),
+    ] {
+        assert_eq!(run(arguments).status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn maps() {
+    for device in ["e1000e", "e1000", "edu", "nvme"] {
+        let dump = format!("{device}.lspci");
+        let text = all(&["map", "--dump", &dump]);
+        expect_file![format!("expected/map-{device}.txt")].assert_eq(&text);
+    }
+    expect_file!["expected/map.json"].assert_eq(&all(&[
+        "map",
+        "--dump=e1000e.lspci",
+        "--format=json",
+    ]));
+    expect_file!["expected/map-gpu.txt"].assert_eq(&all(&["map", "--dump=gpu.lspci", "--row=16"]));
+}
+
+#[test]
+fn a_map_as_drawing_and_in_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("map.svg");
+    run(&["map", "--dump=nvme.lspci", "--svg", svg.to_str().unwrap()]);
+    expect_file!["expected/map.svg"].assert_eq(&fs::read_to_string(svg).unwrap());
+    let colour = all(&["map", "--dump=edu.lspci", "--color=always"]);
+    assert!(colour.contains("\u{1b}["), "{colour}");
+    let plain = anstream::adapter::strip_str(&colour).to_string();
+    assert_eq!(plain, all(&["map", "--dump=edu.lspci"]));
+}
+
+#[test]
+fn dumps_that_do_not_do() {
+    let row = format!("{}\n", ["11"; 16].join(" "));
+    let short = format!("01:00.0 x\n00: {row}10: {row}20: {row}30: {row}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump");
+    let two = fs::read_to_string(data("edu.lspci")).unwrap() + &short;
+    for (text, bdf, says) in [
+        (
+            &*short,
+            "01:00.0",
+            "only 64 bytes of 0000:01:00.0 are there",
+        ),
+        ("hello\n", "01:00.0", "is it what lspci -xxxx prints?"),
+        (&two, "", "it has 2 devices: say which one"),
+        (&two, "09:00.0", "it has no 0000:09:00.0"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let mut arguments = vec!["map", "--dump", file.to_str().unwrap()];
+        arguments.extend(Some(bdf).filter(|bdf| !bdf.is_empty()));
+        let output = all(&arguments);
+        assert!(output.contains(says), "{output}");
+        assert!(output.ends_with("exit code 3\n"), "{output}");
+    }
+}
+
+#[test]
+fn advice() {
+    let arguments = [
+        &["advise", "--id=01:00.0=8086:10D3", "--root=/nowhere"][..],
+        &ALL_LOGS,
+    ]
+    .concat();
+    expect_file!["expected/advise.txt"].assert_eq(&all(&arguments));
+    let json = all(&["advise", "--format=json", "--root=/nowhere", "guest.log"]);
+    expect_file!["expected/advise.json"].assert_eq(&json);
+}
+
+/// A folder with files as a machine has them.
+fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn advice_asks_sysfs_what_devices_are() {
+    let machine = machine(&[
+        ("sys/bus/pci/devices/0000:01:00.0/vendor", "0x8086\n"),
+        ("sys/bus/pci/devices/0000:01:00.0/device", "0x10d3\n"),
+        ("sys/bus/pci/devices/0000:04:00.0/vendor", "0x1111\n"),
+        ("sys/bus/pci/devices/0000:04:00.0/device", "0x2222\n"),
+    ]);
+    let root = machine.path().to_str().unwrap();
+    let text = all(&["advise", "--root", root, "guest.log", "enriched.log"]);
+    assert!(text.contains("uaccess_allow_ids=8086:10d3\n"), "{text}");
+    // The log is another machine's, whose 04:00.0 is none of ours.
+    assert!(!text.contains("1111:2222"), "{text}");
+    assert!(
+        text.contains("0000:04:00.0 on passthrough1, which is not known"),
+        "{text}"
+    );
+}
+
+const RELEASE: (&str, &str) = ("proc/sys/kernel/osrelease", "7.3.4\n");
+const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
+
+#[test]
+fn status_says_what_is_missing() {
+    for (name, files) in [
+        ("nothing", &[RELEASE][..]),
+        (
+            "off",
+            &[
+                RELEASE,
+                (
+                    "boot/config-7.3.4",
+                    "# CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT is not set\n",
+                ),
+            ],
+        ),
+        (
+            "not-loaded",
+            &[
+                RELEASE,
+                (
+                    "boot/config-7.3.4",
+                    "CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y\n",
+                ),
+            ],
+        ),
+    ] {
+        let machine = machine(files);
+        let text = all(&["status", "--root", machine.path().to_str().unwrap()]);
+        expect_file![format!("expected/status-{name}.txt")].assert_eq(&text);
+    }
+}
+
+#[test]
+fn status_of_a_kernel_that_has_it() {
+    let parameter = |name: &str| format!("{PARAMETERS}/{name}");
+    let mut files = vec![
+        (RELEASE.0.to_owned(), RELEASE.1),
+        (parameter("block_pci_unassigned_read"), "N\n"),
+        (parameter("block_pci_unassigned_write"), "Y\n"),
+        (parameter("uaccess_allow_ids"), "10de:1eb8,8086:0a54\n"),
+        (parameter("audit_rate"), "24\n"),
+        (parameter("audit_burst"), "24\n"),
+    ];
+    let status = |files: &[(String, &str)], format: &str| {
+        let files: Vec<_> = files.iter().map(|(name, text)| (&**name, *text)).collect();
+        let machine = machine(&files);
+        all(&["status", format, "--root", machine.path().to_str().unwrap()])
+    };
+    expect_file!["expected/status-no-debugfs.txt"].assert_eq(&status(&files, "--format=text"));
+    files.push((
+        "sys/kernel/debug/vfio_pci_audit/sessions".to_owned(),
+        "device=0000:01:00.0 state=open reads=7 writes=2 blocked_reads=0 blocked_writes=2 records=8 suppressed=1 lost=0\n",
+    ));
+    expect_file!["expected/status.txt"].assert_eq(&status(&files, "--format=text"));
+    expect_file!["expected/status.json"].assert_eq(&status(&files, "--format=json"));
+}
+
+#[test]
+fn completions_and_manual() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = String::from_utf8(run(&["completions", shell]).stdout).unwrap();
+        for word in ["status", "map", "report", "advise", "--heat"] {
+            assert!(
+                script.contains(word.trim_start_matches('-')),
+                "{shell}: no {word}"
+            );
+        }
+    }
+    let page = String::from_utf8(run(&["man"]).stdout).unwrap();
+    assert!(
+        page.contains(".TH vfio-pci-audit 1") && page.contains("Exit codes"),
+        "{page}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    run(&["man", folder.path().to_str().unwrap()]);
+    for page in [
+        "vfio-pci-audit.1",
+        "vfio-pci-audit-report.1",
+        "vfio-pci-audit-map.1",
+    ] {
+        assert!(folder.path().join(page).exists(), "no {page}");
+    }
+    expect_file!["expected/help.txt"].assert_eq(&all(&["report", "--help"]));
+}
