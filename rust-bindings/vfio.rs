@@ -63,10 +63,10 @@ impl<'a> VfioDevice<'a> {
         }
     }
 
-    /// The session that a hook stored in the device, null if there is none.
+    /// VFIO's own structure, with which a front end finds the device's session.
     #[inline]
-    pub(crate) fn session(&self) -> *mut c_void {
-        self.raw.audit_session.cast()
+    pub(crate) fn raw(&self) -> &'a bindings::vfio_pci_core_device {
+        self.raw
     }
 
     /// Lets VFIO serve the first of `size` bytes at `offset`, the unassigned ones among which may be

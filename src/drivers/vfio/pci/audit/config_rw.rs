@@ -39,6 +39,25 @@ fn id(device: &pci::Device) -> Id {
     Id::new(device.vendor_id().as_raw(), device.device_id())
 }
 
+/// What a front end was called for.
+#[inline]
+pub(crate) fn op(iswrite: bool) -> Op {
+    if iswrite {
+        Op::Write
+    } else {
+        Op::Read
+    }
+}
+
+/// What a front end returns: a length or a negative errno.
+#[inline]
+pub(crate) fn into_ssize(result: Result<usize>) -> isize {
+    match result {
+        Ok(done) => done as isize,
+        Err(err) => err.to_errno() as isize,
+    }
+}
+
 /// One system call, or the part of it that a caller hands over.
 pub(crate) struct ConfigRw<'a> {
     device: &'a VfioDevice<'a>,

@@ -6,13 +6,16 @@
 //! watches. The session hangs on the VFIO device.
 
 use crate::{
-    access::Op,
     bindings::{
         loff_t,
         vfio_pci_audit_do_rw,
         vfio_pci_core_device, //
     },
-    config_rw::ConfigRw,
+    config_rw::{
+        into_ssize,
+        op,
+        ConfigRw, //
+    },
     session::Session,
     vfio::VfioDevice,
 };
@@ -68,28 +71,13 @@ unsafe extern "C" fn vfio_pci_audit_close(vdev: *mut vfio_pci_core_device) {
 /// `device` is open for the duration of `'a`.
 #[inline]
 unsafe fn session<'a>(device: &VfioDevice<'a>) -> Option<ArcBorrow<'a, Session>> {
-    let session = device.session();
+    let session = device.raw().audit_session;
 
     if session.is_null() {
         return None;
     }
     // SAFETY: What `vfio_pci_audit_open()` stored stays there while the device is open.
-    Some(unsafe { Arc::<Session>::borrow(session) })
-}
-
-fn op(iswrite: bool) -> Op {
-    if iswrite {
-        Op::Write
-    } else {
-        Op::Read
-    }
-}
-
-fn into_ssize(result: Result<usize>) -> isize {
-    match result {
-        Ok(done) => done as isize,
-        Err(err) => err.to_errno() as isize,
-    }
+    Some(unsafe { Arc::<Session>::borrow(session.cast()) })
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.
