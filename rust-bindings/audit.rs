@@ -39,7 +39,7 @@ impl Buffer {
             bindings::audit_log_start(
                 bindings::pci_audit_context(),
                 gfp,
-                bindings::AUDIT_PCI as c_int,
+                bindings::PCI_AUDIT_TYPE as c_int,
             )
         };
 

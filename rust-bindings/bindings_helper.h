@@ -8,7 +8,17 @@
 #include <linux/vfio_pci_core.h>
 #include <trace/events/pci_audit.h>
 
-#include "../../../vfio/pci/audit/vfio_pci_audit.h"
+#include "vfio_pci_audit.h"
+
+#ifdef CONFIG_VFIO_PCI_AUDIT_LIVEPATCH
+#include <linux/livepatch.h>
+#endif
+
+/*
+ * The record's type: from audit.h or, where that knows nothing of it, from the compiler's command
+ * line, whose macros bindgen does not see.
+ */
+enum { PCI_AUDIT_TYPE = AUDIT_PCI };
 
 /* Static inlines and macros, in the C file of the module that needs them. */
 struct audit_context *pci_audit_context(void);

@@ -13,8 +13,10 @@ unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size)
 	return clear_user(to, size);
 }
 
+#ifndef CONFIG_VFIO_PCI_AUDIT_LIVEPATCH
 EXPORT_SYMBOL_GPL(vfio_pci_audit_reasons);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_open);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_close);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_config_rw);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_single_rw);
+#endif

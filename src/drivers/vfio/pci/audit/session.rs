@@ -198,6 +198,11 @@ impl Session {
         }
 
         let _introducing = self.introducing.lock();
+        self.introduce_alone();
+    }
+
+    /// As [`Session::introduce`], for a caller that nobody competes with. Does not sleep.
+    fn introduce_alone(&self) {
         if !self.introduced.load(Acquire) && pci_audit::open(&self.device, Context::NoWait).is_ok()
         {
             self.introduced.store(true, Release);
@@ -264,22 +269,45 @@ impl Session {
     /// Ends the session. May sleep. No access is under way, and none will come.
     ///
     /// What audit refuses to take now is tried again later, from a work item.
+    #[cfg(not(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH))]
     pub(crate) fn close(self: Arc<Self>) {
-        if self.state.lock().account.is_empty() {
-            self.state.lock().phase = Phase::Closed;
-            return;
-        }
-        // Whoever closes the device held it. A work item would not know.
-        self.introduce();
+        self.introduce_closer();
         self.finish(0);
+    }
+
+    /// Ends the session as [`Session::close`] does, from a work item. Does not sleep.
+    #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
+    pub(crate) fn close_later(self: Arc<Self>) {
+        {
+            let mut state = self.state.lock();
+            state.phase = Phase::Closing { tries: 0 };
+            state.report_queued = true;
+        }
+        // If it is queued for a report, the end takes its place.
+        self.as_arc_borrow().queue(0);
+    }
+
+    /// Lets the log know who closes the device, unless it knows who held it: the same task, and a
+    /// work item would not know. Does not sleep. No access is under way, and none will come.
+    pub(crate) fn introduce_closer(&self) {
+        if !self.state.lock().account.is_empty() {
+            self.introduce_alone();
+        }
+    }
+
+    /// Writes the last report and the totals, unless there was no access.
+    fn say_the_rest(&self) -> Result {
+        if self.state.lock().account.is_empty() {
+            return Ok(());
+        }
+        self.report(true)?;
+        let totals = self.state.lock().account.totals();
+        pci_audit::close(&self.device, &totals, Context::NoWait)
     }
 
     /// Says what is left to say, or sees to it that it is tried again.
     fn finish(self: Arc<Self>, tries: u32) {
-        let said = self.report(true).and_then(|_| {
-            let totals = self.state.lock().account.totals();
-            pci_audit::close(&self.device, &totals, Context::NoWait)
-        });
+        let said = self.say_the_rest();
         let give_up = tries >= CLOSE_TRIES || worker::is_unloading();
 
         if said.is_err() && give_up {

@@ -41,9 +41,21 @@ static inline bool vfio_pci_audit_active(void)
  * A session starts and ends.  vfio_pci_audit_open() may sleep and returns 0 or
  * -ENOMEM; vfio_pci_audit_close() may sleep and accepts a device whose session
  * never started.  No access may be under way during either.
+ *
+ * For a livepatch, a session starts with its first access, and
+ * vfio_pci_audit_close() does not sleep.
  */
 int vfio_pci_audit_open(struct vfio_pci_core_device *vdev);
 void vfio_pci_audit_close(struct vfio_pci_core_device *vdev);
+
+#ifdef CONFIG_VFIO_PCI_AUDIT_LIVEPATCH
+/* What a stock vfio-pci-core calls it, and exports to its variant drivers. */
+vfio_pci_audit_do_rw vfio_pci_config_rw_single;
+/* Enable the livepatch.  Returns 0 or, with a message, a negative errno. */
+int vfio_pci_audit_livepatch(void);
+/* All sessions end, and no access is under way.  Does not sleep. */
+void vfio_pci_audit_close_all(void);
+#endif
 
 /*
  * Serve a whole system call of @count bytes at @pos: decide upon and record its

@@ -7,7 +7,8 @@
 //! system call, and an *access* is one run in one system call: the unit that is decided, counted
 //! and recorded. A *session* lasts from the opening of a device to its last close.
 //!
-//! - `hook`: the front end, which vfio-pci-core calls.
+//! - `hook`: the front end that vfio-pci-core calls in a kernel with the patch series.
+//! - `livepatch`: the front end for a stock kernel, which is patched as it runs.
 //! - `config_rw`: serves one system call; `run` finds its runs.
 //! - `policy`: decides; `allow_list` is its list of devices.
 //! - `session`: records, within `limits`; `bucket` is the limit itself, `account` what was
@@ -22,8 +23,11 @@ pub mod bucket;
 #[path = "../../../pci/audit/bindings/clock.rs"]
 mod clock;
 mod config_rw;
+#[cfg(not(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH))]
 mod hook;
 mod limits;
+#[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
+mod livepatch;
 #[path = "../../../pci/audit/bindings/param.rs"]
 mod param;
 mod parameters;
@@ -36,6 +40,9 @@ mod queue;
 mod rcu_box;
 pub mod run;
 mod session;
+#[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
+#[path = "../../../pci/audit/bindings/shadow.rs"]
+mod shadow;
 #[cfg(CONFIG_PCI_AUDIT_KUNIT_TEST)]
 #[path = "../../../pci/audit/kunit/vfio_pci_audit.rs"]
 mod tests;
@@ -69,13 +76,20 @@ impl kernel::Module for VfioPciAudit {
 
         worker::start()?;
         parameters::set_running();
+        #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
+        livepatch::enable().inspect_err(|_| stop())?;
         Ok(Self { _tracing: tracing })
     }
 }
 
+/// Undoes what `init` and the parameters did.
+fn stop() {
+    worker::stop();
+    policy::POLICY.clear();
+}
+
 impl Drop for VfioPciAudit {
     fn drop(&mut self) {
-        worker::stop();
-        policy::POLICY.clear();
+        stop();
     }
 }
