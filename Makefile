@@ -2,12 +2,14 @@
 #
 # Everything there is to do, each with its set-up. The modules' own Makefiles are in src/.
 
-export KDIR KERNEL ACCEL JOBS V LONG DEBUG
+export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE
 
-.PHONY: help run test host-test fuzz kunit e2e lint shell clean
+.PHONY: help run stock run-stock test host-test fuzz kunit e2e lint shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a real guest'
+	@echo 'make stock      build the modules for an unmodified kernel of Debian (RELEASE=, as uname -r has it)'
+	@echo 'make run-stock  show them in that kernel, loaded while a guest runs'
 	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with "N passed, N failed"'
 	@echo 'make host-test  the files that import only core, with their coverage, and the host tools'
 	@echo 'make fuzz       ten minutes for each of them that reads what others wrote (SECONDS_EACH=N: less)'
@@ -22,10 +24,18 @@ help:
 	@echo 'ACCEL=tcg|kvm   emulate (the default), or use hardware virtualisation'
 	@echo 'JOBS=N          parallel jobs (default: one for each processor)'
 	@echo 'V=1             show the output of long steps'
+	@echo "FRONT=stock     e2e: on Debian's own kernel, with vfio_pci_audit as a livepatch"
 	@echo 'DEBUG=1         e2e: on a kernel with KASAN, lockdep and kmemleak, those scenarios that allocate and free most'
 
 run:
 	@scripts/run.sh
+
+stock:
+	@scripts/setup.sh --stock
+	@scripts/build-stock.sh >/dev/null
+
+run-stock:
+	@scripts/run-stock.sh
 
 test:
 	@scripts/test.sh
@@ -44,7 +54,7 @@ kunit:
 	@scripts/kunit.sh
 
 e2e:
-	@scripts/prepare.sh $(if $(filter-out 0,$(DEBUG)),debug,m unpatched)
+	@scripts/prepare.sh $(if $(filter stock,$(FRONT)),,$(if $(filter-out 0,$(DEBUG)),debug,m unpatched))
 	@scripts/e2e.sh
 
 lint:

@@ -5,10 +5,13 @@
  */
 #include <linux/audit.h>
 #include <linux/pci_audit.h>
-#include <linux/vfio_pci_core.h>
 #include <trace/events/pci_audit.h>
 
+/* In the include path of vfio_pci_audit alone. */
+#if __has_include("vfio_pci_audit.h")
+#include <linux/vfio_pci_core.h>
 #include "vfio_pci_audit.h"
+#endif
 
 #ifdef CONFIG_VFIO_PCI_AUDIT_LIVEPATCH
 #include <linux/livepatch.h>

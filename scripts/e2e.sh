@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # e2e.sh [--builtin] [ARGUMENT...]: run the end-to-end scenarios in the VM, on VFIO as modules or built in; arguments are those of
-# tools/e2e. LONG=1 runs the long scenarios too. DEBUG=1 runs those that allocate and free most, on the kernel with KASAN, lockdep
+# tools/e2e. FRONT=stock runs them on Debian's own kernel, with vfio_pci_audit as a livepatch. LONG=1 runs the long scenarios too. DEBUG=1 runs those that allocate and free most, on the kernel with KASAN, lockdep
 # and kmemleak.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 kind=m name=e2e memory=2G objects=() append=()
+kernel=
+if [ "${FRONT:-}" = stock ]; then
+	stock=$("$TOP/scripts/build-stock.sh" --image)
+	name=e2e-stock kernel=$(echo "$stock"/image/lib/modules/*/vmlinuz) objects=("STOCK=$stock")
+fi
 if [ "${1:-}" = --builtin ]; then
 	kind=y name=e2e-builtin objects=("OBJECTS=$BUILD/linux/y")
 	# KUnit has its own turn. The rest is to be found again in sysfs, read from the command line.
@@ -21,5 +26,5 @@ fi
 [ "${LONG:-0}" = 0 ] || set -- --long "$@"
 # shellcheck disable=SC2016
 exec "$TOP/scripts/vm.sh" --name $name --timeout 3000 --memory $memory \
-	--kernel "$BUILD/linux/$kind/arch/x86/boot/bzImage" "${append[@]}" -- \
+	--kernel "${kernel:-$BUILD/linux/$kind/arch/x86/boot/bzImage}" "${append[@]}" -- \
 	env "${objects[@]}" bash -c 'scripts/vm-modules.sh load && "$BUILD/target/release/e2e" "$@"' e2e "$@"

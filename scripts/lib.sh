@@ -42,6 +42,28 @@ step() {
 	say "    done in $((SECONDS - start)) s"
 }
 
+# as_root COMMAND...: with sudo, for those who are not.
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+		return
+	fi
+	command -v sudo >/dev/null || die "as root, please: $*"
+	sudo "$@"
+}
+
+# install_packages PACKAGE...: those that are not there.
+install_packages() {
+	local package missing=()
+	for package; do
+		[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	step packages-index "updating the package index" as_root apt-get update
+	step packages "installing ${#missing[@]} packages" \
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
 debian_release() {
 	# shellcheck disable=SC1091
 	(. /etc/os-release 2>/dev/null && [ "${ID:-}" = debian ] && printf '%s' "${VERSION_ID:-}") || true

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Install what building and testing need: packages of the distribution, bindgen, virtme-ng.
+#
+# setup.sh --stock: without what it takes to build a kernel.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 common=(
 	autoconf automake bc bison build-essential busybox-static ca-certificates ccache clang-19 cpio curl
-	dpkg-dev flex git kmod libcap-ng-dev libclang-19-dev libelf-dev libssl-dev libtool lld-19 llvm-19
+	dpkg-dev flex git kmod libcap-ng-dev libclang-19-dev libelf-dev libssl-dev libtool lld-19 llvm-19 mmdebstrap
 	pkg-config python3 python3-venv qemu-system-x86 rsync shellcheck xz-utils iproute2 procps
 )
 case $(debian_release) in
@@ -23,27 +25,12 @@ case $(debian_release) in
 	;;
 esac
 
-# install PACKAGE...: those that are not there.
-install() {
-	local package missing=() root=()
-	for package; do
-		[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-	done
-	[ ${#missing[@]} -gt 0 ] || return 0
-	if [ "$(id -u)" -ne 0 ]; then
-		command -v sudo >/dev/null || die "as root, please install: ${missing[*]}"
-		root=(sudo)
-	fi
-	step packages-index "updating the package index" "${root[@]}" apt-get update
-	step packages "installing ${#missing[@]} packages" \
-		"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
-}
-[ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
+[ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
 
 # Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19 on Debian 13, another on Debian 12.
 llvm=llvm-$(/usr/bin/rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 if [ ${#packages[@]} -gt 0 ] && [ -n "$(apt-cache madison "$llvm" 2>/dev/null)" ]; then
-	install "$llvm"
+	install_packages "$llvm"
 fi
 
 toolchain
@@ -52,7 +39,7 @@ mkdir -p "$BUILD/bin"
 if ccache=$(command -v ccache); then
 	ln -sf "$ccache" "$BUILD/bin/clang-19"
 fi
-if ! [ "$(printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -V | head -n 1)" = 0.71.1 ]; then
+if [ "${1:-}" != --stock ] && ! [ "$(printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -V | head -n 1)" = 0.71.1 ]; then
 	step bindgen "building bindgen 0.72.1" env RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --force \
 		--root "$BUILD" bindgen-cli --version 0.72.1
 fi

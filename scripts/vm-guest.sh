@@ -4,9 +4,10 @@
 # In the VM: boot a guest that a device is passed through to, and have its root user access the device's configuration space
 # through the guest's own sysfs.
 #
-#	vm-guest.sh [--kernel BZIMAGE] [--timeout SECONDS] BDF [poke=OFFSET:VALUE:SIZE | peek=OFFSET:SIZE]...
+#	vm-guest.sh [--kernel BZIMAGE] [--timeout SECONDS] BDF [poke=OFFSET:VALUE:SIZE | peek=OFFSET:SIZE | wait]...
 #
-# The accesses are made in the order given, each in one system call; "guest: " lines on standard output tell of each. A guest
+# The accesses are made in the order given, each in one system call; "guest: " lines on standard output tell of each. After a wait,
+# the guest goes on when it gets a line on standard input. A guest
 # that cannot do one says "guest: error: " and the exit code is 1; 124 is a guest that took too long (default 300 seconds).
 # The vfio modules must be there; a device that vfio-pci does not have yet is given to it.
 #
@@ -19,6 +20,9 @@ die() { printf 'error: vm-guest: %s\n' "$*" >&2; exit 1; }
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$top/build}
 kernel=$build/linux/m/arch/x86/boot/bzImage
+memory=64
+# A stock kernel is larger.
+[ -z "${STOCK:-}" ] || kernel=$STOCK/vmlinux memory=256
 initrd=$build/guest/initramfs.cpio.gz
 timeout=300
 
@@ -37,7 +41,8 @@ shift
 [ -d "$device" ] || die "no device $bdf"
 [ -r "$initrd" ] || die "no $initrd: run scripts/build-guest.sh on the host"
 # QEMU maps a vmlinux page by page, which is slow over the VM's root file system: give it a copy in memory.
-vmlinux=${kernel%/arch/x86/boot/bzImage}/vmlinux
+vmlinux=${kernel%/arch/x86/boot/bzImage}
+[ ! -d "$vmlinux" ] || vmlinux=$vmlinux/vmlinux
 if [ -r "$vmlinux" ]; then
 	kernel=/run/vm-guest-vmlinux
 	[ "$kernel" -nt "$vmlinux" ] || dd if="$vmlinux" of="$kernel" bs=1M status=none
@@ -55,11 +60,11 @@ read -r device_id <"$device/device"
 rc=0
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-timeout -k 5 "$timeout" qemu-system-x86_64 -accel tcg -machine "q35,i8042=off,sata=off,smbus=off" -cpu qemu64 -m 64 \
+timeout -k 5 "$timeout" qemu-system-x86_64 -accel tcg -machine "q35,i8042=off,sata=off,smbus=off" -cpu qemu64 -m "$memory" \
 	-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off -nodefaults -display none -no-reboot -serial stdio \
 	-kernel "$kernel" -initrd "$initrd" -device "vfio-pci,host=$bdf,rombar=0" \
 	-append "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable pty.legacy_count=0 8250.nr_uarts=1 \
-audit.dev=${vendor_id#0x}:${device_id#0x} $*" </dev/null | sed -u 's/\r$//' | tee "$output" || rc=$?
+audit.dev=${vendor_id#0x}:${device_id#0x} $*" | sed -u 's/\r$//' | tee "$output" || rc=$?
 if [ "$rc" -eq 124 ]; then
 	printf 'error: vm-guest: the guest took longer than %s s\n' "$timeout" >&2
 	exit 124

@@ -4,11 +4,15 @@
 # In the VM: load and unload modules of a kernel's object folder, with their dependencies, without installing them.
 #
 #	vm-modules.sh load [--objects DIR] [--replace FILE.ko]... [MODULE | MODULE.PARAMETER=VALUE]...
-#	vm-modules.sh unload
+#	vm-modules.sh unload [MODULE]...
 #
 # The folder is build/linux/m unless OBJECTS= or --objects says otherwise; a --replace file stands for the folder's module of
 # the same name, or is one more. Parameters reach their module also where it comes in as a dependency. Without a MODULE,
-# vfio-pci and vfio_iommu_type1 are meant. unload removes every module there is. What is built in counts as loaded; its parameters belong on the kernel's command line.
+# vfio-pci and vfio_iommu_type1 are meant. unload removes every module of VFIO and ours unless it is told which. What is built in counts as loaded; its
+# parameters belong on the kernel's command line.
+#
+# With STOCK=, a folder of build-stock.sh --image, the modules are those of a stock kernel, and vfio_pci_audit is a livepatch, which
+# is loaded first unless other modules are named.
 set -euo pipefail
 
 die() { printf 'error: vm-modules: %s\n' "$*" >&2; exit 1; }
@@ -36,12 +40,33 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ ${#modules[@]} -gt 0 ] || modules=(vfio-pci vfio_iommu_type1)
+stock=${STOCK:-}
+livepatch=/sys/kernel/livepatch/vfio_pci_audit
+
+# A task keeps to the old function until it was seen outside of it: a moment, or as long as it sleeps in there.
+wait_for_livepatch() {
+	local end=$((SECONDS + 60))
+	while [ "$(cat $livepatch/transition 2>/dev/null)" = 1 ]; do
+		[ $SECONDS -lt $end ] || die "the livepatch did not come to rest within a minute"
+		sleep 0.1
+	done
+}
 
 case $verb in
 load)
+	[ ${#modules[@]} -gt 0 ] || modules=(${stock:+vfio_pci_audit} vfio-pci vfio_iommu_type1)
 	rm -rf "$root"
 	mkdir -p "$tree" "$root/options"
+	# As modprobe wants them; the file is there even if it is empty, so that the host's own options stay out.
+	printf '%s\n' '' "${options[@]}" >"$root/options/options.conf"
+	if [ -n "$stock" ]; then
+		[ ${#replacements[@]} -eq 0 ] || die "nothing replaces a stock kernel's modules"
+		for module in "${modules[@]}"; do
+			modprobe -d "$stock/image" -C "$root/options" "$module" || die "cannot load $module: $(dmesg | tail -n 3)"
+		done
+		wait_for_livepatch
+		exit
+	fi
 	ln -s "$objects"/modules.builtin* "$tree/"
 	while read -r module; do
 		ln -s "$objects/${module%.o}.ko" "$tree/"
@@ -50,8 +75,6 @@ load)
 		[ -r "$file" ] || die "no module at $file"
 		ln -sf "$(realpath "$file")" "$tree/"
 	done
-	# As modprobe wants them; the file is there even if it is empty, so that the host's own options stay out.
-	printf '%s\n' '' "${options[@]}" >"$root/options/options.conf"
 	cp "$objects/modules.order" "$tree/"
 	depmod -b "$root"
 	for module in "${modules[@]}"; do
@@ -59,11 +82,17 @@ load)
 	done
 	;;
 unload)
+	if [ -e $livepatch ] && { [ ${#modules[@]} -eq 0 ] || [[ " ${modules[*]} " == *" vfio_pci_audit "* ]]; }; then
+		echo 0 >$livepatch/enabled
+		wait_for_livepatch
+	fi
+	[ ${#modules[@]} -eq 0 ] || exec rmmod "${modules[@]}"
+	ours() { awk -v users="$1" '/^(vfio|pci_audit)/ && $3 <= users { print $1 }' /proc/modules; }
 	# Those that nobody uses, again and again: modprobe -r leaves some of the dependencies behind.
-	while mapfile -t modules < <(awk '$3 == 0 { print $1 }' /proc/modules) && [ ${#modules[@]} -gt 0 ]; do
+	while mapfile -t modules < <(ours 0) && [ ${#modules[@]} -gt 0 ]; do
 		rmmod "${modules[@]}"
 	done
-	[ ! -s /proc/modules ] || die "still in use: $(cut -d' ' -f1 /proc/modules | xargs)"
+	[ -z "$(ours 99)" ] || die "still in use: $(ours 99 | xargs)"
 	;;
 *) die "the first word is load or unload" ;;
 esac

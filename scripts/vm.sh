@@ -6,7 +6,8 @@
 #	vm.sh [options] [--] COMMAND [ARG...]
 #	vm.sh [options] --interactive
 #
-#	--kernel BZIMAGE   the kernel to boot (default: build/linux/m/arch/x86/boot/bzImage)
+#	--kernel BZIMAGE   the kernel to boot (default: build/linux/m/arch/x86/boot/bzImage); one in a lib/modules folder boots with
+#	                   those modules
 #	--cpus N           virtual CPUs (default 2)
 #	--memory M         memory (default 2G)
 #	--append ARGS      more kernel arguments; may be given several times
@@ -57,12 +58,18 @@ done
 [ -r "$kernel" ] || die "no kernel at $kernel: build one first"
 [ -x "$BUILD/venv/bin/vng" ] || die "virtme-ng is missing: run scripts/setup.sh first"
 
+modules=(--skip-modules) tcg=tcg
+if [[ $kernel == */lib/modules/* ]]; then
+	# A livepatch has __schedule() rewritten as it runs, behind a breakpoint. QEMU 7.2 with a thread for each processor ran such a
+	# breakpoint after it had gone, and the kernel died of it ("Oops: int3"). With one thread for all it does not.
+	modules=() tcg=tcg,thread=single
+fi
 name=${name:-$(basename "${1:-shell}")}
 log=$BUILD/log/vm-$name.log
 
 qemu=(-machine "q35,kernel-irqchip=split" -device "intel-iommu,intremap=on,caching-mode=on")
 case ${ACCEL:-tcg} in
-tcg) vng=(--disable-kvm) && qemu+=(-accel tcg) ;;
+tcg) vng=(--disable-kvm) && qemu+=(-accel "$tcg") ;;
 kvm)
 	[ -w /dev/kvm ] || die "ACCEL=kvm, but /dev/kvm cannot be used"
 	[ "$icount" = 0 ] || die "instructions can be counted with ACCEL=tcg only"
@@ -87,7 +94,7 @@ qemu+=(
 
 if [ "$interactive" = 1 ]; then
 	: >"$log"
-	PATH=$BUILD/venv/bin:$PATH exec vng --run "$kernel" "${vng[@]}" --skip-modules --disable-microvm --force-9p --cpus "$cpus" \
+	PATH=$BUILD/venv/bin:$PATH exec vng --run "$kernel" "${vng[@]}" "${modules[@]}" --disable-microvm --force-9p --cpus "$cpus" \
 		--memory "$memory" --user root --rwdir "$BUILD" --cwd "$TOP" --append "${append[*]}" \
 		--qemu-opts="${qemu[*]} -set chardev.dmesg.path=$log"
 fi
@@ -136,7 +143,7 @@ exec 3>"$run/out" 4>"$run/err"
 
 rc=0
 : >"$log"
-PATH=$BUILD/venv/bin:$PATH timeout -k 5 "$timeout" vng --run "$kernel" "${vng[@]}" --skip-modules --disable-microvm --force-9p \
+PATH=$BUILD/venv/bin:$PATH timeout -k 5 "$timeout" vng --run "$kernel" "${vng[@]}" "${modules[@]}" --disable-microvm --force-9p \
 	--cpus "$cpus" --memory "$memory" --rwdir "$BUILD" --cwd "$TOP" --append "${append[*]}" --qemu-opts="${qemu[*]}" \
 	--exec "bash $run/inside" </dev/null >"$run/vng" 2>&1 3>&- 4>&- &
 vm=$!

@@ -44,6 +44,11 @@ pub(crate) fn has_policy() -> bool {
     Path::new(PARAMETERS).exists()
 }
 
+/// Whether a module is there.
+pub(crate) fn has_module(name: &str) -> bool {
+    Path::new("/sys/module").join(name).exists()
+}
+
 /// Read a parameter.
 pub(crate) fn parameter(name: &str) -> Result<String> {
     let file = parameter_file(name);

@@ -14,6 +14,7 @@ use crate::lab::Skip;
 pub(crate) struct Modules {
     script: PathBuf,
     with_vfio: bool,
+    stock: bool,
     unpatched: PathBuf,
     variant: PathBuf,
 }
@@ -33,6 +34,7 @@ impl Modules {
             .is_ok_and(|order| order.contains("/vfio-pci.o"));
         Self {
             with_vfio: has_modules || Path::new(ANY).exists(),
+            stock: std::env::var_os("STOCK").is_some(),
             script: top.join("scripts/vm-modules.sh"),
             unpatched: others.join("unpatched"),
             variant: others.join("variant/vfio_pci_loop.ko"),
@@ -46,6 +48,12 @@ impl Modules {
 
     /// Load vfio-pci and its core as they are without the patches.
     pub(crate) fn load_unpatched(&self) -> Result<()> {
+        if self.stock {
+            return self.run(
+                "load",
+                &["vfio-pci".to_owned(), "vfio_iommu_type1".to_owned()],
+            );
+        }
         let mut arguments = Vec::new();
         for name in ["vfio-pci-core.ko", "vfio-pci.ko"] {
             let file = self.unpatched.join(name);
@@ -71,6 +79,11 @@ impl Modules {
 
     /// Load the variant driver, besides what is loaded.
     pub(crate) fn load_variant(&self) -> Result<()> {
+        if self.stock {
+            bail!(Skip(
+                "a livepatch does not cover variant drivers that call vfio_pci_config_rw_single() themselves".into()
+            ));
+        }
         if self.built_in() || !self.variant.exists() {
             bail!(Skip("there is no variant driver for this kernel".into()));
         }
@@ -84,6 +97,29 @@ impl Modules {
             bail!(Skip("VFIO is built in, so it cannot be unloaded".into()));
         }
         self.run("unload", &[])
+    }
+
+    /// Whether the kernel is a stock one, and vfio_pci_audit a livepatch.
+    pub(crate) fn stock(&self) -> bool {
+        self.stock
+    }
+
+    /// Load the livepatch, and nothing of VFIO.
+    pub(crate) fn load_livepatch(&self, parameters: &[String]) -> Result<()> {
+        let mut arguments = parameters.to_vec();
+        arguments.push("vfio_pci_audit".to_owned());
+        self.run("load", &arguments)
+    }
+
+    /// Disable and unload the livepatch, and nothing of VFIO.
+    pub(crate) fn unload_livepatch(&self) -> Result<()> {
+        self.run("unload", &["vfio_pci_audit".to_owned()])
+    }
+
+    /// Unload VFIO, but not the livepatch.
+    pub(crate) fn unload_vfio(&self) -> Result<()> {
+        let modules = ["vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio"];
+        self.run("unload", &modules.map(str::to_owned))
     }
 
     /// Whether VFIO is part of the kernel image. Only a module has a state.

@@ -108,7 +108,7 @@ impl Kmemleak {
 }
 
 /// Do something that may leak, once to fill what is filled once and then for good; how much stayed.
-fn compare(
+pub(super) fn compare(
     lab: &mut Lab,
     warm_up: u64,
     rounds: u64,

@@ -11,6 +11,7 @@ mod flood;
 mod guest;
 mod leaks;
 mod limits;
+mod livepatch;
 mod policy;
 mod policy_list;
 mod race;
@@ -79,6 +80,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         leaks::SCENARIOS,
         faults::SCENARIOS,
         guest::SCENARIOS,
+        livepatch::SCENARIOS,
         builtin::SCENARIOS,
     ]
     .into_iter()

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# build-stock.sh [--image] [RELEASE]: build both modules for a kernel of Debian's as it is, in build/stock/RELEASE/modules, and print
+# that folder's parent. RELEASE, which the environment may give too, is what uname -r says; the default is the running kernel if it is such a one, else the newest in
+# backports. --image fetches the kernel itself too, to boot it.
+#
+# Debian's headers come without the Rust crates, which are built here from Debian's source, with its configuration and compilers.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+image=
+if [ "${1:-}" = --image ]; then
+	image=1
+	shift
+fi
+release=${1:-${RELEASE:-}}
+
+private_apt stock deb trixie trixie-backports || die "no Debian mirror in the system's apt sources"
+step stock-index "reading the index of trixie-backports" apt-get "${apt_private[@]}" update
+# Rust came to Debian's kernels with 7.
+releases() { apt-cache "${apt_private[@]}" pkgnames linux-headers- | sed -nE 's/^linux-headers-([0-9.]+\+deb13-(cloud-)?amd64)$/\1/p' | sort -V; }
+version_of() { apt-cache "${apt_private[@]}" show "$1" 2>/dev/null | sed -n 's/^Version: //p' | head -n 1; }
+if [ -z "$release" ]; then
+	release=$(uname -r)
+	releases | grep -qxF "$release" && [ "${release%%.*}" -ge 7 ] || release=$(releases | grep -v cloud | tail -n 1)
+fi
+releases | grep -qxF "$release" ||
+	die "Debian 13 and its backports have no kernel $release: take one of these with RELEASE=: $(releases | grep '^[7-9]' | xargs)"
+series=$(echo "$release" | cut -d. -f1,2)
+version=$(version_of "linux-headers-$release")
+source_version=$(version_of "linux-source-$series")
+[ "$source_version" = "$version" ] ||
+	die "the mirror has linux-source-$series ${source_version:-in no version}, and kernel $release is of $version: upgrade to the newest kernel of backports, and build for that"
+
+dest=$BUILD/stock/$release
+objects=$dest/objects
+mkdir -p "$dest" "$BUILD/stock/debs"
+dest=$(cd "$dest" && pwd)
+
+# unpack PACKAGE FOLDER: fetch a package, apt checks it against the signed index, and unpack it.
+fetch() { (cd "$BUILD/stock/debs" && apt-get "${apt_private[@]}" -o APT::Sandbox::User=root download "$1=$version"); }
+unpack() {
+	[ ! -e "$dest/.$1" ] || return 0
+	step "stock-download" "downloading $1 $version" fetch "$1"
+	dpkg-deb -x "$BUILD"/stock/debs/"$1"_*.deb "$2"
+	rm "$BUILD"/stock/debs/"$1"_*.deb
+	touch "$dest/.$1"
+}
+
+unpack "linux-headers-$release" "$dest/headers"
+headers=$dest/headers/usr/src/linux-headers-$release
+for option in RUST LIVEPATCH; do
+	grep -qx "CONFIG_$option=y" "$headers/.config" ||
+		die "Debian's kernel $release has no CONFIG_$option: take a newer one with RELEASE=, or rebuild the kernel with the patch series"
+done
+
+# What no module is built from stays packed.
+unpack_source() {
+	local tarball=$dest/package/usr/src/linux-source-$series.tar.xz
+	rm -rf "$dest/source"
+	mkdir -p "$dest/source"
+	tar -xf "$tarball" -C "$dest/source" --strip-components=1 --wildcards --exclude='*/drivers/gpu/drm/*.[ch]' \
+		--exclude='*/drivers/net/*.[ch]' --exclude='*/drivers/media/*.[ch]' --exclude='*/sound/*.[ch]' \
+		--exclude='*/Documentation/*/*' --exclude='*/tools/testing/*' --exclude='*/arch/*/boot/dts/*'
+	rm -r "$dest/package" "$dest/.linux-source-$series"
+}
+# prepare.in13 runs where Debian 13's compilers are.
+configure() {
+	mkdir -p "$objects"
+	cp "$headers/.config" "$objects/.config"
+	# Nobody else can sign with Debian's key.
+	"$dest/source/scripts/config" --file "$objects/.config" -d MODULE_SIG_ALL --set-str MODULE_SIG_KEY "" --set-str SYSTEM_TRUSTED_KEYS ""
+	in13 olddefconfig prepare modules_prepare scripts/module.lds
+	cp "$headers/Module.symvers" "$objects/"
+}
+in13() {
+	"$TOP/scripts/debian13.sh" make -C "$dest/source" O="$objects" -j"$JOBS" CC=x86_64-linux-gnu-gcc-14 \
+		KERNELRELEASE="$release" "$@"
+}
+if [ ! -e "$dest/.prepared" ]; then
+	unpack "linux-source-$series" "$dest/package"
+	step stock-unpack "unpacking the source of $release" unpack_source
+	# Has the compilers installed, with a word about it.
+	"$TOP/scripts/debian13.sh" true
+	step stock-prepare "preparing $release: its Rust crates and build tools" configure
+	touch "$dest/.prepared"
+fi
+
+# The name of a Rust symbol has a hash of its crate in it: compiler, options and content. The kernel has to export what our crates
+# were built to call.
+crates() {
+	nm "$objects"/rust/*.o | awk '$2 ~ /[TRDB]/ && $3 ~ /^_R/ { print $3 }' | sort -u >"$dest/built"
+	awk '$2 ~ /^_R/ { print $2 }' "$headers/Module.symvers" | sort -u >"$dest/exported"
+	[ -s "$dest/exported" ] && comm -23 "$dest/exported" "$dest/built" >"$dest/missing" && [ ! -s "$dest/missing" ]
+}
+crates || die "the Rust crates that were built are not those of kernel $release: $(wc -l <"$dest/missing") of the $(wc -l <"$dest/exported") symbols \
+that it exports are missing, such as $(head -n 1 "$dest/missing"). Debian built it with another compiler than Debian 13 has now: \
+upgrade to the newest kernel of backports, and build for that"
+say "    crates: all $(wc -l <"$dest/exported") Rust symbols that $release exports have the same hash here"
+
+step stock-modules "building pci_audit and vfio_pci_audit for $release" in13 M="$TOP" MO="$dest/modules" modules
+if [ -n "$image" ]; then
+	unpack "linux-base-$release" "$dest/image"
+	unpack "linux-binary-$release" "$dest/image"
+	unpack "linux-modules-$release" "$dest/image"
+	ln -sfn usr/lib "$dest/image/lib"
+	mkdir -p "$dest/image/lib/modules/$release/updates"
+	find "$dest/modules" -name '*.ko' -exec cp {} "$dest/image/lib/modules/$release/updates/" \;
+	depmod -b "$dest/image" "$release"
+	# For the guest inside the VM, to whom unpacking it is a minute's work.
+	if [ ! -e "$dest/vmlinux" ]; then
+		"$TOP/scripts/debian13.sh" "$dest/source/scripts/extract-vmlinux" "$dest/image/lib/modules/$release/vmlinuz" >"$dest/vmlinux.new"
+		[ -s "$dest/vmlinux.new" ] || die "cannot unpack Debian's kernel image"
+		mv "$dest/vmlinux.new" "$dest/vmlinux"
+	fi
+fi
+say "    modules: build/stock/$release/modules"
+echo "$dest"

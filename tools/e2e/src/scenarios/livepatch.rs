@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The livepatch of a stock kernel comes and goes while devices are open.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{bail, ensure, Context, Result};
+use vfio_client::stream::{self, Op, Plan};
+use vfio_client::{Bdf, Device};
+
+use super::leaks::compare;
+use super::{access_text, access_texts, expect_verdict, spot, Scenario, Verdict};
+use crate::account::{self, Loss, Truth};
+use crate::kernel;
+use crate::lab::{Lab, Skip};
+use crate::record::{Kind, Record};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "livepatch/open-device",
+        "a device that is open already is covered from the next access, until the livepatch goes",
+        open_device,
+    ),
+    Scenario::new(
+        "livepatch/core-later",
+        "loaded first, it covers vfio-pci-core from its first device, and when it has gone and come",
+        core_later,
+    ),
+    Scenario::new(
+        "livepatch/under-flood",
+        "5 times loaded and unloaded while four threads access a device",
+        |lab| under_flood(lab, 5),
+    ),
+    Scenario::new(
+        "livepatch/thousand-rounds",
+        "1000 times the same",
+        |lab| under_flood(lab, 1000),
+    )
+    .long(),
+];
+
+fn needs_livepatch(lab: &Lab) -> Result<()> {
+    if !lab.modules.stock() {
+        bail!(Skip(
+            "this kernel calls vfio_pci_audit by itself; make e2e FRONT=stock runs this".into()
+        ));
+    }
+    Ok(())
+}
+
+/// The one session that began and ended since the last look.
+fn whole_session(lab: &mut Lab, bdf: Bdf) -> Result<Vec<Record>> {
+    let records = lab.take(bdf)?;
+    let count = |open: bool| {
+        let wanted = |record: &&Record| match record.kind {
+            Kind::Open => open,
+            Kind::Close(_) => !open,
+            _ => false,
+        };
+        records.iter().filter(wanted).count()
+    };
+    ensure!(
+        count(true) == 1 && count(false) == 1,
+        "not one session: {records:#?}"
+    );
+    Ok(records)
+}
+
+fn open_device(lab: &mut Lab) -> Result<()> {
+    needs_livepatch(lab)?;
+    lab.modules.unload()?;
+    lab.modules.load_unpatched()?;
+    lab.bind()?;
+    let bdf = lab.express()?;
+    let device = Device::open(bdf)?;
+    let at = spot(device.map())?;
+
+    for round in 0..2 {
+        device.read_vec(at as u64, 4)?;
+        let records = lab.take(bdf)?;
+        ensure!(records.is_empty(), "nobody watches, but {records:?}");
+
+        let blocked = format!("vfio_pci_audit.{}=Y", kernel::BLOCK_WRITE);
+        lab.modules.load_livepatch(&[blocked])?;
+        expect_verdict(
+            lab,
+            &device,
+            Verdict {
+                read: true,
+                write: false,
+            },
+        )
+        .with_context(|| format!("round {round}"))?;
+        device.write(at as u64, &[0; 2])?;
+        lab.modules.unload_livepatch()?;
+
+        let records = lab.take(bdf)?;
+        let expected = [access_text(bdf, Op::Write, at, 2, false)];
+        ensure!(
+            access_texts(&records) == expected
+                && matches!(records.last().map(|r| &r.kind), Some(Kind::Close(t)) if t.records == 3),
+            "the session ended with {records:#?}"
+        );
+    }
+
+    lab.modules.load_livepatch(&[])?;
+    device.read_vec(at as u64, 4)?;
+    drop(device);
+    let mut truth = Truth::default();
+    truth.add(Op::Read, true, at..at + 4);
+    // The end is a work item's, right after.
+    lab.modules.unload_livepatch()?;
+    account::check(&whole_session(lab, bdf)?, &truth, Loss::None).map(drop)
+}
+
+fn core_later(lab: &mut Lab) -> Result<()> {
+    needs_livepatch(lab)?;
+    lab.modules.unload()?;
+    lab.modules.load_livepatch(&[])?;
+    ensure!(
+        !kernel::has_module("vfio_pci_core"),
+        "the livepatch brought vfio-pci-core along"
+    );
+    for round in 0..2 {
+        lab.modules.load_unpatched()?;
+        lab.bind()?;
+        let device = Device::open(lab.express()?)?;
+        expect_verdict(lab, &device, super::PASSED).with_context(|| format!("round {round}"))?;
+        drop(device);
+        lab.modules.unload_vfio()?;
+    }
+    ensure!(
+        !kernel::has_module("vfio_pci_core"),
+        "vfio-pci-core did not go while the livepatch was there"
+    );
+    lab.reload(&[])
+}
+
+fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
+    needs_livepatch(lab)?;
+    let bdf = lab.express()?;
+    lab.audit().ctl(&["-b", "8192"])?;
+    let device = Device::open(bdf)?;
+    let at = spot(device.map())?;
+    let stop = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        let flooding = scope.spawn(|| -> Result<()> {
+            let mut seed = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let plan = Plan {
+                    seed,
+                    count: 2000,
+                    threads: 4,
+                    ..Plan::default()
+                };
+                stream::run(&device, &plan)?;
+                seed += 1;
+            }
+            Ok(())
+        });
+        lab.modules.unload_livepatch()?;
+        lab.take(bdf)?;
+        let done = compare(lab, 2, rounds, |lab, _| {
+            lab.modules.load_livepatch(&[])?;
+            device.read_vec(at as u64, 4)?;
+            lab.modules.unload_livepatch()?;
+            let records = whole_session(lab, bdf)?;
+            let totals = records.iter().find_map(|record| match &record.kind {
+                Kind::Close(totals) => Some(totals),
+                _ => None,
+            });
+            let t = totals.context("no op=close")?;
+            ensure!(
+                t.reads > 0 && t.reads + t.writes == t.records + t.suppressed + t.lost,
+                "the account does not add up: {t:?}"
+            );
+            Ok(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        flooding.join().expect("flooding does not panic")?;
+        done
+    })
+}
