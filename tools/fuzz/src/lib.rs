@@ -6,13 +6,19 @@
 //! toolchain.
 
 mod allow_list;
+mod report_log;
 mod run_finder;
 
 pub use allow_list::allow_list;
+pub use report_log::report_log;
 pub use run_finder::run_finder;
 
 /// What a target does with some bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by name, which is also the name of its folder in `corpus/`.
-pub const TARGETS: &[(&str, Target)] = &[("allow_list", allow_list), ("run_finder", run_finder)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("allow_list", allow_list),
+    ("report_log", report_log),
+    ("run_finder", run_finder),
+];

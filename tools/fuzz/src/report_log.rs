@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The log parser of `vfio-pci-audit` against the kernel's own formatter, and its tally against a byte-by-byte one.
+
+use std::collections::HashMap;
+
+use pci_audit_core::access::{Op, Outcome, Range, CONFIG_SPACE_SIZE};
+use pci_audit_core::record::{Line, Record as Written, Text};
+use vfio_pci_audit::lines;
+use vfio_pci_audit::record::{self, Holder, Kind, Record};
+use vfio_pci_audit::tally::Tally;
+use vfio_pci_audit::Bdf;
+
+/// What is known of accesses of one operation with one result to one device.
+struct Model {
+    recorded: u64,
+    suppressed: u64,
+    lost: u64,
+    bytes: [bool; CONFIG_SPACE_SIZE],
+}
+
+type Key = (String, Bdf, bool, bool);
+
+/// What the kernel would have written for this to be read.
+fn written(kind: Kind, outcome: Outcome) -> Written {
+    let range = |offset, size| {
+        Range::new(offset, size, CONFIG_SPACE_SIZE).expect("it lies in configuration space")
+    };
+    match kind {
+        Kind::Access { op, offset, size } => Written::Access(op, range(offset, size), outcome),
+        Kind::Open => Written::Open,
+        Kind::Close(totals) => Written::Close(totals),
+        Kind::Suppressed {
+            op,
+            count,
+            lost,
+            ranges,
+        } => Written::Suppressed {
+            op,
+            outcome,
+            count,
+            lost,
+            ranges: ranges.try_into().unwrap_or(u32::MAX),
+        },
+        Kind::Touched { op, offset, size } => Written::Touched(op, range(offset, size), outcome),
+    }
+}
+
+/// Formats a record as the kernel does, and reads that.
+fn round_trip(record: &Record<'_>) {
+    let outcome = Outcome::from_allowed(record.res.unwrap_or(true));
+    let kind = match record.kind {
+        // The kernel has no room for more.
+        Kind::Suppressed { ranges, .. } if ranges > u32::MAX.into() => return,
+        kind => kind,
+    };
+    let device = record.device.to_string();
+    let line = Line::new(&Text {
+        device: &device,
+        record: written(kind, outcome),
+    });
+    let text = line.as_c_str().to_str().expect("it is ASCII");
+    let line = format!("type=PCI msg=audit(1747758000.123:456): {text}");
+    let again = record::parse(line.as_bytes())
+        .expect("the kernel's words are understood")
+        .expect("the record is of type PCI");
+    assert_eq!((again.device, again.kind), (record.device, kind), "{line}");
+    if kind != Kind::Open && !matches!(kind, Kind::Close(_)) {
+        assert_eq!(again.res, Some(outcome.is_allowed()), "{line}");
+    }
+}
+
+fn count(models: &mut HashMap<Key, Model>, record: &Record<'_>) {
+    let (Some(op), Some(allowed)) = (record.kind.op(), record.res) else {
+        return;
+    };
+    let node = record.node.unwrap_or_default().to_owned();
+    let model = models
+        .entry((node, record.device, op == Op::Write, allowed))
+        .or_insert(Model {
+            recorded: 0,
+            suppressed: 0,
+            lost: 0,
+            bytes: [false; CONFIG_SPACE_SIZE],
+        });
+    match record.kind {
+        Kind::Access { offset, size, .. } => {
+            model.recorded += 1;
+            model.bytes[offset..offset + size].fill(true);
+        }
+        Kind::Touched { offset, size, .. } => model.bytes[offset..offset + size].fill(true),
+        Kind::Suppressed { count, lost, .. } => {
+            model.suppressed = model.suppressed.saturating_add(count);
+            model.lost = model.lost.saturating_add(lost);
+        }
+        Kind::Open | Kind::Close(_) => {}
+    }
+}
+
+/// Takes `data` as an audit log.
+///
+/// # Panics
+///
+/// If lines are not those between newlines, if a record does not survive being formatted as the kernel does, or if the
+/// tally has other counts or places than the model.
+pub fn report_log(data: &[u8]) {
+    let mut found = Vec::new();
+    let number = lines::for_each(data, |_, line| match line {
+        lines::Line::Whole(line) => found.push(line.to_vec()),
+        lines::Line::TooLong => found.push(b"(too long)".to_vec()),
+    })
+    .expect("memory can be read");
+    let mut expected: Vec<_> = data
+        .split(|&byte| byte == b'\n')
+        .map(|line| match line.len() {
+            ..=lines::LONGEST => line,
+            _ => b"(too long)",
+        })
+        .collect();
+    if expected.last().is_some_and(|line| line.is_empty()) {
+        expected.pop();
+    }
+    assert_eq!(found, expected);
+    assert_eq!(number, expected.len() as u64);
+
+    let mut tally = Tally::new(4);
+    let mut models = HashMap::new();
+    for line in &found {
+        let Ok(Some(record)) = record::parse(line) else {
+            continue;
+        };
+        Holder::parse(record.text);
+        round_trip(&record);
+        tally.add(&record);
+        count(&mut models, &record);
+    }
+    compare(&tally, models);
+}
+
+fn compare(tally: &Tally, mut models: HashMap<Key, Model>) {
+    // What is beyond the devices that fit is left out, and then there is nothing to compare with.
+    if tally.passed_over() > 0 {
+        return;
+    }
+    for (node, bdf, device) in tally.devices() {
+        for (op, allowed, cell) in device.cells() {
+            let key = (
+                node.unwrap_or_default().to_owned(),
+                bdf,
+                op == Op::Write,
+                allowed,
+            );
+            let places = cell.places();
+            let Some(model) = models.remove(&key) else {
+                assert!(cell.accesses() == 0 && places.is_empty(), "{key:?}");
+                continue;
+            };
+            assert_eq!(
+                (cell.recorded, cell.suppressed, cell.lost),
+                (model.recorded, model.suppressed, model.lost),
+                "{key:?}"
+            );
+            let recorded: u64 = places.iter().map(|place| place.recorded).sum();
+            assert_eq!(recorded, model.recorded, "{key:?}");
+            let mut bytes = [false; CONFIG_SPACE_SIZE];
+            for place in places {
+                assert!(bytes[place.range.clone()].iter().all(|seen| !seen));
+                bytes[place.range].fill(true);
+            }
+            assert!(bytes == model.bytes, "{key:?}");
+        }
+    }
+    assert!(models.is_empty(), "a device is missing");
+}
