@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use vfio_client::stream::Op;
 use vfio_client::Device;
 
-use super::{access_text, every_kind, spot, Scenario};
+use super::{access_text, audit_reads, event_of_read, every_kind, spot, Scenario};
 use crate::account::{Loss, Truth};
 use crate::audit::wait_until;
 use crate::collector::Collector;
@@ -129,24 +129,11 @@ fn dropping(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Read once; whether the event that tells of it says by which system call.
-fn read_has_syscall(lab: &mut Lab, device: &Device) -> Result<bool> {
-    let (bdf, at) = (device.bdf(), spot(device.map())?);
-    device.read_vec(at as u64, 4)?;
-    let records = lab.take(bdf)?;
-    let expected = access_text(bdf, Op::Read, at, 4, true);
-    let record = records
-        .iter()
-        .find(|record| record.text == expected)
-        .with_context(|| format!("the access is not among {records:?}"))?;
-    let serial = record.serial.to_string();
-    let event = lab.audit().search(&["-a", &serial, "--raw"])?;
-    Ok(event.contains("type=SYSCALL "))
-}
-
 fn keeping(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
-    let pid = format!("pid={}", std::process::id());
+    let has_syscall = |lab: &mut Lab| -> Result<bool> {
+        Ok(event_of_read(lab, &device)?.contains("type=SYSCALL "))
+    };
     let below = [
         "always,exclude",
         "-F",
@@ -154,21 +141,11 @@ fn keeping(lab: &mut Lab) -> Result<()> {
         "-F",
         "msgtype<1340",
     ];
-    let syscalls = [
-        "-a",
-        "always,exit",
-        "-F",
-        "arch=b64",
-        "-S",
-        "pread",
-        "-F",
-        &pid,
-    ];
-    lab.audit().ctl(&syscalls)?;
-    ensure!(read_has_syscall(lab, &device)?, "no SYSCALL without a rule");
+    audit_reads(lab)?;
+    ensure!(has_syscall(lab)?, "no SYSCALL without a rule");
     lab.audit().ctl(&[["-a"].as_slice(), &below].concat())?;
-    ensure!(!read_has_syscall(lab, &device)?, "SYSCALL is not dropped");
+    ensure!(!has_syscall(lab)?, "SYSCALL is not dropped");
     lab.audit().ctl(&[["-d"].as_slice(), &below].concat())?;
-    ensure!(read_has_syscall(lab, &device)?, "SYSCALL stays away");
+    ensure!(has_syscall(lab)?, "SYSCALL stays away");
     Ok(())
 }

@@ -188,6 +188,31 @@ fn expect_verdict(lab: &mut Lab, device: &Device, expected: Verdict) -> Result<(
     expect_accesses(lab, bdf, &texts)
 }
 
+/// Have audit record the system calls by which this process reads.
+fn audit_reads(lab: &mut Lab) -> Result<()> {
+    let pid = format!("pid={}", std::process::id());
+    let rule = ["-F", "arch=b64", "-S", "pread", "-F", &pid, "-k", "e2e"];
+    lab.audit()
+        .ctl(&[["-a", "always,exit"].as_slice(), &rule].concat())
+        .map(drop)
+}
+
+/// Read once; all records of the event that tells of it.
+fn event_of_read(lab: &mut Lab, device: &Device) -> Result<String> {
+    let (bdf, at) = (device.bdf(), spot(device.map())?);
+    device.read_vec(at as u64, 4)?;
+    let records = lab.take(bdf)?;
+    ensure!(
+        access_texts(&records) == [access_text(bdf, Op::Read, at, 4, true)],
+        "recorded were {records:?}"
+    );
+    let serial = records
+        .last()
+        .map(|record| record.serial)
+        .unwrap_or_default();
+    lab.audit().search(&["-a", &serial.to_string(), "--raw"])
+}
+
 /// A session that leaves records of every kind; all of them.
 fn every_kind(lab: &mut Lab) -> Result<Vec<Record>> {
     let device = Device::open(lab.express()?)?;

@@ -8,7 +8,7 @@ use anyhow::{ensure, Result};
 use vfio_client::stream::Op;
 use vfio_client::Device;
 
-use super::{access_text, access_texts, expect_accesses, spot, Scenario};
+use super::{access_text, audit_reads, event_of_read, expect_accesses, spot, Scenario};
 use crate::audit::search_in;
 use crate::lab::Lab;
 
@@ -92,35 +92,9 @@ fn older_daemon(lab: &mut Lab) -> Result<()> {
 }
 
 fn syscall(lab: &mut Lab) -> Result<()> {
-    let bdf = lab.express()?;
-    let device = Device::open(bdf)?;
-    let at = spot(device.map())?;
-    let pid = std::process::id().to_string();
-    lab.audit().ctl(&[
-        "-a",
-        "always,exit",
-        "-F",
-        "arch=b64",
-        "-S",
-        "pread",
-        "-F",
-        &format!("pid={pid}"),
-        "-k",
-        "e2e",
-    ])?;
-    let read = device.read_vec(at as u64, 4);
-    lab.audit().ctl(&["-D"])?;
-    read?;
-    let records = lab.take(bdf)?;
-    ensure!(
-        access_texts(&records) == [access_text(bdf, Op::Read, at, 4, true)],
-        "recorded were {records:?}"
-    );
-    let serial = records
-        .last()
-        .map(|record| record.serial)
-        .unwrap_or_default();
-    let event = lab.audit().search(&["-a", &serial.to_string(), "--raw"])?;
+    let device = Device::open(lab.express()?)?;
+    audit_reads(lab)?;
+    let event = event_of_read(lab, &device)?;
     for kind in ["type=PCI ", "type=SYSCALL "] {
         ensure!(event.contains(kind), "no {kind}in the event: {event}");
     }
