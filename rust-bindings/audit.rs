@@ -52,7 +52,7 @@ impl Buffer {
         // SAFETY: By the type invariant the buffer is valid; the format takes one C string, and
         // `text` is one.
         unsafe {
-            bindings::audit_log_format(self.0.as_ptr(), c"%s".as_ptr().cast(), text.as_ptr())
+            bindings::audit_log_format(self.0.as_ptr(), c"%s".as_char_ptr(), text.as_char_ptr())
         };
     }
 

@@ -32,10 +32,10 @@ impl OwnedQueue {
         // SAFETY: The name is a C string that the format takes.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
-                c"%s".as_ptr().cast(),
+                c"%s".as_char_ptr(),
                 bindings::wq_flags_WQ_UNBOUND,
                 0,
-                name.as_ptr(),
+                name.as_char_ptr(),
             )
         };
 

@@ -56,7 +56,7 @@ unsafe extern "C" fn vfio_pci_audit_open(vdev: *mut vfio_pci_core_device) -> c_i
 #[no_mangle]
 unsafe extern "C" fn vfio_pci_audit_close(vdev: *mut vfio_pci_core_device) {
     // SAFETY: The device is being closed; nobody else uses it.
-    let session = unsafe { core::mem::replace(&mut (*vdev).audit_session, core::ptr::null_mut()) };
+    let session = unsafe { (&raw mut (*vdev).audit_session).replace(core::ptr::null_mut()) };
 
     // SAFETY: It is null or what `vfio_pci_audit_open()` stored, and was just taken out.
     if let Some(session) = unsafe { Arc::<Session>::try_from_foreign(session.cast()) } {
