@@ -13,7 +13,6 @@ use crate::{
         Id,
         ParseError, //
     },
-    pci_audit::OnTracing,
     rcu_box::RcuBox,
 };
 use kernel::{
@@ -29,19 +28,10 @@ use kernel::{
 };
 
 /// How many reasons there are to look at accesses while auditing is off, for the C code that asks
-/// before it calls in here: operations that [`Policy`] may block, and somebody who traces.
+/// before it calls in here: operations that [`Policy`] may block, and whoever else adds one.
 #[no_mangle]
 #[allow(non_upper_case_globals)]
-static vfio_pci_audit_reasons: Atomic<i32> = Atomic::new(0);
-
-/// Has every access looked at while somebody traces, and no longer.
-pub(crate) struct Tracing;
-
-impl OnTracing for Tracing {
-    fn changed(on: bool) {
-        vfio_pci_audit_reasons.add(if on { 1 } else { -1 }, Relaxed);
-    }
-}
+pub(crate) static vfio_pci_audit_reasons: Atomic<i32> = Atomic::new(0);
 
 /// Bytes of a bad entry that the log names at most.
 const MAX_NAMED: usize = 64;

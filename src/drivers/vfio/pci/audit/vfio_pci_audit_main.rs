@@ -47,6 +47,7 @@ mod shadow;
 #[path = "../../../pci/audit/kunit/vfio_pci_audit.rs"]
 mod tests;
 pub mod touched;
+mod tracing;
 #[path = "../../../pci/audit/bindings/vfio.rs"]
 mod vfio;
 mod worker;
@@ -67,7 +68,7 @@ module! {
 }
 
 struct VfioPciAudit {
-    _tracing: pci_audit::TraceNotifier<policy::Tracing>,
+    _tracing: pci_audit::TraceNotifier<tracing::Tracing>,
 }
 
 impl kernel::Module for VfioPciAudit {
