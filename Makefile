@@ -2,9 +2,9 @@
 #
 # Everything there is to do, each with its set-up. The modules' own Makefiles are in src/.
 
-export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE
+export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
 
-.PHONY: help run stock run-stock test host-test fuzz kunit e2e lint shell clean
+.PHONY: help run stock run-stock test host-test fuzz kunit e2e lint series deb shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a real guest'
@@ -15,7 +15,9 @@ help:
 	@echo 'make fuzz       ten minutes for each of them that reads what others wrote (SECONDS_EACH=N: less)'
 	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
 	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see below)'
-	@echo 'make lint       formatting, checkpatch, kernel-doc, shellcheck, a build with W=1'
+	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more (LONG=1: installs cargo-deny)'
+	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10 minutes the first time)'
+	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by CONFIG=FILE, in build/deb'
 	@echo 'make shell      an interactive VM with everything loaded'
 	@echo 'make clean      remove build/'
 	@echo
@@ -58,8 +60,17 @@ e2e:
 	@scripts/e2e.sh
 
 lint:
-	@scripts/prepare.sh m
+	@scripts/prepare.sh y
 	@scripts/lint.sh
+
+series:
+	@scripts/setup.sh
+	@scripts/series.sh
+	@scripts/build-series.sh
+
+deb:
+	@scripts/setup.sh --deb
+	@scripts/deb.sh
 
 shell:
 	@scripts/prepare.sh m

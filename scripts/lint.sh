@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The gates that need no virtual machine. Prints KTAP.
+# The gates that need no virtual machine. Prints KTAP. LONG=1 also installs cargo-deny where it is missing, which takes minutes.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 tree=${KDIR:-$BUILD/linux/src}
-objects=$BUILD/linux/m
 cd "$TOP"
 toolchain
+# shellcheck source=lint-kernel.sh
+. scripts/lint-kernel.sh
 
 mapfile -t rust < <(find src rust-bindings kunit -name '*.rs' -type f)
-mapfile -t c < <(find src rust-bindings -name '*.[ch]' -type f)
+mapfile -t c < <(find src rust-bindings tools -name '*.[ch]' -type f)
 
 # Patches carry no sign-off before somebody mails them, and name no maintainers; the lines of a sample record cannot be broken.
 checkpatch() { "$tree/scripts/checkpatch.pl" --root="$tree" --no-tree --strict --terse --show-types --no-summary "$@"; }
@@ -26,27 +27,73 @@ checkpatch_series() {
 # An exported function of Rust has no definition in C that EXPORT_SYMBOL could follow.
 checkpatch_files() { checkpatch --ignore EXPORT_SYMBOL --file "${c[@]}"; }
 
-# Touch the crate roots, so that both modules are built anew, and look for a word from the compiler.
-build_without_warning() {
-	local output
-	find "$tree/drivers/pci/audit" "$tree/drivers/vfio/pci/audit" \( -name '*_main.rs' -o -name 'exports.c' \) -exec touch {} +
-	output=$(kmake "$objects" W=1 drivers/pci/audit/ drivers/vfio/pci/audit/ 2>&1) || { echo "$output"; return 1; }
-	! grep -E -A 12 '^(warning|error)|[0-9]: (warning|error):' <<<"$output"
+# A rustup clippy brings a rustc of its own, which then has to build the dependencies too.
+clippy() {
+	local arguments=(clippy --workspace --all-targets --quiet -- -D warnings)
+	if [ -x /usr/bin/cargo-clippy ]; then
+		CARGO_TARGET_DIR=$BUILD/target-clippy host_cargo "${arguments[@]}"
+	else
+		env -u RUSTC CARGO_TARGET_DIR="$BUILD/target-clippy" cargo "${arguments[@]}"
+	fi
 }
-# Debian 12 has no clippy for its rustc; a rustup one brings a rustc of its own, which then has to build the dependencies too.
-clippy() { env -u RUSTC CARGO_TARGET_DIR="$BUILD/target-clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings; }
+
+# Everything in Documentation/, with the kernel's extensions, so that what goes into a kernel tree is parsed as it is there.
+documentation() {
+	local out=$BUILD/documentation
+	rm -rf "$out"
+	mkdir -p "$out/conf"
+	cat >"$out/conf/conf.py" <<-END
+		import sys
+		sys.path[:0] = ["$tree/Documentation/sphinx", "$tree/tools/lib/python"]
+		project = "vfio-pci-audit"
+		extensions = ["kerneldoc"]
+		kerneldoc_bin = "$tree/tools/docs/kernel-doc"
+		kerneldoc_srctree = "$TOP/src"
+		root_doc = "index"
+		exclude_patterns = []
+	END
+	srctree=$tree "$BUILD/venv/bin/sphinx-build" -q -W --keep-going -E -b dummy -c "$out/conf" Documentation "$out/out"
+}
+
+# Of dependencies: licenses, sources, versions; and advisories, if their database can be had.
+deny() { PATH=$BUILD/bin:$PATH host_cargo deny --log-level error check --hide-inclusion-graph "$@"; }
 
 echo "TAP version 13"
-echo "1..8"
+echo "1..15"
 check "shellcheck finds nothing in scripts" shellcheck -x scripts/*.sh
 check "kernel Rust is formatted as the kernel's is" rustfmt --check --edition 2021 --config-path "$tree/.rustfmt.toml" "${rust[@]}"
 check "host Rust is formatted" host_cargo fmt --all --check
 check "checkpatch --strict finds nothing in the series" checkpatch_series
 check "checkpatch --strict finds nothing in C files" checkpatch_files
-check "kernel-doc finds nothing in headers" "$tree/scripts/kernel-doc" -none -Werror src/include/linux/pci_audit.h
-check "both modules build without a warning (W=1)" build_without_warning
-if cargo clippy --version >/dev/null 2>&1; then
+check "kernel-doc finds nothing in headers" "$tree/scripts/kernel-doc" -none -Werror src/include/linux/*.h
+check "Documentation/ is parsed by Sphinx without a warning" documentation
+check "what kbuild builds can be built outside the tree" lint_copy
+if driver=$(find_clippy); then
+	check "kernel code builds without a warning (W=1)" kernel_warnings CLIPPY=1 CLIPPY_DRIVER="$driver"
+	check "clippy finds nothing in kernel Rust" grep -q clippy-driver "$lint"/drivers/pci/audit/.pci_audit_main.o.cmd
+else
+	check "kernel code builds without a warning (W=1)" kernel_warnings
+	skip "clippy finds nothing in kernel Rust" "no clippy-driver of $("$RUSTC" --version)"
+fi
+check "sparse finds nothing in C files" sparse_c
+check "rustdoc finds nothing in kernel Rust" kernel_rustdoc
+if [ -x /usr/bin/cargo-clippy ] || cargo clippy --version >/dev/null 2>&1; then
 	check "clippy finds nothing in host Rust" clippy
 else
-	echo "ok $((count + 1)) - clippy finds nothing in host Rust # SKIP this system has no cargo clippy"
+	skip "clippy finds nothing in host Rust" "this system has no cargo clippy"
+fi
+if [ "${LONG:-0}" != 0 ] && ! deny --version >/dev/null 2>&1; then
+	step cargo-deny "building cargo-deny 0.18.3" env RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --root "$BUILD" \
+		--no-default-features cargo-deny --version 0.18.3
+fi
+if deny --version >/dev/null 2>&1; then
+	check "cargo-deny finds nothing in licenses, sources and versions of dependencies" deny bans licenses sources
+	if deny fetch db >/dev/null 2>&1; then
+		check "cargo-deny finds no advisory on a dependency" deny advisories
+	else
+		skip "cargo-deny finds no advisory on a dependency" "the advisory database cannot be fetched from here"
+	fi
+else
+	skip "cargo-deny finds nothing in licenses, sources and versions of dependencies" "cargo-deny is missing: LONG=1 installs it"
+	skip "cargo-deny finds no advisory on a dependency" "cargo-deny is missing: LONG=1 installs it"
 fi

@@ -17,6 +17,7 @@ for what; do
 		"$TOP/scripts/build-unpatched.sh"
 		"$TOP/scripts/build-audit.sh" --unpatched >/dev/null
 		"$TOP/scripts/build-variant.sh"
+		"$TOP/scripts/build-selftest.sh"
 		;;
 	*) die "usage: prepare.sh [m] [y] [debug] [unpatched]" ;;
 	esac

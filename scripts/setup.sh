@@ -1,19 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Install what building and testing need: packages of the distribution, bindgen, virtme-ng.
+# Install what building and testing need: packages of the distribution, bindgen, virtme-ng, Sphinx.
 #
-# setup.sh --stock: without what it takes to build a kernel.
+# setup.sh --stock: without what it takes to build a kernel. setup.sh --deb: also what it takes to make Debian packages.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 common=(
 	autoconf automake bc bison build-essential busybox-static ca-certificates ccache clang-19 cpio curl
 	dpkg-dev flex git kmod libcap-ng-dev libclang-19-dev libelf-dev libssl-dev libtool lld-19 llvm-19 mmdebstrap
-	pkg-config python3 python3-venv qemu-system-x86 rsync shellcheck xz-utils iproute2 procps
+	pkg-config python3 python3-venv qemu-system-x86 rsync shellcheck sparse uuid-dev xz-utils iproute2 procps
 )
+[ "${1:-}" != --deb ] || common+=(debhelper libdw-dev)
 case $(debian_release) in
-12) packages=("${common[@]}" rustc-web rust-web-src cargo-web rustfmt-web) ;;
+12) packages=("${common[@]}" rustc-web rust-web-src cargo-web rustfmt-web rust-web-clippy) ;;
 13) packages=("${common[@]}" rustc rust-src cargo rustfmt rust-clippy bindgen) ;;
 *)
 	packages=()
@@ -46,4 +47,7 @@ fi
 if ! [ -x "$BUILD/venv/bin/vng" ]; then
 	step virtme-ng "installing virtme-ng 1.42" sh -c \
 		"python3 -m venv '$BUILD/venv' && '$BUILD/venv/bin/pip' install --disable-pip-version-check virtme-ng==1.42"
+fi
+if ! [ -x "$BUILD/venv/bin/sphinx-build" ]; then
+	step sphinx "installing Sphinx 8.2.3" "$BUILD/venv/bin/pip" install --disable-pip-version-check sphinx==8.2.3
 fi

@@ -43,6 +43,7 @@ part audit "$TOP/scripts/audit-test.sh"
 part kunit "$TOP/scripts/kunit.sh"
 part e2e "$TOP/scripts/e2e.sh"
 part e2e-builtin "$TOP/scripts/e2e.sh" --builtin
+[ "${LONG:-0}" = 0 ] || part deb "$TOP/scripts/test-deb.sh"
 
 if [ "$skipped" -gt 0 ]; then
 	echo "$passed passed, $failed failed, $skipped skipped"
