@@ -9,6 +9,7 @@ mod faults;
 mod fleet;
 mod flood;
 mod guest;
+mod kselftest;
 mod leaks;
 mod limits;
 mod livepatch;
@@ -79,6 +80,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         flood::SCENARIOS,
         leaks::SCENARIOS,
         faults::SCENARIOS,
+        kselftest::SCENARIOS,
         guest::SCENARIOS,
         livepatch::SCENARIOS,
         builtin::SCENARIOS,
