@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 tree=$(mktemp -d "$BUILD/tree.XXXXXX")
-trap 'rm -rf "$tree" "$tree.orig"' EXIT
+trap 'rm -rf "$tree" "$tree".*' EXIT
 graft() { "$TOP/scripts/graft.sh" "$@"; }
 
 # The files that matter, as they were: grafting looks at nothing else.
@@ -20,6 +20,28 @@ cp -r "$tree" "$tree.orig"
 
 unchanged() { diff -r "$tree.orig" "$tree"; }
 again() { cp -r "$tree" "$tree.once" && graft "$tree" && diff -r "$tree.once" "$tree" && rm -rf "$tree.once"; }
+# In a name of its own: whoever mails the series gives theirs.
+series() {
+	GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=Test GIT_CONFIG_KEY_1=user.email \
+		GIT_CONFIG_VALUE_1=test@localhost KDIR=$source SERIES=$tree.series "$TOP/scripts/series.sh" || return 1
+	# Each is signed off, and goes to whom it concerns.
+	[ "$(grep -l '^Signed-off-by: Test <test@localhost>$' "$tree.series"/*.patch | wc -l)" = \
+		"$(find "$TOP"/patches/linux -name '*.patch' | wc -l)" ] && ! grep -L '^Cc: ' "$tree.series"/*.patch | grep .
+}
+series_is_graft() {
+	cp -r "$tree.orig" "$tree.am"
+	git -C "$tree.am" init -q
+	git -C "$tree.am" add -A
+	git -C "$tree.am" -c user.name=Test -c user.email=test@localhost commit -q -m before
+	git -C "$tree.am" -c user.name=Test -c user.email=test@localhost am -q "$tree.series"/000[1-9]*.patch &&
+		diff -r -x .git -x .vfio-pci-audit "$tree.am" "$tree"
+}
+# The helper that says whether an access is blocked is there first, and no later patch touches its file.
+decision_comes_first() {
+	local file
+	file=$(grep -rl 'fn blocked(' "$TOP/src/drivers/vfio/pci/audit") && [ "$(wc -l <<<"$file")" = 1 ] || return 1
+	[ "$(grep -l "^+++ b/${file#"$TOP/src/"}" "$tree.series"/*.patch)" = "$(echo "$tree.series"/0001-*.patch)" ]
+}
 one_copy() {
 	for file in drivers/pci/audit/record.rs drivers/vfio/pci/audit/session.rs include/linux/pci_audit.h; do
 		cmp "$TOP/src/$file" "$tree/$file" || return 1
@@ -46,10 +68,13 @@ other_code() {
 }
 
 echo "TAP version 13"
-echo "1..8"
+echo "1..11"
 check "the series and the sources go into a tree" graft "$tree"
 check "sources in the tree are those of the repository" one_copy
 check "grafting again changes nothing" again
+check "a series can be made of the tree" series
+check "git am of the series makes the tree that grafting makes" series_is_graft
+check "the decision comes with the first patch, and no other touches it" decision_comes_first
 check "both can be taken out again" graft --remove "$tree"
 check "the tree is as it was before" unchanged
 check "a tree that a patch does not apply to gets an error and stays as it is" refuses
