@@ -79,7 +79,7 @@ pub fn parse<E>(
 pub fn normalize(ids: &mut [Id]) -> usize {
     let mut kept = 0;
 
-    ids.sort_unstable();
+    sort(ids);
     for next in 0..ids.len() {
         if kept == 0 || ids[next] != ids[kept - 1] {
             ids[kept] = ids[next];
@@ -87,6 +87,41 @@ pub fn normalize(ids: &mut [Id]) -> usize {
         }
     }
     kept
+}
+
+/// Sorts in place, in a time that no order of `ids` makes longer.
+///
+/// objtool does not know that the function by which `sort_unstable()` panics does not return.
+fn sort(ids: &mut [Id]) {
+    for root in (0..ids.len() / 2).rev() {
+        sift_down(ids, root);
+    }
+    for end in (1..ids.len()).rev() {
+        ids.swap(0, end);
+        sift_down(&mut ids[..end], 0);
+    }
+}
+
+/// Makes the tree below `root` a heap, whose branches are heaps.
+fn sift_down(heap: &mut [Id], root: usize) {
+    let mut node = root;
+
+    loop {
+        let left = 2 * node + 1;
+        let Some(&largest) = heap.get(left..).and_then(|rest| rest.iter().take(2).max()) else {
+            return;
+        };
+        if heap[node] >= largest {
+            return;
+        }
+        let child = if heap[left] == largest {
+            left
+        } else {
+            left + 1
+        };
+        heap.swap(node, child);
+        node = child;
+    }
 }
 
 /// Whether a [`normalize`]d list has `id`. Takes a number of steps that is logarithmic in the
