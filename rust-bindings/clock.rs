@@ -2,6 +2,17 @@
 
 //! The kernel's monotonic clock as a plain number.
 
+/// Nanoseconds of a tick.
+pub(crate) const TICK_NS: u64 = 1_000_000_000 / kernel::bindings::CONFIG_HZ as u64;
+
+/// Ticks of the kernel's timer: the same clock, counted coarsely. May be called from any context.
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    // SAFETY: `jiffies` is a valid, aligned integer for ever. It changes at any time, hence the
+    // volatile read, as C declares it.
+    unsafe { core::ptr::addr_of!(kernel::bindings::jiffies).read_volatile() as u64 }
+}
+
 /// Nanoseconds since boot, not counting time spent suspended. May be called from any context.
 #[inline]
 pub(crate) fn monotonic_ns() -> u64 {

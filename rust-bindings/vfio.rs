@@ -20,6 +20,7 @@ use kernel::{
 ///
 /// The pointer is that of a `struct vfio_pci_core_device` whose config map is set up, and stays so
 /// for the lifetime of this value. `do_rw` is a function that serves any range of it.
+#[derive(Clone, Copy)]
 pub(crate) struct VfioDevice<'a> {
     raw: &'a bindings::vfio_pci_core_device,
     do_rw: bindings::vfio_pci_audit_do_rw,
@@ -54,7 +55,7 @@ impl<'a> VfioDevice<'a> {
     }
 
     /// The config map: for each byte of configuration space, what it belongs to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn config_map(&self) -> &'a [u8] {
         // SAFETY: By the type invariant the map is set up; it has `cfg_size` bytes, and nobody
         // writes to it while the device is open.
@@ -64,14 +65,14 @@ impl<'a> VfioDevice<'a> {
     }
 
     /// VFIO's own structure, with which a front end finds the device's session.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn raw(&self) -> &'a bindings::vfio_pci_core_device {
         self.raw
     }
 
     /// Lets VFIO serve the first of `size` bytes at `offset`, the unassigned ones among which may be
     /// accessed. Returns how many it served.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rw(&self, op: Op, user: UserPtr, offset: usize, size: usize) -> Result<usize> {
         let do_rw = self.do_rw.ok_or(EINVAL)?;
         let mut pos = offset as bindings::loff_t;

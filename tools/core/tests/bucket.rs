@@ -4,6 +4,7 @@
 
 use pci_audit_core::bucket::{
     Bucket,
+    Gate,
     Limit,
     MAX, //
 };
@@ -48,6 +49,33 @@ proptest! {
         for step in steps {
             now += step;
             prop_assert_eq!(bucket.take(limit, now), model.take(limit, now), "at {}", now);
+        }
+    }
+
+    #[test]
+    fn a_gate_takes_what_its_bucket_takes(
+        rates in prop::collection::vec(0u32..=300, 1..4),
+        burst in 1u32..=30,
+        tick_ns in 1u64..=20_000_000,
+        phase in 0u64..20_000_000,
+        steps in prop::collection::vec(0u64..SECOND / 50, 1..500),
+    ) {
+        let mut gate = Gate::new();
+        let mut bucket = Bucket::new();
+        let mut now = 10 * SECOND * 1000;
+        let mut shut = 0;
+
+        for (at, step) in steps.iter().enumerate() {
+            now += step;
+            let limit = Limit { rate: rates[at / 100 % rates.len()], burst };
+            let tick = (now + phase) / tick_ns;
+            let taken = if gate.is_shut(limit, tick) {
+                shut += 1;
+                false
+            } else {
+                gate.take(limit, now, tick, tick_ns)
+            };
+            prop_assert_eq!(taken, bucket.take(limit, now), "at {}, {} times shut", now, shut);
         }
     }
 
@@ -103,4 +131,24 @@ fn a_changed_limit_holds_at_once() {
     while bucket.take(slow, SECOND) {}
     assert!(!bucket.take(fast, SECOND));
     assert!(bucket.take(fast, SECOND + SECOND / 1000));
+}
+
+#[test]
+fn a_flood_seldom_opens_a_gate() {
+    let limit = Limit {
+        rate: 24,
+        burst: 24,
+    };
+    let mut gate = Gate::new();
+    let mut asked = 0;
+
+    for now in (SECOND..3 * SECOND).step_by(10_000) {
+        let tick = now / 4_000_000;
+        if !gate.is_shut(limit, tick) {
+            asked += 1;
+            gate.take(limit, now, tick, 4_000_000);
+        }
+    }
+    // 200,000 accesses; the exact clock is asked only within two ticks of a token.
+    assert!(asked < 200_000 / 4, "{asked}");
 }

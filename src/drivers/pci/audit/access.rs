@@ -106,6 +106,7 @@ pub enum RangeError {
 
 impl Range {
     /// A range of `size` bytes at `offset` in a configuration space of `config_size` bytes.
+    #[inline]
     pub fn new(offset: usize, size: usize, config_size: usize) -> Result<Self, RangeError> {
         if size == 0 {
             return Err(RangeError::Empty);

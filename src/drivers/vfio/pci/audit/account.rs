@@ -25,11 +25,26 @@ pub const GAPS: usize = 4;
 /// Ranges that one report of one gap names at most.
 pub const MAX_RANGES: usize = 11;
 
-/// How many accesses no report has told of.
+/// The accesses of one operation and outcome, each counted once, by what became of its record.
 #[derive(Clone, Copy, Debug, Default)]
 struct Gap {
+    recorded: u64,
     suppressed: u64,
     lost: u64,
+    /// How many of `suppressed` reports have told of.
+    told_suppressed: u64,
+    /// How many of `lost` reports have told of.
+    told_lost: u64,
+}
+
+impl Gap {
+    fn accesses(&self) -> u64 {
+        self.recorded + self.suppressed + self.lost
+    }
+
+    fn is_told(&self) -> bool {
+        self.suppressed == self.told_suppressed && self.lost == self.told_lost
+    }
 }
 
 /// What a report says of one operation and outcome.
@@ -55,7 +70,6 @@ impl Report {
 
 /// A session's account. `M` owns the bitmaps, which are too large for a stack.
 pub struct Account<M> {
-    totals: Totals,
     gaps: [Gap; GAPS],
     touched: M,
 }
@@ -68,7 +82,6 @@ impl<M: DerefMut<Target = [Bitmap; GAPS]>> Account<M> {
     /// An account without accesses. `touched` is all zero.
     pub fn new(touched: M) -> Self {
         Self {
-            totals: Totals::default(),
             gaps: [Gap::default(); GAPS],
             touched,
         }
@@ -76,44 +89,38 @@ impl<M: DerefMut<Target = [Bitmap; GAPS]>> Account<M> {
 
     /// What was accessed since the session began.
     pub fn totals(&self) -> Totals {
-        self.totals
+        let accesses = |op, outcome| self.gaps[index(op, outcome)].accesses();
+        let sum = |of: fn(&Gap) -> u64| self.gaps.iter().map(of).sum();
+        let blocked_reads = accesses(Op::Read, Outcome::Blocked);
+        let blocked_writes = accesses(Op::Write, Outcome::Blocked);
+
+        Totals {
+            reads: blocked_reads + accesses(Op::Read, Outcome::Allowed),
+            writes: blocked_writes + accesses(Op::Write, Outcome::Allowed),
+            blocked_reads,
+            blocked_writes,
+            records: sum(|gap| gap.recorded),
+            suppressed: sum(|gap| gap.suppressed),
+            lost: sum(|gap| gap.lost),
+        }
     }
 
     /// Whether there was any access.
     pub fn is_empty(&self) -> bool {
-        self.totals.reads + self.totals.writes == 0
-    }
-
-    #[inline]
-    fn count(&mut self, op: Op, outcome: Outcome) {
-        let blocked = u64::from(!outcome.is_allowed());
-
-        match op {
-            Op::Read => {
-                self.totals.reads += 1;
-                self.totals.blocked_reads += blocked;
-            }
-            Op::Write => {
-                self.totals.writes += 1;
-                self.totals.blocked_writes += blocked;
-            }
-        }
+        self.gaps.iter().all(|gap| gap.accesses() == 0)
     }
 
     /// An access has a record of its own.
     #[inline]
     pub fn recorded(&mut self, op: Op, outcome: Outcome) {
-        self.count(op, outcome);
-        self.totals.records += 1;
+        self.gaps[index(op, outcome)].recorded += 1;
     }
 
     /// An access was over the limit.
-    #[inline]
+    #[inline(always)]
     pub fn suppressed(&mut self, op: Op, range: Range, outcome: Outcome) {
         let gap = index(op, outcome);
 
-        self.count(op, outcome);
-        self.totals.suppressed += 1;
         self.gaps[gap].suppressed += 1;
         touched::mark(&mut self.touched[gap], range);
     }
@@ -122,16 +129,12 @@ impl<M: DerefMut<Target = [Bitmap; GAPS]>> Account<M> {
     pub fn lost(&mut self, op: Op, range: Range, outcome: Outcome) {
         let gap = index(op, outcome);
 
-        self.count(op, outcome);
-        self.totals.lost += 1;
         self.gaps[gap].lost += 1;
         touched::mark(&mut self.touched[gap], range);
     }
 
     fn is_reported(&self, gap: usize) -> bool {
-        let Gap { suppressed, lost } = self.gaps[gap];
-
-        suppressed == 0 && lost == 0 && touched::is_empty(&self.touched[gap])
+        self.gaps[gap].is_told() && touched::is_empty(&self.touched[gap])
     }
 
     /// How many reports it takes to tell of everything, if each had room for all its ranges.
@@ -151,7 +154,12 @@ impl<M: DerefMut<Target = [Bitmap; GAPS]>> Account<M> {
             return None;
         }
 
-        let Gap { suppressed, lost } = core::mem::take(&mut self.gaps[gap]);
+        let counts = &mut self.gaps[gap];
+        let suppressed = counts.suppressed - counts.told_suppressed;
+        let lost = counts.lost - counts.told_lost;
+        counts.told_suppressed = counts.suppressed;
+        counts.told_lost = counts.lost;
+
         let map = &mut self.touched[gap];
         let bridge = if last {
             touched::bridge_for(map, most)
@@ -182,8 +190,8 @@ impl<M: DerefMut<Target = [Bitmap; GAPS]>> Account<M> {
     pub fn restore_counts(&mut self, report: &Report) {
         let gap = &mut self.gaps[index(report.op, report.outcome)];
 
-        gap.suppressed += report.suppressed;
-        gap.lost += report.lost;
+        gap.told_suppressed -= report.suppressed;
+        gap.told_lost -= report.lost;
     }
 
     /// Takes back a range of a report that was refused.

@@ -4,6 +4,9 @@
 //!
 //! Imports only `core`. The bucket holds one number, the time at which it will be full again: each
 //! token taken moves it into the future, and the clock catches up.
+//!
+//! Reading an exact clock may cost more than all else that an access over the limit does. A [`Gate`]
+//! asks for it only where a count of coarse ticks does not say enough.
 
 const NSEC_PER_SEC: u64 = 1_000_000_000;
 
@@ -38,8 +41,13 @@ impl Bucket {
     /// A limit that changed holds from this call on.
     #[inline]
     pub fn take(&mut self, limit: Limit, now: u64) -> bool {
+        self.take_or_wait(limit, now).is_ok()
+    }
+
+    /// Takes a token, or returns after how many nanoseconds there will be one.
+    fn take_or_wait(&mut self, limit: Limit, now: u64) -> Result<(), u64> {
         if limit.rate == 0 {
-            return true;
+            return Ok(());
         }
 
         let interval = NSEC_PER_SEC / u64::from(limit.rate);
@@ -48,8 +56,60 @@ impl Bucket {
         let missing = self.full_at.saturating_sub(now).min(empty);
 
         // Kept on a refusal too: under a limit that changed, what is missing may be less than it was.
-        let take = missing + interval <= empty;
-        self.full_at = now + missing + if take { interval } else { 0 };
-        take
+        self.full_at = now + missing;
+        let wait = (missing + interval).saturating_sub(empty);
+        if wait > 0 {
+            return Err(wait);
+        }
+        self.full_at += interval;
+        Ok(())
+    }
+}
+
+/// A bucket that remembers until when it has no token.
+///
+/// Ticks are those of a clock that counts whole intervals of equal length and never runs ahead of
+/// the exact one. Where it lags behind, a token is given later, never earlier.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    bucket: Bucket,
+    /// There is no token before this tick,
+    shut_until: u64,
+    /// under this limit.
+    limit: Limit,
+}
+
+impl Gate {
+    /// A gate with a full bucket.
+    pub const fn new() -> Self {
+        Self {
+            bucket: Bucket::new(),
+            shut_until: 0,
+            limit: Limit { rate: 0, burst: 0 },
+        }
+    }
+
+    /// Whether there is certainly no token at `tick`.
+    #[inline(always)]
+    pub fn is_shut(&self, limit: Limit, tick: u64) -> bool {
+        tick < self.shut_until && limit == self.limit
+    }
+
+    /// Takes a token if there is one, as [`Bucket::take`] does. `tick` was counted no later than
+    /// `now`, and a tick has `tick_ns` nanoseconds, at least 1.
+    pub fn take(&mut self, limit: Limit, now: u64, tick: u64, tick_ns: u64) -> bool {
+        let taken = self.bucket.take_or_wait(limit, now);
+
+        if let Err(wait) = taken {
+            self.shut_until = tick.saturating_add(wait.checked_div(tick_ns).unwrap_or(0));
+            self.limit = limit;
+        }
+        taken.is_ok()
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
     }
 }

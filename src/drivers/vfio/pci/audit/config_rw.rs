@@ -40,7 +40,7 @@ fn id(device: &pci::Device) -> Id {
 }
 
 /// What a front end was called for.
-#[inline]
+#[inline(always)]
 pub(crate) fn op(iswrite: bool) -> Op {
     if iswrite {
         Op::Write
@@ -50,7 +50,7 @@ pub(crate) fn op(iswrite: bool) -> Op {
 }
 
 /// What a front end returns: a length or a negative errno.
-#[inline]
+#[inline(always)]
 pub(crate) fn into_ssize(result: Result<usize>) -> isize {
     match result {
         Ok(done) => done as isize,
@@ -59,9 +59,9 @@ pub(crate) fn into_ssize(result: Result<usize>) -> isize {
 }
 
 /// One system call, or the part of it that a caller hands over.
+#[derive(Clone, Copy)]
 pub(crate) struct ConfigRw<'a> {
-    device: &'a VfioDevice<'a>,
-    /// Where accesses are recorded; `None` when auditing is off.
+    device: VfioDevice<'a>,
     session: Option<ArcBorrow<'a, Session>>,
     policy: Snapshot,
     op: Op,
@@ -75,9 +75,9 @@ impl<'a> ConfigRw<'a> {
     /// whole call.
     ///
     /// [`EFAULT`] when the range is not inside configuration space, as VFIO has it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
-        device: &'a VfioDevice<'a>,
+        device: VfioDevice<'a>,
         session: Option<ArcBorrow<'a, Session>>,
         op: Op,
         user: UserPtr,
@@ -90,8 +90,10 @@ impl<'a> ConfigRw<'a> {
 
         Ok(Self {
             device,
-            session: session.filter(|_| pci_audit::enabled()),
-            policy: POLICY.snapshot(op, id(device.pci())),
+            session,
+            policy: POLICY.snapshot(op, session.as_deref().map(Session::verdict), || {
+                id(device.pci())
+            }),
             op,
             user,
             start,
@@ -103,15 +105,23 @@ impl<'a> ConfigRw<'a> {
     }
 
     /// Serves the whole call and returns its length in bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn serve(&self) -> Result<usize> {
+        match run::first(self.map) {
+            // What most calls are.
+            Some(stretch) if stretch.size() == self.map.len() => self.serve_stretch(0, stretch),
+            // A copy, so that only calls that come here pay for having it in memory.
+            _ => Self { ..*self }.serve_stretches(),
+        }
+    }
+
+    /// Serves a call of several stretches, or one for which a decision does not hold to its end.
+    #[inline(never)]
+    fn serve_stretches(self) -> Result<usize> {
         let mut done = 0;
 
-        while let Some(stretch) = run::first(&self.map[done..]) {
-            done += match stretch {
-                Stretch::Assigned(size) => self.pass(done, size)?,
-                Stretch::Unassigned(size) => self.serve_unassigned(done, size)?,
-            };
+        while let Some(stretch) = self.map.get(done..).and_then(run::first) {
+            done += self.serve_stretch(done, stretch)?;
         }
         Ok(done)
     }
@@ -119,6 +129,7 @@ impl<'a> ConfigRw<'a> {
     /// Serves the start of the call, an unassigned run or as many assigned bytes as VFIO serves at
     /// once, and returns its length in bytes.
     #[cfg(not(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH))]
+    #[inline(always)]
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
             Some(Stretch::Unassigned(size)) => self.serve_unassigned(0, size),
@@ -127,32 +138,46 @@ impl<'a> ConfigRw<'a> {
         }
     }
 
+    /// Serves a stretch `done` bytes into the call, or of an unassigned one the run at its start.
+    /// Returns the length of what was served.
+    #[inline(always)]
+    fn serve_stretch(&self, done: usize, stretch: Stretch) -> Result<usize> {
+        match stretch {
+            Stretch::Assigned(size) => self.pass(done, size),
+            Stretch::Unassigned(size) => self.serve_unassigned(done, size),
+        }
+    }
+
+    #[inline(always)]
     fn user_at(&self, done: usize) -> UserPtr {
         self.user.wrapping_byte_add(done)
     }
 
     /// Lets VFIO serve `size` bytes, `done` bytes into the call.
+    #[inline(always)]
     fn pass(&self, done: usize, size: usize) -> Result<usize> {
-        let mut at = done;
-        let end = done + size;
+        let mut at = 0;
 
-        while at < end {
-            at += self
-                .device
-                .rw(self.op, self.user_at(at), self.start + at, end - at)?;
+        while at < size {
+            at += self.device.rw(
+                self.op,
+                self.user_at(done + at),
+                self.start + done + at,
+                size - at,
+            )?;
         }
         Ok(size)
     }
 
     /// Decides upon `size` unassigned bytes, `done` bytes into the call, and serves the run that
     /// the decision is for. Returns the run's length.
-    #[inline]
+    #[inline(always)]
     fn serve_unassigned(&self, done: usize, size: usize) -> Result<usize> {
         let range = Range::new(self.start + done, size, usize::MAX).map_err(|_| EFAULT)?;
         let (outcome, range) = self.policy.decide(range);
 
         // The record comes first: the access may be the last thing that this machine does.
-        match self.session {
+        match self.session.filter(|_| pci_audit::enabled()) {
             Some(session) => session.access(self.op, range, outcome),
             None => pci_audit::unrecorded(self.device.pci(), self.op, range, outcome),
         }

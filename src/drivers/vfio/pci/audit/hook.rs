@@ -101,7 +101,7 @@ unsafe extern "C" fn vfio_pci_audit_config_rw(
     let user = UserPtr::from_ptr(buf.cast());
 
     into_ssize(
-        ConfigRw::new(&device, session, op(iswrite), user, pos, count).and_then(|rw| rw.serve()),
+        ConfigRw::new(device, session, op(iswrite), user, pos, count).and_then(|rw| rw.serve()),
     )
 }
 
@@ -127,7 +127,7 @@ unsafe extern "C" fn vfio_pci_audit_single_rw(
     let user = UserPtr::from_ptr(buf.cast());
 
     into_ssize(
-        ConfigRw::new(&device, session, op(iswrite), user, pos, count)
+        ConfigRw::new(device, session, op(iswrite), user, pos, count)
             .and_then(|rw| rw.serve_first()),
     )
 }

@@ -19,43 +19,54 @@ use kernel::{
 const DEFAULT: u32 = 24;
 
 /// The limits of every session. A change applies from the next access on.
-pub(crate) struct Limits {
-    rate: Atomic<u32>,
-    burst: Atomic<u32>,
-}
+///
+/// One word, the rate in its lower half: an access loads both at once.
+pub(crate) struct Limits(Atomic<u64>);
 
 /// The limits in force.
-pub(crate) static LIMITS: Limits = Limits {
-    rate: Atomic::new(DEFAULT),
-    burst: Atomic::new(DEFAULT),
-};
+pub(crate) static LIMITS: Limits = Limits(Atomic::new((DEFAULT as u64) << 32 | DEFAULT as u64));
 
 impl Limits {
     /// The limit of each of a session's buckets.
     #[inline]
     pub(crate) fn current(&self) -> Limit {
+        let both = self.0.load(Relaxed);
+
         Limit {
-            rate: self.rate.load(Relaxed),
-            burst: self.burst.load(Relaxed),
+            rate: both as u32,
+            burst: (both >> 32) as u32,
         }
     }
 
-    /// Sets the tokens per second, 0 for no limit. [`EINVAL`] above [`MAX`].
+    fn set(&self, limit: Limit) {
+        let both = u64::from(limit.burst) << 32 | u64::from(limit.rate);
+
+        self.0.store(both, Relaxed);
+    }
+
+    /// Sets the tokens per second, 0 for no limit. [`EINVAL`] above [`MAX`]. The caller serializes
+    /// changes.
     pub(crate) fn set_rate(&self, rate: u32) -> Result {
         if rate > MAX {
             return Err(EINVAL);
         }
-        self.rate.store(rate, Relaxed);
+        self.set(Limit {
+            rate,
+            ..self.current()
+        });
         Ok(())
     }
 
     /// Sets the tokens of a full bucket. [`EINVAL`] for 0, with which nothing would ever be
-    /// recorded, and above [`MAX`].
+    /// recorded, and above [`MAX`]. The caller serializes changes.
     pub(crate) fn set_burst(&self, burst: u32) -> Result {
         if burst == 0 || burst > MAX {
             return Err(EINVAL);
         }
-        self.burst.store(burst, Relaxed);
+        self.set(Limit {
+            burst,
+            ..self.current()
+        });
         Ok(())
     }
 }

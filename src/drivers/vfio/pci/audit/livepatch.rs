@@ -95,7 +95,7 @@ unsafe extern "C" fn vfio_pci_audit_config_rw(
     into_ssize(
         // SAFETY: By the safety requirement.
         unsafe { session(&device) }
-            .and_then(|session| ConfigRw::new(&device, session, op(iswrite), user, pos, count))
+            .and_then(|session| ConfigRw::new(device, session, op(iswrite), user, pos, count))
             .and_then(|rw| rw.serve()),
     )
 }

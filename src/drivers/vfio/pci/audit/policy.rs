@@ -20,8 +20,10 @@ use kernel::{
     str::BStr,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         rcu, //
     },
@@ -42,6 +44,20 @@ pub(crate) struct Policy {
     /// One is added for each of `block` that is set.
     reasons: &'static Atomic<i32>,
     allowed: RcuBox<KVec<Id>>,
+    /// Counts the lists that were in force. Goes up when the list behind it is there.
+    generation: Atomic<u64>,
+}
+
+/// What the last look-up of one device's id said: the list's generation, and in the lowest bit
+/// whether the device is listed. One for each session, so that an access need not search the list.
+pub(crate) struct Verdict(Atomic<u64>);
+
+impl Verdict {
+    /// The id has not been looked up.
+    pub(crate) const fn new() -> Self {
+        // There is no generation 0.
+        Self(Atomic::new(0))
+    }
 }
 
 /// The policy in force.
@@ -57,7 +73,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// The decision for the first bytes of `range`, and how many of them it is for. The decision
     /// for the others may differ.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decide(&self, range: Range) -> (Outcome, Range) {
         (Outcome::from_allowed(!self.blocked), range)
     }
@@ -70,6 +86,7 @@ impl Policy {
             block: [Atomic::new(false), Atomic::new(false)],
             reasons,
             allowed: RcuBox::new(),
+            generation: Atomic::new(1),
         }
     }
 
@@ -79,16 +96,48 @@ impl Policy {
         self.blocks(op) && !self.allows(id)
     }
 
-    /// The policy for the device `id` and `op` as it is now.
-    #[inline]
-    pub(crate) fn snapshot(&self, op: Op, id: Id) -> Snapshot {
+    /// The policy for one device and `op` as it is now. The device's `id` is asked for only if
+    /// `verdict` does not have it already.
+    #[inline(always)]
+    pub(crate) fn snapshot(
+        &self,
+        op: Op,
+        verdict: Option<&Verdict>,
+        id: impl FnOnce() -> Id,
+    ) -> Snapshot {
         Snapshot {
-            blocked: self.blocked(op, id),
+            blocked: match verdict {
+                Some(verdict) => self.blocks(op) && !self.allows_again(verdict, id),
+                None => self.blocked(op, id()),
+            },
         }
     }
 
+    /// Whether the device `id` is listed, by its `verdict` if that is of the list in force.
+    #[inline(always)]
+    fn allows_again(&self, verdict: &Verdict, id: impl FnOnce() -> Id) -> bool {
+        // Pairs with the release in `set_allowed()`: who sees the generation sees its list.
+        let generation = self.generation.load(Acquire);
+        let known = verdict.0.load(Relaxed);
+
+        if known >> 1 == generation {
+            return known & 1 != 0;
+        }
+        self.look_up(verdict, generation, id())
+    }
+
+    /// Looks the device `id` up. Under a list newer than `generation` it will be looked up again.
+    #[cold]
+    #[inline(never)]
+    fn look_up(&self, verdict: &Verdict, generation: u64, id: Id) -> bool {
+        let listed = self.allows(id);
+
+        verdict.0.store(generation << 1 | u64::from(listed), Relaxed);
+        listed
+    }
+
     /// Whether `op` is blocked for devices that are not listed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn blocks(&self, op: Op) -> bool {
         self.block[op as usize].load(Relaxed)
     }
@@ -136,12 +185,18 @@ impl Policy {
         } else {
             Some(KBox::new(ids, GFP_KERNEL)?)
         };
-        self.allowed.replace(ids);
+        self.replace(ids);
         Ok(())
+    }
+
+    fn replace(&self, ids: Option<KBox<KVec<Id>>>) {
+        self.allowed.replace(ids);
+        self.generation
+            .store(self.generation.load(Relaxed) + 1, Release);
     }
 
     /// Frees the list, when the module goes.
     pub(crate) fn clear(&self) {
-        self.allowed.replace(None);
+        self.replace(None);
     }
 }

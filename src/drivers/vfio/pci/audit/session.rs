@@ -18,13 +18,17 @@ use crate::{
         GAPS,
         MAX_RANGES, //
     },
-    bucket::Bucket,
+    bucket::{
+        Gate,
+        Limit, //
+    },
     clock,
     limits::LIMITS,
     pci_audit::{
         self,
         Context, //
     },
+    policy::Verdict,
     touched::Bitmap,
     worker, //
 };
@@ -86,7 +90,7 @@ enum Phase {
 }
 
 struct State {
-    buckets: [Bucket; 2],
+    gates: [Gate; 2],
     account: Account<KBox<[Bitmap; GAPS]>>,
     phase: Phase,
     /// Whether the work item is queued, or runs and will look again.
@@ -97,6 +101,7 @@ struct State {
 #[pin_data]
 pub(crate) struct Session {
     device: ARef<pci::Device>,
+    verdict: Verdict,
     /// Whether the log says who holds the device.
     introduced: Atomic<bool>,
     /// Held by the one access that introduces the session while others wait for it.
@@ -127,11 +132,12 @@ impl Session {
         Arc::pin_init(
             pin_init!(Self {
                 device: device.into(),
+                verdict: Verdict::new(),
                 introduced: Atomic::new(false),
                 introducing <- new_mutex!((), "vfio_pci_audit::introducing"),
                 state <- new_spinlock!(
                     State {
-                        buckets: [Bucket::new(); 2],
+                        gates: [Gate::new(); 2],
                         account: Account::new(touched),
                         phase: Phase::Open,
                         report_queued: false,
@@ -148,30 +154,56 @@ impl Session {
 
     /// Accounts for one access, and records it if the limit allows. Never waits for the audit
     /// subsystem. Several accesses may be under way at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn access(self: ArcBorrow<'_, Self>, op: Op, range: Range, outcome: Outcome) {
         let limit = LIMITS.current();
-        let now = clock::monotonic_ns();
+        let tick = clock::ticks();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
 
-        let queue = {
-            let mut state = self.state.lock();
-
-            if state.buckets[op as usize].take(limit, now) {
-                None
-            } else {
-                state.account.suppressed(op, range, outcome);
-                Some(!core::mem::replace(&mut state.report_queued, true))
-            }
-        };
-        match queue {
-            None => self.record(op, range, outcome),
-            Some(first) => {
-                pci_audit::unrecorded(&self.device, op, range, outcome);
-                if first {
-                    self.queue(REPORT_INTERVAL);
-                }
-            }
+        // A flood comes here again and again, and pays for no more than this.
+        if state.gates[op as usize].is_shut(limit, tick) && state.report_queued {
+            state.account.suppressed(op, range, outcome);
+            drop(guard);
+            pci_audit::unrecorded(&self.device, op, range, outcome);
+            return;
         }
+        drop(guard);
+        self.access_again(op, range, outcome, limit);
+    }
+
+    /// The same by the exact clock.
+    #[cold]
+    #[inline(never)]
+    fn access_again(
+        self: ArcBorrow<'_, Self>,
+        op: Op,
+        range: Range,
+        outcome: Outcome,
+        limit: Limit,
+    ) {
+        let tick = clock::ticks();
+        let now = clock::monotonic_ns();
+        let mut state = self.state.lock();
+
+        if state.gates[op as usize].take(limit, now, tick, clock::TICK_NS) {
+            drop(state);
+            self.record(op, range, outcome);
+            return;
+        }
+        state.account.suppressed(op, range, outcome);
+        let first = !core::mem::replace(&mut state.report_queued, true);
+        drop(state);
+        pci_audit::unrecorded(&self.device, op, range, outcome);
+        if first {
+            self.queue(REPORT_INTERVAL);
+        }
+    }
+
+    /// What the policy's list last said of the device.
+    #[inline]
+    pub(crate) fn verdict(&self) -> &Verdict {
+        &self.verdict
     }
 
     /// Records one access that the limit allows.

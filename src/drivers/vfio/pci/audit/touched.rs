@@ -30,8 +30,22 @@ fn words(range: Range) -> core::ops::RangeInclusive<usize> {
 }
 
 /// Marks every byte of `range`.
-#[inline]
+#[inline(always)]
 pub fn mark(map: &mut Bitmap, range: Range) {
+    let first = range.offset() / BITS;
+
+    // What most accesses are: within one word.
+    if first == (range.end() - 1) / BITS {
+        let ones = u64::MAX.wrapping_shr((BITS - range.size()) as u32);
+        map[first] |= ones.wrapping_shl((range.offset() % BITS) as u32);
+    } else {
+        mark_words(map, range);
+    }
+}
+
+/// Marks a range that reaches into several words.
+#[inline(never)]
+fn mark_words(map: &mut Bitmap, range: Range) {
     for index in words(range) {
         map[index] |= mask(range, index);
     }
