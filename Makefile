@@ -4,7 +4,7 @@
 
 export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
 
-.PHONY: help run stock run-stock test host-test fuzz kunit e2e lint series deb shell clean
+.PHONY: help run stock run-stock test host-test kunit e2e bench lint series deb shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a real guest'
@@ -12,9 +12,9 @@ help:
 	@echo 'make run-stock  show them in that kernel, loaded while a guest runs'
 	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with "N passed, N failed"'
 	@echo 'make host-test  the files that import only core, with their coverage, and the host tools'
-	@echo 'make fuzz       ten minutes for each of them that reads what others wrote (SECONDS_EACH=N: less)'
 	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
 	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see below)'
+	@echo 'make bench      what an access costs, in instructions: table, charts and targets in build/bench (UPDATE=1: and in Documentation)'
 	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more (LONG=1: installs cargo-deny)'
 	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10 minutes the first time)'
 	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by CONFIG=FILE, in build/deb'
@@ -46,10 +46,6 @@ host-test:
 	@scripts/setup.sh
 	@scripts/host-test.sh
 
-fuzz:
-	@scripts/setup.sh
-	@scripts/fuzz.sh
-
 kunit:
 	@scripts/setup.sh
 	@scripts/build-kernel.sh y
@@ -58,6 +54,10 @@ kunit:
 e2e:
 	@scripts/prepare.sh $(if $(filter stock,$(FRONT)),,$(if $(filter-out 0,$(DEBUG)),debug,m unpatched))
 	@scripts/e2e.sh
+
+bench:
+	@scripts/prepare.sh m unpatched
+	@scripts/bench.sh
 
 lint:
 	@scripts/prepare.sh y

@@ -11,6 +11,7 @@
 #	--cpus N           virtual CPUs (default 2)
 #	--memory M         memory (default 2G)
 #	--append ARGS      more kernel arguments; may be given several times
+#	--qemu ARGS        more arguments of QEMU's; may be given several times
 #	--icount           one CPU whose time-stamp counter counts instructions
 #	--interactive      a shell on this terminal instead of a command
 #	--timeout SECONDS  kill a VM that takes longer (default 900)
@@ -33,7 +34,7 @@
 . "$(dirname "$0")/lib.sh"
 
 kernel=$BUILD/linux/m/arch/x86/boot/bzImage
-cpus=2 memory=2G timeout=900 name='' allow='' icount=0 interactive=0
+cpus=2 memory=2G timeout=900 name='' allow='' icount=0 interactive=0 extra=()
 # An emulated TSC is calibrated wrongly on a busy host, by a factor even: tell the time by the HPET. There, too, a test of the
 # timer's interrupt may wait in vain, which is a panic.
 append=(root=/dev/root tsc=unstable no_timer_check intel_iommu=on audit=1 loglevel=7 printk.time=1)
@@ -47,6 +48,7 @@ while [ $# -gt 0 ]; do
 	--timeout) timeout=$2; shift ;;
 	--name) name=$2; shift ;;
 	--allow) allow=$2; shift ;;
+	--qemu) extra+=("$2"); shift ;;
 	--icount) icount=1 cpus=1 ;;
 	--interactive) interactive=1 ;;
 	--) shift; break ;;
@@ -92,6 +94,7 @@ qemu+=(
 	-blockdev "driver=null-co,node-name=null,size=67108864,read-zeroes=on" -device "nvme,bus=port4,serial=null,drive=null"
 	-device "e1000,bus=pcie.0,addr=0x1e,netdev=net5"
 )
+qemu+=("${extra[@]}")
 
 if [ "$interactive" = 1 ]; then
 	: >"$log"

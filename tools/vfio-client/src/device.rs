@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -104,6 +105,11 @@ impl Device {
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let done = self.file.write_at(bytes, self.start + offset);
         check("write", offset, bytes.len(), done)
+    }
+
+    /// The descriptor, and where in it configuration space begins: for system calls of the caller's own.
+    pub fn config_region(&self) -> (BorrowedFd<'_>, u64) {
+        (self.file.as_fd(), self.start)
     }
 
     /// Reset the device, if it can be.

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The accesses that are measured: the columns of the table.
+
+use anyhow::{Context, Result};
+use vfio_client::Device;
+
+use crate::counter::{count, mark, Op};
+use crate::sample::Figure;
+
+/// One kind of access.
+#[derive(Clone, Copy)]
+pub(crate) struct Cell {
+    /// What the table calls it.
+    pub(crate) name: &'static str,
+    /// How the access is looked for in a device's configuration space.
+    place: Place,
+    op: Op,
+    size: usize,
+    /// How often it is counted.
+    times: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    /// At the start: the vendor id.
+    Start,
+    /// Inside the first unassigned run.
+    Unassigned,
+    /// Half of it before the first unassigned run, half of it inside.
+    Border,
+}
+
+const fn cell(name: &'static str, place: Place, op: Op, size: usize, times: usize) -> Cell {
+    Cell {
+        name,
+        place,
+        op,
+        size,
+        times,
+    }
+}
+
+/// An assigned 4-byte read.
+pub(crate) const ASSIGNED: Cell = cell("assigned 4-byte read", Place::Start, Op::Read, 4, 400);
+/// An unassigned 4-byte read.
+pub(crate) const READ: Cell = cell(
+    "unassigned 4-byte read",
+    Place::Unassigned,
+    Op::Read,
+    4,
+    400,
+);
+/// An unassigned 4-byte write.
+pub(crate) const WRITE: Cell = cell(
+    "unassigned 4-byte write",
+    Place::Unassigned,
+    Op::Write,
+    4,
+    400,
+);
+/// A read that spans both.
+pub(crate) const SPAN: Cell = cell("8-byte read across both", Place::Border, Op::Read, 8, 400);
+/// All that a conventional device has.
+pub(crate) const CONVENTIONAL: Cell = cell("256-byte read", Place::Start, Op::Read, 256, 200);
+/// All that there is.
+pub(crate) const WHOLE: Cell = cell("4096-byte read", Place::Start, Op::Read, 4096, 50);
+
+/// Every column.
+pub(crate) const ALL: [Cell; 6] = [ASSIGNED, READ, WRITE, SPAN, CONVENTIONAL, WHOLE];
+
+impl Cell {
+    /// Where in configuration space the access begins.
+    fn offset(&self, device: &Device) -> Result<usize> {
+        let run = device.map().all_runs().into_iter().next();
+        let run = run.context("the device has no unassigned byte")?;
+        Ok(match self.place {
+            Place::Start => 0,
+            Place::Unassigned => run.start,
+            Place::Border => run.start - self.size / 2,
+        })
+    }
+
+    /// Count the access so often, and once more before, for what only a first one does.
+    pub(crate) fn counts(&self, device: &Device, times: usize) -> Result<Vec<u64>> {
+        let (fd, start) = device.config_region();
+        let pos = start + self.offset(device)? as u64;
+        let mut bytes = vec![0; self.size];
+
+        count(fd, self.op, &mut bytes, pos)?;
+        (0..times)
+            .map(|_| {
+                // What a read left there is not to be written.
+                bytes.fill(0);
+                count(fd, self.op, &mut bytes, pos)
+            })
+            .collect()
+    }
+
+    /// Count the access for the first time in a session.
+    pub(crate) fn first(&self, device: &Device) -> Result<u64> {
+        let (fd, start) = device.config_region();
+        let mut bytes = vec![0; self.size];
+        count(fd, self.op, &mut bytes, start + self.offset(device)? as u64)
+    }
+
+    /// Make the access once between two marks, and twice before.
+    pub(crate) fn mark(&self, device: &Device) -> Result<()> {
+        let (fd, start) = device.config_region();
+        let pos = start + self.offset(device)? as u64;
+        let mut bytes = vec![0; self.size];
+
+        self.counts(device, 2)?;
+        mark(fd, self.op, &mut bytes, pos);
+        Ok(())
+    }
+
+    /// The figure of the access on `device`.
+    pub(crate) fn measure(&self, device: &Device) -> Result<Figure> {
+        Ok(Figure::of(self.counts(device, self.times)?))
+    }
+}

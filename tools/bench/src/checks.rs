@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The targets, and whether they are met.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::cell::{self, Cell};
+use crate::matrix::{BLOCKING, IDLE, LIMITED, LISTED, OPTION_OFF, RECORDING, UNPATCHED};
+use crate::result::Results;
+
+/// One figure and what it may be at most.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check {
+    /// What is judged.
+    pub(crate) what: String,
+    /// What was measured.
+    pub(crate) is: i64,
+    /// What it may be at most.
+    pub(crate) at_most: i64,
+}
+
+impl Check {
+    /// Whether the target is met.
+    pub(crate) fn met(&self) -> bool {
+        self.is <= self.at_most
+    }
+}
+
+/// Every target.
+pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
+    let median = |row: &str, column: &Cell| -> Result<i64> {
+        let place = cell::ALL.iter().position(|cell| cell.name == column.name);
+        let row = results
+            .row(row)
+            .with_context(|| format!("no row {row:?}"))?;
+        let figure = place.and_then(|place| row.figures.get(place));
+        Ok(figure.context("a row is too short")?.median as i64)
+    };
+    let over = |row: &str, base: &str, column: &Cell| -> Result<i64> {
+        Ok(median(row, column)? - median(base, column)?)
+    };
+    let mut checks = Vec::new();
+    let mut check = |what: String, is: i64, at_most: i64| {
+        checks.push(Check { what, is, at_most });
+    };
+
+    for column in &cell::ALL {
+        let over = over(OPTION_OFF, UNPATCHED, column)?;
+        check(
+            format!("option off, {}: difference from unpatched", column.name),
+            over.abs(),
+            0,
+        );
+    }
+    for (column, at_most) in [
+        (&cell::ASSIGNED, 4),
+        (&cell::READ, 10),
+        (&cell::WRITE, 10),
+        (&cell::WHOLE, median(UNPATCHED, &cell::WHOLE)? / 200),
+    ] {
+        let over = over(IDLE, UNPATCHED, column)?;
+        check(
+            format!("toggles and audit off, {}: over unpatched", column.name),
+            over,
+            at_most,
+        );
+    }
+    for (column, at_most) in [
+        (&cell::READ, 613),
+        (&cell::WRITE, 571),
+        (&cell::WHOLE, 6000),
+    ] {
+        check(
+            format!("blocking, {}", column.name),
+            median(BLOCKING, column)?,
+            at_most,
+        );
+    }
+    for column in &cell::ALL {
+        let over = over(LISTED, BLOCKING, column)?;
+        check(
+            format!("10,000 devices listed, {}: over none", column.name),
+            over,
+            60,
+        );
+    }
+    for column in [&cell::ASSIGNED, &cell::READ, &cell::WRITE] {
+        let over = over(LIMITED, IDLE, column)?;
+        check(
+            format!("above the rate limit, {}: over audit off", column.name),
+            over,
+            80,
+        );
+    }
+    let yardstick = results.yardstick.median as i64;
+    for column in [&cell::READ, &cell::WRITE] {
+        let record = over(RECORDING, IDLE, column)?;
+        check(
+            format!("a record, {}: over audit off", column.name),
+            record,
+            yardstick * 11 / 10,
+        );
+    }
+    Ok(checks)
+}

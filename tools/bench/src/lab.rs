@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machine that is measured on: which modules are loaded, and what audit does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+use vfio_client::{Bdf, Device};
+
+use crate::{command, kernel};
+
+/// Which vfio-pci-core is loaded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Core {
+    /// Without the series.
+    Unpatched,
+    /// With it, the option off.
+    OptionOff,
+    /// With it, the option on.
+    Ours,
+}
+
+/// Where the records go while they are measured: into memory.
+const LOG: &str = "/run/bench";
+
+/// The rest of the machine.
+pub(crate) struct Lab {
+    top: PathBuf,
+    build: PathBuf,
+    /// The device that is measured.
+    pub(crate) device: Bdf,
+}
+
+impl Lab {
+    /// A lab with nothing loaded and no daemon.
+    pub(crate) fn new(top: &Path, build: &Path, device: Bdf) -> Self {
+        Self {
+            top: top.to_owned(),
+            build: build.to_owned(),
+            device,
+        }
+    }
+
+    fn script(&self, name: &str) -> Command {
+        Command::new(self.top.join("scripts").join(name))
+    }
+
+    /// Load VFIO's modules in place of those that are loaded, and give them the device. Parameters are
+    /// `vfio_pci_audit.NAME=VALUE`.
+    pub(crate) fn load(&self, core: Core, parameters: &[String]) -> Result<()> {
+        let folder = match core {
+            Core::Unpatched => Some("linux/unpatched"),
+            Core::OptionOff => Some("linux/off"),
+            Core::Ours => None,
+        };
+        let mut load = self.script("vm-modules.sh");
+
+        command::stdout(self.script("vm-modules.sh").arg("unload"))?;
+        load.arg("load");
+        for file in ["vfio-pci-core.ko", "vfio-pci.ko"] {
+            if let Some(folder) = folder {
+                load.arg("--replace")
+                    .arg(self.build.join(folder).join(file));
+            }
+        }
+        command::stdout(load.args(parameters))?;
+        ensure!(
+            kernel::has_policy() == (core == Core::Ours),
+            "{core:?} was to be loaded, and another one is"
+        );
+        kernel::bind(self.device)
+    }
+
+    /// Load the yardstick besides.
+    pub(crate) fn load_yardstick(&self) -> Result<()> {
+        let file = self.build.join("linux/bench/audit_yardstick.ko");
+        command::stdout(Command::new("insmod").arg(file)).map(drop)
+    }
+
+    /// Open the device that is measured.
+    pub(crate) fn open(&self) -> Result<Device> {
+        Ok(Device::open(self.device)?)
+    }
+
+    /// Run auditctl.
+    pub(crate) fn auditctl(&self, arguments: &[&str]) -> Result<String> {
+        let audit = self.build.join("audit");
+        let mut ctl = Command::new(audit.join("sbin/auditctl"));
+        command::stdout(
+            ctl.args(arguments)
+                .env("LD_LIBRARY_PATH", audit.join("lib")),
+        )
+    }
+
+    /// Whether anything is recorded.
+    pub(crate) fn enable_audit(&self, on: bool) -> Result<()> {
+        self.auditctl(&["-e", if on { "1" } else { "0" }]).map(drop)
+    }
+
+    /// No rules but one: no task gets an audit context, whose upkeep at every system call is not ours.
+    pub(crate) fn spare_tasks(&self) -> Result<()> {
+        self.auditctl(&["-D"])?;
+        self.auditctl(&["-a", "never,task"]).map(drop)
+    }
+
+    /// Start the daemon, with a backlog that holds all that is measured at once.
+    pub(crate) fn start_daemon(&self) -> Result<()> {
+        self.auditctl(&["-b", "16384"])?;
+        command::stdout(self.script("vm-auditd.sh").args(["start", LOG])).map(drop)
+    }
+
+    /// Let the daemon have all that was recorded until now. Nothing may have been lost.
+    pub(crate) fn drain(&self) -> Result<()> {
+        for _ in 0..600 {
+            if self.status("backlog")? == 0 {
+                let lost = self.status("lost")?;
+                ensure!(lost == 0, "audit lost {lost} records");
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        anyhow::bail!("the daemon does not take the backlog")
+    }
+
+    /// End the daemon, and start the next log afresh.
+    pub(crate) fn stop_daemon(&self) -> Result<()> {
+        self.enable_audit(false)?;
+        command::stdout(self.script("vm-auditd.sh").arg("stop"))?;
+        fs::remove_dir_all(LOG).context(LOG)
+    }
+
+    fn status(&self, name: &str) -> Result<u64> {
+        let text = self.auditctl(&["-s"])?;
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+            .with_context(|| format!("auditctl -s tells no {name}: {text}"))
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counts the instructions of system calls on configuration space, and judges them.
+//!
+//! - `counter`: counts one system call; `sample`: what stands for many counts.
+//! - `cell`: the accesses, columns of the table; `matrix`: its rows; `growth`: the charts.
+//! - `lab`: the machine that is measured on.
+//! - `result`: what was measured; `checks` judges it, `table` and `chart` show it.
+
+mod cell;
+mod chart;
+mod checks;
+#[path = "../../e2e/src/command.rs"]
+#[allow(dead_code)]
+mod command;
+mod counter;
+mod growth;
+#[path = "../../e2e/src/kernel.rs"]
+#[allow(dead_code)]
+mod kernel;
+mod lab;
+mod matrix;
+mod result;
+mod sample;
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use vfio_client::{Bdf, Device};
+
+use crate::lab::Lab;
+use crate::result::Results;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// In the VM: measure everything.
+    Measure {
+        /// The device to measure on.
+        #[arg(long, default_value = "0000:01:00.0")]
+        device: Bdf,
+        /// How often to measure the table anew.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Only the table, not how things grow.
+        #[arg(long)]
+        quick: bool,
+        /// The repository.
+        #[arg(long, default_value = ".")]
+        top: PathBuf,
+        /// Where to put the results.
+        output: PathBuf,
+        /// Set by itself, for the process that measures.
+        #[arg(long, hide = true)]
+        inside: bool,
+    },
+    /// Count each kind of access with modules and parameters as they are.
+    Count {
+        /// The device.
+        device: Bdf,
+    },
+    /// Make each kind of access once between two marks, for a plugin of QEMU's.
+    Mark {
+        /// The device.
+        device: Bdf,
+    },
+    /// Judge and show results. Fails if a target is missed.
+    Report {
+        /// What `measure` wrote.
+        results: PathBuf,
+        /// Where to put tables and charts.
+        folder: PathBuf,
+    },
+}
+
+/// Measure in a process that audit does not follow and that waits for nobody: what it wakes, such as
+/// the daemon, runs when it sleeps.
+fn measure_in_child(lab: &Lab) -> Result<ExitCode> {
+    lab.enable_audit(false)?;
+    lab.spare_tasks()?;
+    let status = Command::new("chrt")
+        .args(["--reset-on-fork", "--fifo", "50"])
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .arg("--inside")
+        .status()
+        .context("chrt")?;
+    Ok(ExitCode::from(u8::from(!status.success())))
+}
+
+fn measure(lab: &Lab, rounds: usize, quick: bool) -> Result<Results> {
+    let (rows, yardstick) = matrix::measure(lab, rounds)?;
+
+    Ok(Results {
+        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
+            .trim()
+            .to_owned(),
+        rounds,
+        rows,
+        yardstick,
+        growth: if quick {
+            Vec::new()
+        } else {
+            growth::measure(lab)?
+        },
+        session_bytes: if quick {
+            None
+        } else {
+            growth::session_bytes(lab)?
+        },
+    })
+}
+
+fn report(results: &Path, folder: &Path) -> Result<ExitCode> {
+    let text = fs::read_to_string(results).with_context(|| results.display().to_string())?;
+    let results: Results = serde_json::from_str(&text).context("results")?;
+    let checks = checks::all(&results)?;
+    let write = |name: &str, text: String| {
+        let file = folder.join(name);
+        fs::write(&file, text).with_context(|| file.display().to_string())
+    };
+    let missed: Vec<_> = checks.iter().filter(|check| !check.met()).collect();
+
+    write("table.md", table::markdown(&results, &checks))?;
+    write("table.rst", table::rst(&results))?;
+    write("checks.json", serde_json::to_string_pretty(&checks)?)?;
+    chart::bars(&results, &folder.join("table.svg"))?;
+    if !results.growth.is_empty() {
+        chart::growth(&results.growth, &folder.join("growth.svg"))?;
+    }
+    print!("{}", table::markdown(&results, &checks));
+    for check in &missed {
+        eprintln!(
+            "over its target: {}: {}, at most {}",
+            check.what, check.is, check.at_most
+        );
+    }
+    Ok(ExitCode::from(u8::from(!missed.is_empty())))
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().verb {
+        Verb::Measure {
+            device,
+            rounds,
+            quick,
+            top,
+            output,
+            inside,
+        } => {
+            let build = std::env::var_os("BUILD").map_or_else(|| top.join("build"), PathBuf::from);
+            let lab = Lab::new(&top, &build, device);
+            if !inside {
+                return measure_in_child(&lab);
+            }
+            let results = measure(&lab, rounds.max(1), quick)?;
+            fs::write(&output, serde_json::to_string_pretty(&results)?)
+                .with_context(|| output.display().to_string())?;
+        }
+        Verb::Count { device } => {
+            kernel::bind(device)?;
+            let device = Device::open(device)?;
+            for cell in cell::ALL {
+                println!("{:24} {:7}", cell.name, cell.measure(&device)?.median);
+            }
+        }
+        Verb::Mark { device } => {
+            kernel::bind(device)?;
+            let device = Device::open(device)?;
+            cell::ALL.iter().try_for_each(|cell| cell.mark(&device))?;
+        }
+        Verb::Report { results, folder } => return report(&results, &folder),
+    }
+    Ok(ExitCode::SUCCESS)
+}

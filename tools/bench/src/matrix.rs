@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rows of the table: what is loaded and set while the columns are measured.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::cell;
+use crate::kernel::{self, set_parameter};
+use crate::lab::{Core, Lab};
+use crate::result::Row;
+use crate::sample::Figure;
+
+/// Without the series.
+pub(crate) const UNPATCHED: &str = "unpatched";
+/// With it, the option off.
+pub(crate) const OPTION_OFF: &str = "option off";
+/// With the option.
+pub(crate) const IDLE: &str = "toggles and audit off";
+/// Both toggles.
+pub(crate) const BLOCKING: &str = "blocking";
+/// Both toggles and a long list that the device is not on.
+pub(crate) const LISTED: &str = "blocking, 10,000 devices listed";
+/// One record an access, to a daemon.
+pub(crate) const RECORDING: &str = "recording";
+/// No record.
+pub(crate) const LIMITED: &str = "above the rate limit";
+
+/// Every row.
+const ROWS: [&str; 7] = [
+    UNPATCHED, OPTION_OFF, IDLE, BLOCKING, LISTED, RECORDING, LIMITED,
+];
+
+const YARDSTICK: &str = "/sys/module/audit_yardstick/parameters/times";
+
+/// A list of `length` devices, none of which is Intel's. In an order that is not sorted.
+pub(crate) fn list(length: u32) -> Vec<String> {
+    let ids: Vec<_> = (0..length)
+        .map(|n| {
+            let n = n.wrapping_mul(7919) % 10_007;
+            format!("{:04x}:{:04x}", 0x10d0 + n % 16, n)
+        })
+        .collect();
+    vec![format!(
+        "vfio_pci_audit.uaccess_allow_ids={}",
+        ids.join(",")
+    )]
+}
+
+/// Block both, or nothing.
+pub(crate) fn block(on: bool) -> Result<()> {
+    let value = if on { "Y" } else { "N" };
+    set_parameter(kernel::BLOCK_READ, value)?;
+    set_parameter(kernel::BLOCK_WRITE, value)
+}
+
+/// As many records as this.
+pub(crate) fn limit(rate: &str, burst: &str) -> Result<()> {
+    set_parameter(kernel::RATE, rate)?;
+    set_parameter(kernel::BURST, burst)
+}
+
+/// Measure every column. Records are drained after each.
+fn columns(lab: &Lab, drain: bool) -> Result<Vec<Figure>> {
+    let device = lab.open()?;
+    cell::ALL
+        .iter()
+        .map(|cell| {
+            let figure = cell.measure(&device)?;
+            if drain {
+                lab.drain()?;
+            }
+            Ok(figure)
+        })
+        .collect()
+}
+
+/// Everything once: the rows in their order, and the yardstick.
+fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
+    let mut rows = Vec::new();
+
+    lab.load(Core::Unpatched, &[])?;
+    rows.push(columns(lab, false)?);
+    lab.load(Core::OptionOff, &[])?;
+    rows.push(columns(lab, false)?);
+
+    lab.load(Core::Ours, &[])?;
+    rows.push(columns(lab, false)?);
+    block(true)?;
+    rows.push(columns(lab, false)?);
+    lab.load(Core::Ours, &list(10_000))?;
+    block(true)?;
+    rows.push(columns(lab, false)?);
+
+    lab.load(Core::Ours, &[])?;
+    lab.load_yardstick()?;
+    lab.start_daemon()?;
+    lab.enable_audit(true)?;
+    limit("0", "24")?;
+    rows.push(columns(lab, true)?);
+    // As many at once as the cell of four bytes has.
+    fs::write(YARDSTICK, "400").context(YARDSTICK)?;
+    let median = fs::read_to_string(YARDSTICK)?.trim().parse()?;
+    lab.drain()?;
+    limit("1", "1")?;
+    rows.push(columns(lab, true)?);
+    lab.stop_daemon()?;
+    Ok((rows, Figure::of(vec![median])))
+}
+
+/// The whole table, measured so often, and the yardstick.
+pub(crate) fn measure(lab: &Lab, rounds: usize) -> Result<(Vec<Row>, Figure)> {
+    let mut all = Vec::new();
+    let mut yardsticks = Vec::new();
+
+    for n in 1..=rounds {
+        eprintln!("    round {n} of {rounds}");
+        let (rows, yardstick) = round(lab)?;
+        all.push(rows);
+        yardsticks.push(yardstick);
+    }
+    let join = |row: usize| {
+        (0..cell::ALL.len())
+            .map(|column| {
+                Figure::join(all.iter().map(|round| round[row][column].clone()).collect())
+            })
+            .collect()
+    };
+    let rows = ROWS
+        .iter()
+        .enumerate()
+        .map(|(row, name)| Row {
+            name: (*name).to_owned(),
+            figures: join(row),
+        })
+        .collect();
+    Ok((rows, Figure::join(yardsticks)))
+}
