@@ -47,6 +47,11 @@ one_copy() {
 		cmp "$TOP/src/$file" "$tree/$file" || return 1
 	done
 }
+quotes_exist() {
+	local doc=$tree/Documentation/driver-api/pci-audit.rst quoted
+	quoted=$(sed -n 's,^.. literalinclude:: ,,p' "$doc")
+	[ "$(wc -l <<<"$quoted")" -eq 2 ] && (cd "$(dirname "$doc")" && xargs ls <<<"$quoted")
+}
 refuses() {
 	sed -i 's/vfio_pci_config_rw_single/renamed/' "$tree/drivers/vfio/pci/vfio_pci_config.c"
 	cp -r "$tree" "$tree.changed"
@@ -68,10 +73,11 @@ other_code() {
 }
 
 echo "TAP version 13"
-echo "1..11"
+echo "1..12"
 check "the series and the sources go into a tree" graft "$tree"
 check "sources in the tree are those of the repository" one_copy
 check "grafting again changes nothing" again
+check "what the documentation quotes is in the tree" quotes_exist
 check "a series can be made of the tree" series
 check "git am of the series makes the tree that grafting makes" series_is_graft
 check "the decision comes with the first patch, and no other touches it" decision_comes_first
