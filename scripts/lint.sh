@@ -12,7 +12,8 @@ toolchain
 . scripts/lint-kernel.sh
 
 mapfile -t rust < <(find src rust-bindings kunit -name '*.rs' -type f)
-mapfile -t c < <(find src rust-bindings tools -name '*.[ch]' -type f)
+mapfile -t c < <(find src rust-bindings kunit tools -name '*.[ch]' -type f ! -path '*/trace/*')
+mapfile -t trace < <(find src -path '*/trace/*.h' -type f)
 
 # Patches carry no sign-off before somebody mails them, and name no maintainers; the lines of a sample record cannot be broken.
 checkpatch() { "$tree/scripts/checkpatch.pl" --root="$tree" --no-tree --strict --terse --show-types --no-summary "$@"; }
@@ -25,7 +26,11 @@ checkpatch_series() {
 	return $rc
 }
 # An exported function of Rust has no definition in C that EXPORT_SYMBOL could follow.
-checkpatch_files() { checkpatch --ignore EXPORT_SYMBOL --file "${c[@]}"; }
+checkpatch_files() {
+	checkpatch --ignore EXPORT_SYMBOL --file "${c[@]}" || return 1
+	# The macros of trace events are laid out as all trace headers have them.
+	checkpatch --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT --file "${trace[@]}"
+}
 
 # A rustup clippy brings a rustc of its own, which then has to build the dependencies too.
 clippy() {

@@ -21,7 +21,7 @@ static struct dentry *dir;
  * be accessed, or a negative errno.
  */
 static ssize_t sample_access(struct pci_dev *pdev, enum pci_audit_op op, loff_t pos,
-			  size_t count)
+			     size_t count)
 {
 	bool allowed = op == PCI_AUDIT_READ || pos >= PCI_STD_HEADER_SIZEOF;
 	int err;
@@ -42,7 +42,7 @@ static ssize_t sample_access(struct pci_dev *pdev, enum pci_audit_op op, loff_t 
 }
 
 static ssize_t sample_config_read(struct file *file, char __user *buf, size_t count,
-			       loff_t *pos)
+				  loff_t *pos)
 {
 	struct pci_dev *pdev = file->private_data;
 	ssize_t size = sample_access(pdev, PCI_AUDIT_READ, *pos, count);
@@ -61,7 +61,7 @@ static ssize_t sample_config_read(struct file *file, char __user *buf, size_t co
 }
 
 static ssize_t sample_config_write(struct file *file, const char __user *buf,
-				size_t count, loff_t *pos)
+				   size_t count, loff_t *pos)
 {
 	struct pci_dev *pdev = file->private_data;
 	ssize_t size = sample_access(pdev, PCI_AUDIT_WRITE, *pos, count);

@@ -82,12 +82,11 @@ impl BinaryWriter for Config {
     fn write_to_slice(&self, user: &mut UserSliceWriter, pos: &mut file::Offset) -> Result<usize> {
         let (offset, size) = self.access(Op::Read, *pos, user.len())?;
         let mut bytes = [0; CONFIG_SIZE];
-        {
-            let device = self.bound.try_access().ok_or(ENXIO)?;
-            for (i, byte) in bytes[..size].iter_mut().enumerate() {
-                *byte = device.config_space().try_read8(offset + i)?;
-            }
+        let device = self.bound.try_access().ok_or(ENXIO)?;
+        for (i, byte) in bytes[..size].iter_mut().enumerate() {
+            *byte = device.config_space().try_read8(offset + i)?;
         }
+        drop(device); // What comes now may sleep.
         user.write_slice(&bytes[..size])?;
         *pos += size as file::Offset;
         Ok(size)
@@ -99,7 +98,6 @@ impl BinaryReader for Config {
         let (offset, size) = self.access(Op::Write, *pos, user.len())?;
         let mut bytes = [0; CONFIG_SIZE];
         user.read_slice(&mut bytes[..size])?;
-
         let device = self.bound.try_access().ok_or(ENXIO)?;
         for (i, byte) in bytes[..size].iter().enumerate() {
             device.config_space().try_write8(*byte, offset + i)?;
@@ -134,13 +132,12 @@ impl pci::Driver for Sample {
     ) -> impl PinInit<Self, Error> + 'bound {
         pin_init::pin_init_scope(move || {
             let bound: &pci::Device<Bound> = pdev;
+            let dir = Dir::new(c"pci_audit_rust");
             let config = Config {
                 pdev: pdev.into(),
                 // SAFETY: A bound device is one until it is unbound.
                 bound: unsafe { DevresLt::new(pdev.as_ref(), bound)? },
             };
-            let dir = Dir::new(c"pci_audit_rust");
-
             Ok(try_pin_init!(Self {
                 _config <- dir.read_write_binary_file(c"config", config),
                 _dir: dir.clone(),

@@ -18,13 +18,9 @@ void pci_audit_trace_stop(void);
 TRACE_DEFINE_ENUM(PCI_AUDIT_READ);
 TRACE_DEFINE_ENUM(PCI_AUDIT_WRITE);
 
-/**
- * pci_audit_access - an access to a device's configuration space
- * @pdev: the device
- * @op: what was done
- * @offset: first byte of the access
- * @size: length of the access, in bytes
- * @allowed: whether the access is let through
+/*
+ * An access to a device's configuration space, described as for
+ * pci_audit_access().
  *
  * Emitted before the access reaches the device, once for each access: whether
  * or not auditing is enabled, and also for accesses that a limit of the driver
