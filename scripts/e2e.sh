@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# e2e.sh [--builtin] [ARGUMENT...]: run the end-to-end scenarios in the VM, on VFIO as modules or built in; arguments are those of
-# tools/e2e. FRONT=stock runs them on Debian's own kernel, with vfio_pci_audit as a livepatch. LONG=1 runs the long scenarios too. DEBUG=1 runs those that allocate and free most, on the kernel with KASAN, lockdep
-# and kmemleak.
+# e2e.sh [--builtin | --novfio] [ARGUMENT...]: run the end-to-end scenarios in the VM, on VFIO as modules or built in, or those that
+# need none on a kernel without it; arguments are those of tools/e2e. FRONT=stock runs them on Debian's own kernel, with
+# vfio_pci_audit as a livepatch. LONG=1 runs the long scenarios too. DEBUG=1 runs those that allocate and free most, on the kernel
+# with KASAN, lockdep and kmemleak.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=m name=e2e memory=2G objects=() append=()
+kind=m name=e2e memory=2G objects=() append=() modules=()
 kernel=
 if [ "${FRONT:-}" = stock ]; then
 	stock=$("$TOP/scripts/build-stock.sh" --image)
@@ -19,6 +20,10 @@ if [ "${1:-}" = --builtin ]; then
 	append=(--append "kunit.enable=0 vfio_pci_audit.block_pci_unassigned_write vfio_pci_audit.uaccess_allow_ids=8086:10d3,10DE:1eb8")
 	shift
 	set -- --only builtin/ "$@"
+elif [ "${1:-}" = --novfio ]; then
+	kind=novfio name=e2e-novfio objects=("OBJECTS=$BUILD/linux/novfio") modules=(pci_audit)
+	shift
+	set -- --only samples/ "$@"
 elif [ "${DEBUG:-0}" != 0 ]; then
 	kind=debug name=e2e-debug memory=4G objects=("OBJECTS=$BUILD/linux/debug")
 	[ $# -gt 0 ] || set -- --only leaks/ --only faults/ --only sessions/ --only limits/burst
@@ -27,4 +32,4 @@ fi
 # shellcheck disable=SC2016
 exec "$TOP/scripts/vm.sh" --name $name --timeout 3000 --memory $memory \
 	--kernel "${kernel:-$BUILD/linux/$kind/arch/x86/boot/bzImage}" "${append[@]}" -- \
-	env "${objects[@]}" bash -c 'scripts/vm-modules.sh load && "$BUILD/target/release/e2e" "$@"' e2e "$@"
+	env "${objects[@]}" MODULES="${modules[*]}" bash -c 'scripts/vm-modules.sh load $MODULES && "$BUILD/target/release/e2e" "$@"' e2e "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# prepare.sh [m] [y] [debug] [unpatched]: install what is missing and build what is out of date: audit userspace, the host's tools, the
+# prepare.sh [m] [y] [novfio] [debug] [unpatched]: install what is missing and build what is out of date: audit userspace, the host's tools, the
 # inner guest, and the kernels that are named; unpatched is all that tests load besides the kernel's own modules.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,13 +12,13 @@ step tools "building the host's tools" host_cargo build --release
 "$TOP/scripts/build-guest.sh" >/dev/null
 for what; do
 	case $what in
-	m | y | debug) "$TOP/scripts/build-kernel.sh" "$what" ;;
+	m | y | novfio | debug) "$TOP/scripts/build-kernel.sh" "$what" ;;
 	unpatched)
 		"$TOP/scripts/build-unpatched.sh"
 		"$TOP/scripts/build-audit.sh" --unpatched >/dev/null
 		"$TOP/scripts/build-variant.sh"
 		"$TOP/scripts/build-selftest.sh"
 		;;
-	*) die "usage: prepare.sh [m] [y] [debug] [unpatched]" ;;
+	*) die "usage: prepare.sh [m] [y] [novfio] [debug] [unpatched]" ;;
 	esac
 done

@@ -35,7 +35,7 @@ part() {
 	say "    $name: $p passed, $f failed, $s skipped"
 }
 
-"$TOP/scripts/prepare.sh" m unpatched y
+"$TOP/scripts/prepare.sh" m unpatched y novfio
 part lint "$TOP/scripts/lint.sh"
 part host "$TOP/scripts/host-test.sh"
 part tree "$TOP/scripts/test-tree.sh"
@@ -44,6 +44,7 @@ part kunit "$TOP/scripts/kunit.sh"
 part e2e "$TOP/scripts/e2e.sh"
 part e2e-builtin "$TOP/scripts/e2e.sh" --builtin
 [ "${LONG:-0}" = 0 ] || part deb "$TOP/scripts/test-deb.sh"
+part e2e-novfio "$TOP/scripts/e2e.sh" --novfio
 
 if [ "$skipped" -gt 0 ]; then
 	echo "$passed passed, $failed failed, $skipped skipped"
