@@ -165,7 +165,7 @@ int pci_audit_touched(struct pci_dev *pdev, enum pci_audit_op op, u32 offset,
  * with 0 when it no longer is; while it is registered already if it is enabled.
  *
  * Context: may sleep.
- * Return: 0, or -EEXIST when @nb is registered.
+ * Return: 0, or -EEXIST (and a warning) when @nb is registered.
  */
 int pci_audit_register_trace_notifier(struct notifier_block *nb);
 

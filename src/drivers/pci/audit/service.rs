@@ -47,7 +47,7 @@ fn refuse() -> Error {
 }
 
 /// Checks the arguments that accesses and ranges have in common.
-pub(crate) fn check(op: u32, offset: u32, size: usize) -> Result<(Op, Range)> {
+fn check(op: u32, offset: u32, size: usize) -> Result<(Op, Range)> {
     let op = Op::from_raw(op).ok_or_else(refuse)?;
     let range = Range::new(offset as usize, size, CONFIG_SPACE_SIZE).map_err(|_| refuse())?;
 
@@ -133,7 +133,7 @@ impl Access<'_> {
 
 /// See `include/linux/pci_audit.h`.
 #[no_mangle]
-pub(crate) extern "C" fn pci_audit_access(
+extern "C" fn pci_audit_access(
     pdev: *mut pci_dev,
     op: u32,
     offset: u32,
@@ -172,7 +172,7 @@ extern "C" fn pci_audit_open(pdev: *mut pci_dev, gfp: gfp_t) -> c_int {
 
 /// See `include/linux/pci_audit.h`.
 #[no_mangle]
-pub(crate) extern "C" fn pci_audit_close(
+extern "C" fn pci_audit_close(
     pdev: *mut pci_dev,
     totals: *const pci_audit_totals,
     gfp: gfp_t,
