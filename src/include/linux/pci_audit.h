@@ -63,6 +63,10 @@ struct pci_audit_totals {
  *	waits for room in the audit backlog; a caller that acts for a guest wants
  *	%GFP_NOWAIT.
  *
+ * Writes ``op=read|write offset= size= res=``, with the offset in hexadecimal
+ * and the size in decimal; like all records it begins with ``device=`` and the
+ * device's name in double quotes.
+ *
  * Call it before the access reaches the device, so that the record exists even
  * if the access brings the machine down.  The tracepoint
  * pci_audit:pci_audit_access is emitted too, whether or not auditing is on.
@@ -116,6 +120,8 @@ int pci_audit_open(struct pci_dev *pdev, gfp_t gfp);
  * @totals: what the session did
  * @gfp: how to allocate the record
  *
+ * Writes ``op=close`` with @totals, each under its name, and ``res=1``.
+ *
  * Context: any context that @gfp allows.
  * Return: as pci_audit_access().
  */
@@ -132,6 +138,9 @@ int pci_audit_close(struct pci_dev *pdev, const struct pci_audit_totals *totals,
  * @ranges: how many pci_audit_touched() records follow
  * @gfp: how to allocate the record
  *
+ * Writes ``op=suppressed access=read|write count= lost= ranges= res=``, all
+ * numbers in decimal.
+ *
  * For callers that limit how much they record.  Pair it with
  * pci_audit_touched(), so that the place of an access is never lost.
  *
@@ -145,10 +154,13 @@ int pci_audit_suppressed(struct pci_dev *pdev, enum pci_audit_op op, bool allowe
  * pci_audit_touched - record where unrecorded accesses went
  * @pdev: the device
  * @op: what they did
- * @offset: first byte of the range
- * @size: length of the range, in bytes
+ * @offset: first byte of the range, in bytes from the start of config space
+ * @size: length of the range, in bytes; @offset + @size is at most 4096
  * @allowed: whether they were let through
  * @gfp: how to allocate the record
+ *
+ * Writes ``op=touched access=read|write offset= size= res=``, with the offset in
+ * hexadecimal and the size in decimal.
  *
  * Context: any context that @gfp allows.
  * Return: as pci_audit_access().
