@@ -32,9 +32,10 @@ impl Modules {
         let own = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux/m"), PathBuf::from);
         let has_modules = std::fs::read_to_string(own.join("modules.order"))
             .is_ok_and(|order| order.contains("/vfio-pci.o"));
+        let stock = std::env::var_os("STOCK").is_some();
         Self {
-            with_vfio: has_modules || Path::new(ANY).exists(),
-            stock: std::env::var_os("STOCK").is_some(),
+            with_vfio: stock || has_modules || Path::new(ANY).exists(),
+            stock,
             script: top.join("scripts/vm-modules.sh"),
             unpatched: others.join("unpatched"),
             variant: others.join("variant/vfio_pci_loop.ko"),
@@ -67,8 +68,11 @@ impl Modules {
         self.run("load", &arguments)
     }
 
-    /// Load one module, besides what is loaded.
-    pub(crate) fn load_one(&self, name: &str) -> Result<()> {
+    /// Load one of the sample drivers, besides what is loaded.
+    pub(crate) fn load_sample(&self, name: &str) -> Result<()> {
+        if self.stock {
+            bail!(Skip("samples are not built for a stock kernel".into()));
+        }
         self.run("load", &[name.to_owned()])
     }
 

@@ -50,7 +50,7 @@ fn config_file(name: &str) -> Result<PathBuf> {
 fn sample(lab: &mut Lab, driver: &str, file: fn(Bdf) -> String) -> Result<()> {
     let bdf = lab.edu()?;
     let text = |op, offset, size, allowed| access_text(bdf, op, offset, size, allowed);
-    lab.modules.load_one(driver)?;
+    lab.modules.load_sample(driver)?;
     kernel::bind_to(bdf, driver)?;
     let path = config_file(&file(bdf))?;
     let config = OpenOptions::new()
