@@ -87,7 +87,8 @@ sources_of() {
 	cd "$folder"
 	for prefix; do
 		[ ! -e "$prefix" ] || find "$prefix" -type f ! -name '*.rs'
-		mapfile -t roots < <(grep -rlE --include='*.rs' '^(kernel::)?module(_[a-z]+)*! \{' "$prefix" 2>/dev/null)
+		mapfile -t roots < <({ grep -rlE --include='*.rs' '^(kernel::)?module(_[a-z]+)*! \{' "$prefix" 2>/dev/null
+			find "$prefix" -name '*_main.rs' 2>/dev/null; } | sort -u)
 		reachable 1 "${roots[@]}" | xargs -r realpath --relative-to=.
 	done | sort -u
 }
