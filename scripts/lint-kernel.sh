@@ -84,7 +84,7 @@ kernel_rustdoc() {
 		# It takes no --env-set, and needs none of what is about the output.
 		command=$(sed -n '1s/^[^=]*:= //p' "$lint/$note" |
 			sed -E 's, [^ ]*/(rustc|clippy-driver) , rustdoc ,; s, ;.*,,; s, (--emit=|-Zbinary_dep_depinfo=)[^ ]*,,g
-				s, --out-dir [^ ]*,,; s,^(.*) --env-set=([^ ]*),\2 \1,')
+				s, --out-dir [^ ]*,,; :next; s,^(.*) --env-set=([^ ]*),\2 \1,; t next')
 		output=$(cd "$lint" && RUSTC_BOOTSTRAP=1 PATH=$(dirname "$RUSTC"):$PATH bash -c "$command \"\$@\"" rustdoc \
 			--document-private-items -Arustdoc::private_intra_doc_links -Zunstable-options --output "$lint/doc" \
 			"${modifiers[@]}" 2>&1) || rc=1
