@@ -16,22 +16,49 @@ if [ "${1:-}" = --image ]; then
 fi
 release=${1:-${RELEASE:-}}
 
-private_apt stock deb trixie trixie-backports || die "no Debian mirror in the system's apt sources"
-step stock-index "reading the index of trixie-backports" apt-get "${apt_private[@]}" update
+# What is installed needs no mirror, which may be away when dkms calls.
+# shellcheck disable=SC2016
+installed() { { dpkg-query -W -f='${db:Status-Status} ${Version}' "$1" 2>/dev/null || true; } | sed -n 's/^installed //p'; }
+index=
+read_index() {
+	[ -z "$index" ] || return 0
+	private_apt stock deb trixie trixie-backports || die "no Debian mirror in the system's apt sources"
+	step stock-index "reading the index of trixie-backports" apt-get "${apt_private[@]}" update
+	index=1
+}
 # Rust came to Debian's kernels with 7.
-releases() { apt-cache "${apt_private[@]}" pkgnames linux-headers- | sed -nE 's/^linux-headers-([0-9.]+\+deb13-(cloud-)?amd64)$/\1/p' | sort -V; }
-version_of() { apt-cache "${apt_private[@]}" show "$1" 2>/dev/null | sed -n 's/^Version: //p' | head -n 1; }
-if [ -z "$release" ]; then
-	release=$(uname -r)
-	releases | grep -qxF "$release" && [ "${release%%.*}" -ge 7 ] || release=$(releases | grep -v cloud | tail -n 1)
+releases() {
+	apt-cache "${apt_private[@]}" pkgnames linux-headers- | sed -nE 's/^linux-headers-([0-9.]+\+deb13-(cloud-)?amd64)$/\1/p' |
+		grep '^[7-9]' | sort -V
+}
+available() {
+	apt-cache "${apt_private[@]}" show "$1" 2>/dev/null | awk '/^Version: / && !seen++ { print $2 }' || true
+}
+
+running=$(uname -r)
+if [ -z "$release" ] && [[ $running =~ ^[7-9].*\+deb13- ]] && [ -n "$(installed "linux-headers-$running")" ]; then
+	release=$running
 fi
-releases | grep -qxF "$release" ||
-	die "Debian 13 and its backports have no kernel $release: take one of these with RELEASE=: $(releases | grep '^[7-9]' | xargs)"
+if [ -z "$release" ]; then
+	read_index
+	release=$(releases | grep -xF "$running" || releases | grep -v cloud | tail -n 1)
+fi
 series=$(echo "$release" | cut -d. -f1,2)
-version=$(version_of "linux-headers-$release")
-source_version=$(version_of "linux-source-$series")
+version=$(installed "linux-headers-$release")
+source_version=$(installed "linux-source-$series")
+# What was fetched once is not asked for again.
+if [ -e "$BUILD/stock/$release/.prepared" ]; then
+	version=$(<"$BUILD/stock/$release/.prepared") source_version=$version
+fi
+if [ -z "$version" ] || [ "$source_version" != "$version" ]; then
+	read_index
+	version=${version:-$(available "linux-headers-$release")}
+	source_version=$(available "linux-source-$series")
+fi
+[[ -n $version && $release == *+deb13-* ]] ||
+	die "Debian 13 and its backports have no kernel $release with Rust: take one of these with RELEASE=: $(releases | xargs)"
 [ "$source_version" = "$version" ] ||
-	die "the mirror has linux-source-$series ${source_version:-in no version}, and kernel $release is of $version: upgrade to the newest kernel of backports, and build for that"
+	die "kernel $release is of $version, and the mirror has ${source_version:-no} linux-source-$series: upgrade to the newest kernel of backports, and build for that"
 
 dest=$BUILD/stock/$release
 objects=$dest/objects
@@ -42,28 +69,37 @@ dest=$(cd "$dest" && pwd)
 fetch() { (cd "$BUILD/stock/debs" && apt-get "${apt_private[@]}" -o APT::Sandbox::User=root download "$1=$version"); }
 unpack() {
 	[ ! -e "$dest/.$1" ] || return 0
+	read_index
 	step "stock-download" "downloading $1 $version" fetch "$1"
 	dpkg-deb -x "$BUILD"/stock/debs/"$1"_*.deb "$2"
 	rm "$BUILD"/stock/debs/"$1"_*.deb
 	touch "$dest/.$1"
 }
 
-unpack "linux-headers-$release" "$dest/headers"
-headers=$dest/headers/usr/src/linux-headers-$release
-for option in RUST LIVEPATCH; do
-	grep -qx "CONFIG_$option=y" "$headers/.config" ||
-		die "Debian's kernel $release has no CONFIG_$option: take a newer one with RELEASE=, or rebuild the kernel with the patch series"
+headers=/usr/src/linux-headers-$release
+if [ "$(installed "linux-headers-$release")" != "$version" ]; then
+	unpack "linux-headers-$release" "$dest/headers"
+	headers=$dest/headers$headers
+fi
+for option in RUST=y LIVEPATCH=y KPROBES=y AUDIT=y VFIO_PCI_CORE=m; do
+	grep -qx "CONFIG_$option" "$headers/.config" ||
+		die "kernel $release lacks CONFIG_$option: take another with RELEASE=, or rebuild the kernel with the patch series"
 done
+exports() { awk -v name="$1" '$2 == name { found = 1 } END { exit !found }' "$headers/Module.symvers"; }
+! exports vfio_pci_audit_config_rw || die "kernel $release has vfio_pci_audit of its own: there is nothing to build"
+exports vfio_pci_config_rw_single ||
+	die "kernel $release exports no vfio_pci_config_rw_single(): take another with RELEASE=, or rebuild the kernel with the patch series"
 
 # What no module is built from stays packed.
 unpack_source() {
-	local tarball=$dest/package/usr/src/linux-source-$series.tar.xz
+	local tarball=/usr/src/linux-source-$series.tar.xz
+	[ ! -d "$dest/package" ] || tarball=$dest/package$tarball
 	rm -rf "$dest/source"
 	mkdir -p "$dest/source"
 	tar -xf "$tarball" -C "$dest/source" --strip-components=1 --wildcards --exclude='*/drivers/gpu/drm/*.[ch]' \
 		--exclude='*/drivers/net/*.[ch]' --exclude='*/drivers/media/*.[ch]' --exclude='*/sound/*.[ch]' \
 		--exclude='*/Documentation/*/*' --exclude='*/tools/testing/*' --exclude='*/arch/*/boot/dts/*'
-	rm -r "$dest/package" "$dest/.linux-source-$series"
+	rm -rf "$dest/package" "$dest/.linux-source-$series"
 }
 # prepare.in13 runs where Debian 13's compilers are.
 configure() {
@@ -79,12 +115,12 @@ in13() {
 		KERNELRELEASE="$release" "$@"
 }
 if [ ! -e "$dest/.prepared" ]; then
-	unpack "linux-source-$series" "$dest/package"
+	[ "$(installed "linux-source-$series")" = "$version" ] || unpack "linux-source-$series" "$dest/package"
 	step stock-unpack "unpacking the source of $release" unpack_source
 	# Has the compilers installed, with a word about it.
 	"$TOP/scripts/debian13.sh" true
 	step stock-prepare "preparing $release: its Rust crates and build tools" configure
-	touch "$dest/.prepared"
+	echo "$version" >"$dest/.prepared"
 fi
 
 # The name of a Rust symbol has a hash of its crate in it: compiler, options and content. The kernel has to export what our crates

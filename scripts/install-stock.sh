@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# install-stock.sh [RELEASE]: have dkms build the modules for a kernel, the running one unless told otherwise, and for every one that
+# comes, and have them loaded from the next boot on. What is configured already stays.
+# install-stock.sh --remove: undo it. The modules stay loaded, and the configuration.
+#
+# Needs root, Debian 13, and dkms with the kernel's headers installed.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+[ "$(debian_release)" = 13 ] || die "dkms builds on the machine itself, and only Debian 13 has the compilers of its kernels"
+[ "$(id -u)" -eq 0 ] || die "this needs root"
+command -v dkms >/dev/null || die "dkms is missing: apt install dkms"
+version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' "$TOP/dkms.conf")
+name=vfio-pci-audit dest=/usr/src/vfio-pci-audit-$version
+
+if [ "${1:-}" = --remove ]; then
+	dkms remove "$name/$version" --all
+	rm -rf "$dest" /var/cache/vfio-pci-audit
+	say "removed; to keep the modules from being missed at boot: rm /etc/modules-load.d/$name.conf /etc/modprobe.d/$name.conf"
+	exit
+fi
+release=${1:-$(uname -r)}
+[ -e "/lib/modules/$release/build" ] || die "no headers of $release: apt install linux-headers-$release"
+
+if [ -n "$(dkms status "$name/$version")" ]; then
+	dkms remove "$name/$version" --all
+fi
+rm -rf "$dest"
+mkdir -p "$dest"
+cp -r "$TOP"/{Kbuild,dkms.conf,src,rust-bindings,kunit,patches,scripts} "$dest/"
+dkms add "$name/$version"
+dkms build "$name/$version" -k "$release" || die "not for $release: $(sed -n 's/^error: //p' /var/cache/vfio-pci-audit/last-error | head -n 1)"
+dkms install "$name/$version" -k "$release"
+for kind in modules-load modprobe; do
+	[ -e "/etc/$kind.d/$name.conf" ] || install -m 644 "$TOP/packaging/$kind.conf" "/etc/$kind.d/$name.conf"
+done
+say "installed for $release: now \"modprobe vfio_pci_audit\", or with the next boot; parameters are in /etc/modprobe.d/$name.conf"
