@@ -14,16 +14,16 @@
 . "$(dirname "$0")/lib.sh"
 
 suites=(trixie forky sid)
-[ -z "${AUDIT_SUITE:-}" ] || suites=("$AUDIT_SUITE")
 prefix=$BUILD/audit check='' unpatched=''
 for arg; do
 	case $arg in
-	--newest) suites=("${AUDIT_SUITE:-sid}") prefix=$BUILD/audit-newest ;;
+	--newest) suites=(sid forky) prefix=$BUILD/audit-newest ;;
 	--check) check=1 ;;
 	--unpatched) unpatched=$BUILD/audit-unpatched ;;
 	*) die "usage: build-audit.sh [--newest] [--check] [--unpatched]" ;;
 	esac
 done
+[ -z "${AUDIT_SUITE:-}" ] || suites=("$AUDIT_SUITE")
 name=$(basename "$prefix")
 patches=("$TOP"/patches/audit-userspace/*.patch)
 key=$({ echo "${suites[*]}" && echo "$prefix" && cat "$0" "${patches[@]}"; } | sha256sum | cut -c1-16)
