@@ -51,10 +51,13 @@ kernel::module_pci_driver! {
     license: "GPL",
 }
 
+/// The device for as long as it is bound to this driver.
+type BoundDevice = DevresLt<CovariantForLt!(&pci::Device<Bound>)>;
+
 /// The device's configuration space, as the file shows it.
 struct Config {
     pdev: ARef<pci::Device>,
-    bound: DevresLt<CovariantForLt!(&pci::Device<Bound>)>,
+    bound: BoundDevice,
 }
 
 impl Config {

@@ -132,7 +132,9 @@ impl Policy {
     fn look_up(&self, verdict: &Verdict, generation: u64, id: Id) -> bool {
         let listed = self.allows(id);
 
-        verdict.0.store(generation << 1 | u64::from(listed), Relaxed);
+        verdict
+            .0
+            .store(generation << 1 | u64::from(listed), Relaxed);
         listed
     }
 
