@@ -25,11 +25,14 @@ checkpatch_series() {
 	done
 	return $rc
 }
-# An exported function of Rust has no definition in C that EXPORT_SYMBOL could follow.
+# An exported function of Rust has no definition in C that EXPORT_SYMBOL could follow. checkpatch knows neither types of ours nor
+# the form of trace headers.
 checkpatch_files() {
-	checkpatch --ignore EXPORT_SYMBOL --file "${c[@]}" || return 1
-	# The macros of trace events are laid out as all trace headers have them.
-	checkpatch --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT --file "${trace[@]}"
+	local types=$BUILD/typedefs rc=0
+	sed -n 's/^typedef .*[ *]\([a-z_]*\)(.*/\1/p' "${c[@]}" >"$types"
+	checkpatch --typedefsfile "$types" --ignore EXPORT_SYMBOL --file "${c[@]}" || rc=1
+	checkpatch --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT --file "${trace[@]}" || rc=1
+	return $rc
 }
 
 # A rustup clippy brings a rustc of its own, which then has to build the dependencies too.
