@@ -28,3 +28,9 @@ struct audit_context *pci_audit_context(void);
 void pci_audit_trace(struct pci_dev *pdev, enum pci_audit_op op, u32 offset, u32 size,
 		     bool allowed);
 unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size);
+
+/* The files in debugfs, and what Rust shows in them. */
+void vfio_pci_audit_debugfs_start(void);
+void vfio_pci_audit_debugfs_stop(void);
+struct seq_file;
+void vfio_pci_audit_show_sessions(struct seq_file *seq);

@@ -23,6 +23,9 @@ use kernel::{
 pub(crate) trait Detach: Sync + Send + 'static {
     /// The object has the value no more. Must not sleep, nor come back to the shadow variables.
     fn detached(self: Arc<Self>);
+
+    /// The object never had the value. May sleep.
+    fn rejected(self: Arc<Self>);
 }
 
 /// One `Arc<T>` or none for each object, whatever the object is.
@@ -118,7 +121,7 @@ impl<T: Detach> Shadows<T> {
 
         if kept != value {
             // SAFETY: It is from `into_foreign()`, and was not stored.
-            drop(unsafe { Arc::<T>::from_foreign(value.cast()) });
+            unsafe { Arc::<T>::from_foreign(value.cast()) }.rejected();
         }
         if kept.is_null() {
             return Err(ENOMEM);

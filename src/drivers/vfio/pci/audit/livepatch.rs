@@ -44,6 +44,10 @@ impl Detach for Session {
     fn detached(self: Arc<Self>) {
         self.close_later();
     }
+
+    fn rejected(self: Arc<Self>) {
+        self.set_closed();
+    }
 }
 
 /// Enables the livepatch, for as long as the module is loaded. May sleep.

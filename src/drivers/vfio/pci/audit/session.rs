@@ -23,18 +23,20 @@ use crate::{
         Limit, //
     },
     clock,
+    debugfs,
     limits::LIMITS,
     pci_audit::{
         self,
         Context, //
     },
     policy::Verdict,
+    totals::Totals,
     touched::Bitmap,
     worker, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    new_mutex, new_spinlock, pci,
+    device, new_mutex, new_spinlock, pci,
     prelude::*,
     sync::{
         aref::ARef,
@@ -129,7 +131,7 @@ impl Session {
             GFP_KERNEL_ACCOUNT,
         )?;
 
-        Arc::pin_init(
+        let session = Arc::pin_init(
             pin_init!(Self {
                 device: device.into(),
                 verdict: Verdict::new(),
@@ -149,7 +151,30 @@ impl Session {
                 _live: worker::LiveGuard::new(),
             }),
             GFP_KERNEL_ACCOUNT,
-        )
+        )?;
+        debugfs::add(&session)?;
+        Ok(session)
+    }
+
+    /// The device's name: domain, bus, device and function.
+    pub(crate) fn device_name(&self) -> &str {
+        let device: &device::Device = (*self.device).as_ref();
+
+        // The PCI core made it of hexadecimal digits.
+        device.name().to_str().unwrap_or("?")
+    }
+
+    /// Whether the device is open, and what was accessed, both of one moment.
+    pub(crate) fn view(&self) -> (bool, Totals) {
+        let state = self.state.lock();
+
+        (state.phase == Phase::Open, state.account.totals())
+    }
+
+    /// Nothing more is to be said, or there never was a device for the session.
+    pub(crate) fn set_closed(&self) {
+        self.state.lock().phase = Phase::Closed;
+        debugfs::remove(self);
     }
 
     /// Accounts for one access, and records it if the limit allows. Never waits for the audit
@@ -349,7 +374,7 @@ impl Session {
             );
         }
         if said.is_ok() || give_up {
-            self.state.lock().phase = Phase::Closed;
+            self.set_closed();
             return;
         }
         {

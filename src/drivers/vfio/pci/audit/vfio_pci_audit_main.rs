@@ -13,7 +13,7 @@
 //! - `policy`: decides; `allow_list` is its list of devices.
 //! - `session`: records, within `limits`; `bucket` is the limit itself, `account` what was
 //!   accessed, `touched` where, and `worker` runs what a session does later.
-//! - `parameters`: what the administrator sets.
+//! - `parameters`: what the administrator sets; `debugfs`: what the administrator may see.
 //!
 //! The words and texts of records are those of the generic service, `pci_audit`.
 
@@ -23,6 +23,7 @@ pub mod bucket;
 #[path = "../../../pci/audit/bindings/clock.rs"]
 mod clock;
 mod config_rw;
+mod debugfs;
 #[cfg(not(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH))]
 mod hook;
 mod limits;
@@ -39,6 +40,8 @@ mod queue;
 #[path = "../../../pci/audit/bindings/rcu_box.rs"]
 mod rcu_box;
 pub mod run;
+#[path = "../../../pci/audit/bindings/seq_file.rs"]
+mod seq_file;
 mod session;
 #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
 #[path = "../../../pci/audit/bindings/shadow.rs"]
@@ -69,17 +72,22 @@ module! {
 
 struct VfioPciAudit {
     _tracing: pci_audit::TraceNotifier<tracing::Tracing>,
+    _debugfs: debugfs::Debugfs,
 }
 
 impl kernel::Module for VfioPciAudit {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let tracing = pci_audit::TraceNotifier::new()?;
+        let debugfs = debugfs::Debugfs::new()?;
 
         worker::start()?;
         parameters::set_running();
         #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
         livepatch::enable().inspect_err(|_| stop())?;
-        Ok(Self { _tracing: tracing })
+        Ok(Self {
+            _tracing: tracing,
+            _debugfs: debugfs,
+        })
     }
 }
 
