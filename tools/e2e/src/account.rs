@@ -63,6 +63,16 @@ impl Truth {
         }
     }
 
+    /// Reads, those of them that were blocked, and the same of writes.
+    pub(crate) fn counts(&self) -> [u64; 4] {
+        [
+            self.both(Op::Read),
+            self.accesses(Op::Read, false),
+            self.both(Op::Write),
+            self.accesses(Op::Write, false),
+        ]
+    }
+
     fn accesses(&self, op: Op, allowed: bool) -> u64 {
         self.parts[index(op, allowed)].accesses
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use serde::Serialize;
+use serde_json::Value;
 
 const OPTION: &str = "CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT";
 const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
@@ -33,10 +34,10 @@ pub struct Status {
     pub advice: Vec<String>,
 }
 
-/// A session, as the kernel shows it: fields by name.
+/// A session, as the kernel shows it: fields by name, numbers as numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Session(pub BTreeMap<String, String>);
+pub struct Session(pub BTreeMap<String, Value>);
 
 impl Session {
     /// Read a line of `KEY=VALUE` words.
@@ -44,14 +45,22 @@ impl Session {
         line.split_whitespace()
             .map(|word| {
                 let (key, value) = word.split_once('=')?;
-                Some((key.to_owned(), value.to_owned()))
+                let value = match value.parse::<u64>() {
+                    Ok(number) => number.into(),
+                    Err(_) => value.into(),
+                };
+                Some((key.to_owned(), value))
             })
             .collect::<Option<_>>()
             .map(Self)
     }
 
-    fn get(&self, key: &str) -> &str {
-        self.0.get(key).map_or("?", String::as_str)
+    fn get(&self, key: &str) -> String {
+        match self.0.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => "?".to_owned(),
+        }
     }
 }
 

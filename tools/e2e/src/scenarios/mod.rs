@@ -13,6 +13,7 @@ mod kselftest;
 mod leaks;
 mod limits;
 mod livepatch;
+mod operator;
 mod policy;
 mod policy_list;
 mod race;
@@ -79,6 +80,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         race::SCENARIOS,
         flood::SCENARIOS,
         leaks::SCENARIOS,
+        operator::SCENARIOS,
         faults::SCENARIOS,
         kselftest::SCENARIOS,
         guest::SCENARIOS,
