@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use crate::map::Unassigned;
 use crate::record::Op;
-use crate::report::{plural, plural_es, range_text};
 use crate::scan::Scan;
 use crate::tally::Device;
 use crate::time;
+use crate::words::{plural, plural_es, range_text};
 
 /// What sysfs takes in one write.
 const SYSFS_PAGE: usize = 4096;

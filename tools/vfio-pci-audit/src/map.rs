@@ -14,7 +14,7 @@ use pci_config::{dump, Bdf, Capability, ConfigMap, CONVENTIONAL, EXPRESS, STANDA
 use serde::Serialize;
 
 use crate::picture::{self, Dot};
-use crate::report::{plural, range_text};
+use crate::words::{plural, range_text};
 
 /// What a byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

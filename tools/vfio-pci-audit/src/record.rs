@@ -5,13 +5,14 @@
 //! Read are logs as auditd writes them, raw or enriched, and what `ausearch --raw` and `ausearch` print. A daemon
 //! that does not know the type writes `UNKNOWN[1340]`. `ausearch -i` is not read: it prints words, not values.
 
-use std::borrow::Cow;
 use std::str;
 
 pub use pci_audit_core::access::Op;
 use pci_audit_core::access::{Range, CONFIG_SPACE_SIZE};
 pub use pci_audit_core::totals::Totals;
 use pci_config::Bdf;
+
+pub use crate::holder::Holder;
 
 /// One PCI record. It borrows from its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +186,7 @@ fn read_stamp(stamp: &str) -> Option<(u64, u64)> {
 }
 
 /// Decimal digits and nothing else.
-fn number(digits: &str) -> Option<u64> {
+pub(crate) fn number(digits: &str) -> Option<u64> {
     // parse() would take a sign.
     digits
         .bytes()
@@ -333,7 +334,7 @@ fn op(text: &str) -> Option<Op> {
 /// The fields of a text in their order.
 ///
 /// A word that is no field belongs to the value before it: AppArmor's `subj=` has a space in it.
-fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let (key, value) = rest.split_once('=')?;
@@ -354,65 +355,6 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
         rest = &value[end..];
         Some((key, &value[..end]))
     })
-}
-
-/// Who holds a device, as `op=open` says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// The process.
-    pub pid: Option<u64>,
-    /// Its user.
-    pub uid: Option<u64>,
-    /// The user who logged in to start it; nothing where nobody did, as for a service.
-    pub auid: Option<u64>,
-    /// Its name.
-    pub comm: String,
-    /// Its program.
-    pub exe: String,
-    /// Its security context, which names the virtual machine under libvirt.
-    pub subj: String,
-}
-
-impl Holder {
-    /// Read the task's fields of a record's text.
-    pub fn parse(text: &str) -> Self {
-        /// What auid has where nobody logged in.
-        const NOBODY: u64 = u32::MAX as u64;
-
-        let mut holder = Self::default();
-        for (key, value) in pairs(text) {
-            match key {
-                "pid" => holder.pid = number(value),
-                "uid" => holder.uid = number(value),
-                "auid" => holder.auid = number(value).filter(|auid| *auid != NOBODY),
-                "comm" => holder.comm = untrusted(value).into_owned(),
-                "exe" => holder.exe = untrusted(value).into_owned(),
-                "subj" => holder.subj = value.to_owned(),
-                _ => {}
-            }
-        }
-        holder
-    }
-}
-
-/// A string that the kernel did not trust: in quotes, or in hexadecimal if it has a character that would end it.
-fn untrusted(value: &str) -> Cow<'_, str> {
-    if let Some(quoted) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
-        return quoted.into();
-    }
-    let bytes: Option<Vec<u8>> = (value.len() % 2 == 0 && value.is_ascii())
-        .then(|| {
-            (0..value.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(&value[at..at + 2], 16).ok())
-                .collect()
-        })
-        .flatten();
-    match bytes {
-        Some(bytes) if !bytes.is_empty() => String::from_utf8_lossy(&bytes).into_owned().into(),
-        // (null), and what a daemon to come may write.
-        _ => value.into(),
-    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,6 @@ fn line(fields: &str) -> String {
     format!("type=PCI msg=audit(1747758000.123:456): {fields}")
 }
 
-fn kind(fields: &str) -> Result<Kind, Error> {
-    Ok(parse(line(fields).as_bytes())?.expect("a PCI record").kind)
-}
-
 #[test]
 fn an_access() {
     let text = r#"device="0000:01:00.1" op=write offset=0x298 size=1 res=0"#;
@@ -134,25 +130,6 @@ fn broken_lines_say_why() {
     assert_eq!(parse(b"type=PCI msg=audit(\xff"), Err(Error::NotText));
 }
 
-#[test]
-fn who_holds_a_device() {
-    let text = r#"device="0000:01:00.0" op=open ppid=1 pid=77 auid=4294967295 uid=64055 gid=64055 ses=4294967295 subj=libvirt-6f2c (enforce) tty=(none) comm=71656D7520787838 exe="/usr/bin/qemu-system-x86_64" res=1"#;
-    assert_eq!(kind(text), Ok(Kind::Open));
-    assert_eq!(
-        Holder::parse(text),
-        Holder {
-            pid: Some(77),
-            uid: Some(64055),
-            auid: None,
-            comm: "qemu xx8".into(),
-            exe: "/usr/bin/qemu-system-x86_64".into(),
-            subj: "libvirt-6f2c (enforce)".into(),
-        }
-    );
-    assert_eq!(untrusted("(null)"), "(null)");
-    assert_eq!(untrusted("abc"), "abc");
-}
-
 fn outcome() -> impl Strategy<Value = Outcome> {
     any::<bool>().prop_map(Outcome::from_allowed)
 }
@@ -264,7 +241,7 @@ proptest! {
     #[test]
     fn no_line_panics(line in "(node=x )?(type=PCI )?(msg=audit\\(1\\.000:1\\): )?(device=\"0000:01:00.0\" )?.{0,80}") {
         let _ = parse(line.as_bytes());
-        let _ = Holder::parse(&line);
+        let _ = crate::holder::Holder::parse(&line);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::cli::{
 use crate::report::Report;
 use crate::scan::Scan;
 use crate::status::Status;
-use crate::{input, map, report, svg};
+use crate::{input, map, report_text, svg};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -125,7 +125,7 @@ fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
         save(file, &svg::heat(&scan.tally))?;
     }
     match args.format {
-        Format::Text => out.write_all(report::text(&scan, args.heat).as_bytes())?,
+        Format::Text => out.write_all(report_text::text(&scan, args.heat).as_bytes())?,
         Format::Json => json(&Report::new(&scan), out)?,
         Format::Csv => Report::new(&scan).csv(&mut *out).map_err(io::Error::from)?,
     }

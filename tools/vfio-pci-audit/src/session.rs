@@ -4,7 +4,8 @@
 
 use std::collections::VecDeque;
 
-use crate::record::{Holder, Kind, Record, Totals};
+use crate::holder::Holder;
+use crate::record::{Kind, Record, Totals};
 
 /// The most holders that are told apart. A device that many virtual machines had one after the other, each with
 /// a security context of its own, would have any number of them.
