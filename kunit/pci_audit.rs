@@ -25,12 +25,12 @@ mod record {
 
     /// Whether `record` reads as `text`.
     fn reads(record: Record, text: &core::ffi::CStr) -> bool {
-        Line::new(&Text {
+        let text_of = Text {
             device: DEVICE,
             record,
-        })
-        .as_c_str()
-            == text
+        };
+
+        Line::new().format(&text_of) == text.to_bytes()
     }
 
     fn range(offset: usize, size: usize) -> Range {

@@ -16,8 +16,7 @@ use crate::{
 use core::ptr::NonNull;
 use kernel::{
     device,
-    prelude::*,
-    str::CStr, //
+    prelude::*, //
 };
 
 /// A record under construction. It is sent when the buffer is dropped.
@@ -47,12 +46,17 @@ impl Buffer {
         NonNull::new(buffer).map(Self).ok_or(ENOBUFS)
     }
 
-    /// Appends `text`.
-    pub(crate) fn write(&mut self, text: &CStr) {
-        // SAFETY: By the type invariant the buffer is valid; the format takes one C string, and
-        // `text` is one.
+    /// Appends `text`, which has no NUL and fits in a record.
+    pub(crate) fn write(&mut self, text: &[u8]) {
+        // SAFETY: By the type invariant the buffer is valid; the format takes a length and a pointer
+        // to so many bytes.
         unsafe {
-            bindings::audit_log_format(self.0.as_ptr(), c"%s".as_char_ptr(), text.as_char_ptr())
+            bindings::audit_log_format(
+                self.0.as_ptr(),
+                c"%.*s".as_char_ptr(),
+                text.len() as c_int,
+                text.as_ptr(),
+            )
         };
     }
 
@@ -60,7 +64,7 @@ impl Buffer {
     pub(crate) fn write_task_info(&mut self) {
         // SAFETY: By the type invariant the buffer is valid.
         unsafe { bindings::audit_log_task_info(self.0.as_ptr()) };
-        self.write(c" res=1");
+        self.write(b" res=1");
     }
 }
 

@@ -18,8 +18,9 @@ use pci_audit_core::{
 };
 
 fn line(device: &str, record: Record) -> String {
-    let line = Line::new(&Text { device, record });
-    line.as_c_str().to_str().unwrap().to_owned()
+    let mut line = Line::new();
+    let text = line.format(&Text { device, record });
+    String::from_utf8(text.to_vec()).unwrap()
 }
 
 #[test]

@@ -84,6 +84,24 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// Writes the digits of `n`, as `{}` or `{:x}` would. There is one of these or two in every record, and
+/// the formatting of `core`, with its widths and signs and fills, costs more than all else in it.
+pub(crate) fn write_number<const RADIX: u64>(f: &mut fmt::Formatter<'_>, n: u64) -> fmt::Result {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = n;
+
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[(rest % RADIX) as usize];
+        rest /= RADIX;
+        if rest == 0 {
+            break;
+        }
+    }
+    f.write_str(core::str::from_utf8(&digits[at..]).unwrap_or("?"))
+}
+
 /// A non-empty range of bytes inside configuration space.
 ///
 /// # Invariants
@@ -144,6 +162,9 @@ impl Range {
 /// As a record has it: `offset=0x298 size=1`.
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "offset={:#x} size={}", self.offset, self.size)
+        f.write_str("offset=0x")?;
+        write_number::<16>(f, self.offset.into())?;
+        f.write_str(" size=")?;
+        write_number::<10>(f, self.size.into())
     }
 }

@@ -14,10 +14,7 @@ use super::{
     },
     totals::Totals,
 };
-use core::{
-    ffi::CStr,
-    fmt, //
-};
+use core::fmt;
 
 /// One record, without its device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,9 +53,18 @@ pub struct Text<'a> {
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The quotes tell audit userspace, to which `device` is an encoded field, that it is not.
-        write!(f, "device=\"{}\" op=", self.device)?;
+        f.write_str("device=\"")?;
+        f.write_str(self.device)?;
+        f.write_str("\" op=")?;
         match &self.record {
-            Record::Access(op, range, outcome) => write!(f, "{op} {range} res={outcome}"),
+            // Piece by piece: most records are of this kind, and it is not to cost more than from C.
+            Record::Access(op, range, outcome) => {
+                op.fmt(f)?;
+                f.write_str(" ")?;
+                range.fmt(f)?;
+                f.write_str(" res=")?;
+                outcome.fmt(f)
+            }
             Record::Open => f.write_str("open"),
             Record::Close(t) => write!(
                 f,
@@ -92,36 +98,39 @@ impl fmt::Display for Text<'_> {
 /// Bytes that hold the longest text: a close record with 20 digits in every field.
 const LINE_SIZE: usize = 320;
 
-/// A record's text as a C string on the stack.
+/// A record's text on the stack.
 pub struct Line {
     bytes: [u8; LINE_SIZE],
     len: usize,
 }
 
 impl Line {
-    /// Formats `text`. What does not fit, which only a device name of absurd length can cause, is
-    /// cut off.
-    pub fn new(text: &Text<'_>) -> Self {
-        let mut line = Self {
+    /// A line without text.
+    #[inline]
+    pub fn new() -> Self {
+        Self {
             bytes: [0; LINE_SIZE],
             len: 0,
-        };
-        let _ = fmt::Write::write_fmt(&mut line, format_args!("{text}"));
-        line
+        }
     }
 
-    /// The text.
-    pub fn as_c_str(&self) -> &CStr {
-        // There is a NUL: the last byte is never written.
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    /// Formats `text` into an empty line. What does not fit, which only a device name of absurd length
+    /// can cause, is cut off.
+    pub fn format(&mut self, text: &Text<'_>) -> &[u8] {
+        let _ = fmt::Write::write_fmt(self, format_args!("{text}"));
+        &self.bytes[..self.len]
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl fmt::Write for Line {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        // The last byte stays NUL.
-        let room = LINE_SIZE - 1 - self.len;
-        let take = s.len().min(room);
+        let take = s.len().min(LINE_SIZE - self.len);
         self.bytes[self.len..self.len + take].copy_from_slice(&s.as_bytes()[..take]);
         self.len += take;
         if take < s.len() {

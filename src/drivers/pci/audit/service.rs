@@ -76,7 +76,7 @@ fn emit(device: &Device<'_>, record: Record, gfp: gfp_t) -> Result {
         device: device.name(),
         record,
     };
-    buffer.write(Line::new(&text).as_c_str());
+    buffer.write(Line::new().format(&text));
     if record == Record::Open {
         buffer.write_task_info();
     }
