@@ -21,11 +21,11 @@
  * a dependency of this module, so that vfio-pci-core may come later: then no
  * device was ever open before the livepatch.
  */
-static vfio_pci_audit_do_rw *single;
+static typeof(vfio_pci_config_rw_single) *single;
 
-static vfio_pci_audit_do_rw *look_up(void)
+static typeof(single) look_up(void)
 {
-	vfio_pci_audit_do_rw *found = symbol_get(vfio_pci_config_rw_single);
+	typeof(single) found = symbol_get(vfio_pci_config_rw_single);
 
 	/* Who calls us holds vfio-pci-core; and we are told when it goes. */
 	if (found)
@@ -37,7 +37,7 @@ static vfio_pci_audit_do_rw *look_up(void)
 static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			 size_t count, loff_t *ppos, bool iswrite)
 {
-	vfio_pci_audit_do_rw *do_rw = READ_ONCE(single);
+	typeof(single) do_rw = READ_ONCE(single);
 	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
 	size_t done = 0;
 	ssize_t ret;
@@ -98,12 +98,17 @@ static int pre_patch(struct klp_object *object)
 	return ret;
 }
 
+static struct klp_patch patch;
+
 /* Nobody is, or will be, in config_rw(). */
 static void post_unpatch(struct klp_object *object)
 {
 	unregister_kprobe(&probe);
 	WRITE_ONCE(single, NULL);
-	vfio_pci_audit_close_all();
+
+	/* Unless the transition was forced: somebody may be in there, with a session. */
+	if (!patch.forced)
+		vfio_pci_audit_close_all();
 }
 
 static struct klp_func functions[] = {
