@@ -69,7 +69,7 @@ with_a_guest_inside() {
 	echo "inside an emulated machine. Give it a minute or two."
 	mkfifo $fifo
 	local poke=poke=$offset:0xff:1
-	scripts/vm-guest.sh $device wait $poke wait $poke wait $poke wait $poke <$fifo >$said 2>&1 &
+	scripts/vm-guest.sh --timeout 1200 $device wait $poke wait $poke wait $poke wait $poke <$fifo >$said 2>&1 &
 	guest=$!
 	exec 4>$fifo
 	until [ "$(steps)" -gt 0 ]; do

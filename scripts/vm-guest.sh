@@ -21,8 +21,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$top/build}
 kernel=$build/linux/m/arch/x86/boot/bzImage
 memory=64
-# A stock kernel is larger.
-[ -z "${STOCK:-}" ] || kernel=$STOCK/vmlinux memory=256
+# Where no kernel was built, Debian's own has to do, which is larger and takes minutes to boot.
+[ -z "${STOCK:-}" ] || [ -r "$kernel" ] || kernel=$STOCK/vmlinux memory=256
 initrd=$build/guest/initramfs.cpio.gz
 timeout=300
 
