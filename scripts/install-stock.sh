@@ -34,6 +34,6 @@ dkms add "$name/$version"
 dkms build "$name/$version" -k "$release" || die "not for $release: $(sed -n 's/^error: //p' /var/cache/vfio-pci-audit/last-error | head -n 1)"
 dkms install "$name/$version" -k "$release"
 for kind in modules-load modprobe; do
-	[ -e "/etc/$kind.d/$name.conf" ] || install -m 644 "$TOP/packaging/$kind.conf" "/etc/$kind.d/$name.conf"
+	[ -e "/etc/$kind.d/$name.conf" ] || install -D -m 644 "$TOP/packaging/$kind.conf" "/etc/$kind.d/$name.conf"
 done
 say "installed for $release: now \"modprobe vfio_pci_audit\", or with the next boot; parameters are in /etc/modprobe.d/$name.conf"
