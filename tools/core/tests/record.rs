@@ -72,7 +72,7 @@ fn the_longest_record_fits() {
 
 #[test]
 fn a_device_name_of_absurd_length_is_cut_off() {
-    assert_eq!(line(&"x".repeat(1000), Record::Open).len(), 319);
+    assert_eq!(line(&"x".repeat(1000), Record::Open).len(), 320);
 }
 
 #[test]
