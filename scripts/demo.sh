@@ -38,7 +38,7 @@ scene() {
 	scripts/vm-auditd.sh sync
 	after=$(records)
 	reach=$(grep -v '^#' "$trace/trace" | grep -c . || true)
-	result=$(search --raw | grep -E "op=(read|write) offset=$offset" | tail -n 1 | sed 's/.*\(op=.*\)/\1/')
+	result=$(search --raw | grep -E "op=(read|write) offset=$offset" | tail -n 1 | sed 's/.*\(op=.*\)/\1/' || true)
 	[ "$after" -gt "$before" ] || result=
 	rows+=("$(printf '%-40s  %-7s  %s' "$what" "$([ "$reach" -gt 0 ] && echo yes || echo no)" "$result")")
 }
