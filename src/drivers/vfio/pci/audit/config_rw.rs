@@ -110,43 +110,18 @@ impl<'a> ConfigRw<'a> {
         match run::first(self.map) {
             // What most calls are.
             Some(stretch) if stretch.size() == self.map.len() => self.serve_stretch(0, stretch),
-            // One by one: by reference, every call would pay for having them in memory.
-            _ => Self::serve_stretches(
-                self.device,
-                self.session,
-                self.policy,
-                self.op,
-                self.user,
-                self.start,
-                self.map,
-            ),
+            _ => self.serve_stretches(),
         }
     }
 
-    /// Serves a call of several stretches.
+    /// Serves a call of several stretches. By value, so that only these calls pay for having it in
+    /// memory.
     #[inline(never)]
-    fn serve_stretches(
-        device: VfioDevice<'a>,
-        session: Option<ArcBorrow<'a, Session>>,
-        policy: Snapshot,
-        op: Op,
-        user: UserPtr,
-        start: usize,
-        map: &'a [u8],
-    ) -> Result<usize> {
-        let call = Self {
-            device,
-            session,
-            policy,
-            op,
-            user,
-            start,
-            map,
-        };
+    fn serve_stretches(self) -> Result<usize> {
         let mut done = 0;
 
-        while let Some(stretch) = map.get(done..).and_then(run::first) {
-            done += call.serve_stretch(done, stretch)?;
+        while let Some(stretch) = self.map.get(done..).and_then(run::first) {
+            done += self.serve_stretch(done, stretch)?;
         }
         Ok(done)
     }
