@@ -55,11 +55,12 @@ fn round_trip(record: &Record<'_>) {
         kind => kind,
     };
     let device = record.device.to_string();
-    let line = Line::new(&Text {
+    let mut line = Line::new();
+    let text = line.format(&Text {
         device: &device,
         record: written(kind, outcome),
     });
-    let text = line.as_c_str().to_str().expect("it is ASCII");
+    let text = std::str::from_utf8(text).expect("it is ASCII");
     let line = format!("type=PCI msg=audit(1747758000.123:456): {text}");
     let again = record::parse(line.as_bytes())
         .expect("the kernel's words are understood")
