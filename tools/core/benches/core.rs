@@ -3,6 +3,9 @@
 //! Quick figures for work on the files that import only `core`: `scripts/host-test.sh` tests them,
 //! `cargo bench -p pci-audit-core` times them. What an access costs in the kernel, `make bench` counts.
 
+// criterion's macro makes a function that has no documentation.
+#![allow(missing_docs)]
+
 use criterion::{black_box, criterion_group, criterion_main, BenchmarkId, Criterion};
 use pci_audit_core::{
     access::{
