@@ -139,7 +139,7 @@ fn a_flood_seldom_opens_a_gate() {
         rate: 24,
         burst: 24,
     };
-    let mut gate = Gate::new();
+    let mut gate = Gate::default();
     let mut asked = 0;
 
     for now in (SECOND..3 * SECOND).step_by(10_000) {

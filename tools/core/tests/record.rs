@@ -18,7 +18,7 @@ use pci_audit_core::{
 };
 
 fn line(device: &str, record: Record) -> String {
-    let mut line = Line::new();
+    let mut line = Line::default();
     let text = line.format(&Text { device, record });
     String::from_utf8(text.to_vec()).unwrap()
 }

@@ -28,8 +28,7 @@ fn stretches(mut map: &[u8]) -> Vec<Stretch> {
     let mut stretches = Vec::new();
 
     while let Some(stretch) = run::first(map) {
-        let (Stretch::Assigned(size) | Stretch::Unassigned(size)) = stretch;
-        map = &map[size..];
+        map = &map[stretch.size()..];
         stretches.push(stretch);
     }
     stretches

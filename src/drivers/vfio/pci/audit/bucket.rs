@@ -90,7 +90,7 @@ impl Gate {
     }
 
     /// Whether there is certainly no token at `tick`.
-    #[inline(always)]
+    #[inline]
     pub fn is_shut(&self, limit: Limit, tick: u64) -> bool {
         tick < self.shut_until && limit == self.limit
     }

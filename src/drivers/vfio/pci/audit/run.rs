@@ -19,7 +19,7 @@ pub enum Stretch {
 
 impl Stretch {
     /// Its length in bytes.
-    #[inline(always)]
+    #[inline]
     pub fn size(self) -> usize {
         match self {
             Stretch::Assigned(size) | Stretch::Unassigned(size) => size,
@@ -28,7 +28,7 @@ impl Stretch {
 }
 
 /// The stretch at the start of `map`, or `None` for an empty map.
-#[inline(always)]
+#[inline]
 pub fn first(map: &[u8]) -> Option<Stretch> {
     // What most system calls are for: a dword, one way or the other.
     if let Ok(dword) = <[u8; 4]>::try_from(map) {
@@ -53,7 +53,7 @@ pub fn first(map: &[u8]) -> Option<Stretch> {
 const BLOCK: usize = 64;
 
 /// The bits that are set in every word of `block`.
-#[inline(always)]
+#[inline]
 fn all_ones(block: &[u8; BLOCK]) -> u64 {
     let word = |at: usize| {
         let mut bytes = [0; 8];
@@ -65,7 +65,7 @@ fn all_ones(block: &[u8; BLOCK]) -> u64 {
 }
 
 /// How many bytes at the start of `map` are unassigned.
-#[inline(always)]
+#[inline]
 fn unassigned_prefix(map: &[u8]) -> usize {
     let mut rest = map;
 
@@ -88,7 +88,7 @@ fn unassigned_prefix(map: &[u8]) -> usize {
 }
 
 /// The index of the first byte of `dword` that is unassigned, 4 if none is.
-#[inline(always)]
+#[inline]
 fn first_unassigned(dword: [u8; 4]) -> usize {
     // The first byte of `zero` with its highest bit set is the first that is 0 in `others`.
     let others = !u32::from_le_bytes(dword);
@@ -98,7 +98,7 @@ fn first_unassigned(dword: [u8; 4]) -> usize {
 }
 
 /// How many bytes at the start of `map` are assigned.
-#[inline(always)]
+#[inline]
 fn assigned_prefix(map: &[u8]) -> usize {
     let mut rest = map;
 
@@ -113,7 +113,7 @@ fn assigned_prefix(map: &[u8]) -> usize {
 }
 
 /// How many bytes at the start of `map` are as `wanted`.
-#[inline(always)]
+#[inline]
 fn prefix(map: &[u8], wanted: impl Fn(u8) -> bool) -> usize {
     map.iter().position(|&id| !wanted(id)).unwrap_or(map.len())
 }

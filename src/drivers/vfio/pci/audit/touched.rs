@@ -30,7 +30,7 @@ fn words(range: Range) -> core::ops::RangeInclusive<usize> {
 }
 
 /// Marks every byte of `range`.
-#[inline(always)]
+#[inline]
 pub fn mark(map: &mut Bitmap, range: Range) {
     let first = range.offset() / BITS;
 
