@@ -70,11 +70,12 @@ const REPORT_RECORDS: usize = 12;
 /// How often the end of a session is tried again while audit refuses its records: for about ten
 /// minutes. Every try that finds the backlog full counts as a lost record with audit, which some
 /// hosts answer with a panic, so that the tries become rare.
-const CLOSE_TRIES: u32 = 40;
+const CLOSE_TRIES: u32 = 60;
 
-/// Milliseconds from one of these tries to the next.
+/// Milliseconds from one of these tries to the next. A small backlog takes what there is to say a
+/// few records at a time, which is why the first twenty follow each other quickly.
 fn close_interval(tries: u32) -> u32 {
-    REPORT_INTERVAL << tries.min(4)
+    REPORT_INTERVAL << tries.saturating_sub(20).min(4)
 }
 
 /// How far a session has come.
