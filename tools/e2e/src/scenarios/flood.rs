@@ -35,12 +35,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "flood/backlog-1",
         "with room for one record in audit's queue",
-        |lab| backlog(lab, "1", "24"),
+        |lab| backlog(lab, "1", "24", 100_000),
     ),
     Scenario::new(
         "flood/backlog-64",
         "with audit's default queue and no limit of our own",
-        |lab| backlog(lab, "64", "0"),
+        |lab| backlog(lab, "64", "0", 20_000),
     ),
     Scenario::new("flood/rate-0", "without a limit of our own", rate_0),
     Scenario::new("flood/rate-1", "with one record a second", rate_1),
@@ -137,10 +137,10 @@ fn changing(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-fn backlog(lab: &mut Lab, limit: &str, rate: &str) -> Result<()> {
+fn backlog(lab: &mut Lab, limit: &str, rate: &str, count: u64) -> Result<()> {
     lab.audit().ctl(&["-b", limit])?;
     kernel::set_parameter(kernel::RATE, rate)?;
-    flood(lab, &plan(8, 100_000), true, Loss::Refused).map(drop)
+    flood(lab, &plan(8, count), true, Loss::Refused).map(drop)
 }
 
 fn rate_0(lab: &mut Lab) -> Result<()> {
