@@ -43,6 +43,8 @@ rc=0
 
 if [ "${UPDATE:-0}" = 1 ]; then
 	sed -i -e "/^\.\. table begins/,/^\.\. table ends/{/^\.\. table/!d}" -e "/^\.\. table begins/{
+		a\\
+
 		r $out/table.rst
 		a\\
 

@@ -129,13 +129,13 @@ left=$(diff -rq "$out/sources" "$out/linux" | grep -v "^Only in $out/linux" || t
 [ -z "$left" ] || die "these files of src/ are in no patch, or not as they are:"$'\n'"$left"
 
 # The cover letter's text, with this tree's figures.
-table=$BUILD/bench/table.txt
+table=$BUILD/bench/table.md
 {
 	sed '/^@BENCHMARK@$/,$d' "$TOP/patches/cover-letter.txt"
 	if [ -r "$table" ]; then
 		sed 's/^/  /' "$table"
 	else
-		echo "(No figures: there is no build/bench/table.txt.)"
+		echo "(No figures: there is no build/bench/table.md.)"
 	fi
 	sed '1,/^@BENCHMARK@$/d' "$TOP/patches/cover-letter.txt"
 } >"$out/cover"

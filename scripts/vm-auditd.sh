@@ -50,7 +50,8 @@ sync_log() {
 case ${1:-} in
 start)
 	[ $# -ge 2 ] || die "start wants the log's folder"
-	[ "$(status pid)" = 0 ] || die "a daemon runs already"
+	# The kernel does not notice the end of one that crashed before it has something to say.
+	! is_daemon || is_gone "$(status pid)" || die "a daemon runs already"
 	mkdir -p "$conf/plugins.d" "$2"
 	chmod 700 "$2"
 	declare -A keys=(
