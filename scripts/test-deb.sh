@@ -16,7 +16,7 @@ release=$(basename "$root"/lib/modules/*)
 # In the VM: the package's modules, and a scenario on them.
 tried() {
 	# shellcheck disable=SC2016
-	"$TOP/scripts/vm.sh" --name deb --append no_timer_check --kernel "$root/boot/vmlinuz-$release" -- \
+	"$TOP/scripts/vm.sh" --name deb --kernel "$root/boot/vmlinuz-$release" -- \
 		env "RELEASE=$release" "ROOT=$root" bash -ec '
 			[ "$(uname -r)" = "$RELEASE" ]
 			modprobe -d "$ROOT" -a vfio-pci vfio_iommu_type1
