@@ -27,13 +27,13 @@ help:
 	@echo 'JOBS=N          parallel jobs (default: one for each processor)'
 	@echo 'V=1             show the output of long steps'
 	@echo "FRONT=stock     e2e: on Debian's own kernel, with vfio_pci_audit as a livepatch"
-	@echo 'DEBUG=1         e2e: on a kernel with KASAN, lockdep and kmemleak, those scenarios that allocate and free most'
+	@echo 'DEBUG=1         e2e: on a kernel with KASAN, UBSAN, lockdep, kmemleak and fault injection, what allocates and frees most'
 
 run:
 	@scripts/run.sh
 
 stock:
-	@scripts/setup.sh --stock
+	@scripts/setup.sh stock
 	@scripts/build-stock.sh >/dev/null
 
 run-stock:
@@ -43,7 +43,7 @@ test:
 	@scripts/test.sh
 
 host-test:
-	@scripts/setup.sh
+	@scripts/setup.sh vm kernel check
 	@scripts/host-test.sh
 
 kunit:
@@ -60,6 +60,7 @@ bench:
 	@scripts/bench.sh
 
 lint:
+	@scripts/setup.sh vm kernel check
 	@scripts/prepare.sh y
 	@scripts/lint.sh
 
@@ -69,7 +70,7 @@ series:
 	@scripts/build-series.sh
 
 deb:
-	@scripts/setup.sh --deb
+	@scripts/setup.sh kernel deb
 	@scripts/deb.sh
 
 shell:

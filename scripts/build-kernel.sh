@@ -3,7 +3,7 @@
 #
 # build-kernel.sh m|y|novfio|debug: graft into the kernel tree and build the test kernel in build/linux/m, with VFIO as modules, in
 # build/linux/y, with everything built in and KUnit, in build/linux/novfio, without VFIO, or in build/linux/debug, with VFIO as
-# modules, KASAN, lockdep and kmemleak.
+# modules and every checker of mistakes (test-kernel-debug.config).
 # KDIR= is a tree of the user's; without it one is fetched.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -18,7 +18,8 @@ fi
 root=$BUILD/stock/trixie
 key=$(echo "${packages[*]}" | sha256sum | cut -c1-16)
 if [ "$(cat "$root.done" 2>/dev/null)" != "$key" ]; then
-	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: run scripts/setup.sh first"
+	if [ -n "$(debian_release)" ]; then install_packages mmdebstrap; fi
+	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing, which makes a Debian 13"
 	private_apt trixie deb trixie || die "no Debian mirror in the system's apt sources"
 	as_root rm -rf "$root" "$root.done"
 	mkdir -p "$root"

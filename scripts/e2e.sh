@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# e2e.sh [--builtin | --novfio] [ARGUMENT...]: run the end-to-end scenarios in the VM, on VFIO as modules or built in, or those that
-# need none on a kernel without it; arguments are those of tools/e2e. FRONT=stock runs them on Debian's own kernel, with
-# vfio_pci_audit as a livepatch. LONG=1 runs the long scenarios too. DEBUG=1 runs those that allocate and free most, on the kernel
-# with KASAN, lockdep and kmemleak.
+# e2e.sh [--builtin | --novfio | --parallel] [ARGUMENT...]: run the end-to-end scenarios in the VM, on VFIO as modules or built in, or
+# those that need none on a kernel without it, or those where accesses race on processors that are emulated at the same time;
+# arguments are those of tools/e2e. FRONT=stock runs them on Debian's own kernel, with vfio_pci_audit as a livepatch. LONG=1 runs the
+# long scenarios too. DEBUG=1 runs those that allocate and free most on the kernel that looks for mistakes (test-kernel-debug.config).
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=m name=e2e memory=2G objects=() append=() modules=()
+kind=m name=e2e memory=2G objects=() append=() modules=() vm=()
 kernel=
 if [ "${FRONT:-}" = stock ]; then
 	stock=$("$TOP/scripts/build-stock.sh" --image)
@@ -24,6 +24,10 @@ elif [ "${1:-}" = --novfio ]; then
 	kind=novfio name=e2e-novfio objects=("OBJECTS=$BUILD/linux/novfio") modules=(pci_audit)
 	shift
 	set -- --only samples/ "$@"
+elif [ "${1:-}" = --parallel ]; then
+	name=e2e-parallel vm=(--parallel)
+	shift
+	set -- --only race/ --only limits/ "$@"
 elif [ "${DEBUG:-0}" != 0 ]; then
 	kind=debug name=e2e-debug memory=4G objects=("OBJECTS=$BUILD/linux/debug")
 	[ $# -gt 0 ] || set -- --only leaks/ --only faults/ --only sessions/ --only limits/burst
@@ -31,5 +35,5 @@ fi
 [ "${LONG:-0}" = 0 ] || set -- --long "$@"
 # shellcheck disable=SC2016
 exec "$TOP/scripts/vm.sh" --name $name --timeout 3000 --memory $memory \
-	--kernel "${kernel:-$BUILD/linux/$kind/arch/x86/boot/bzImage}" "${append[@]}" -- \
+	--kernel "${kernel:-$BUILD/linux/$kind/arch/x86/boot/bzImage}" "${append[@]}" "${vm[@]}" -- \
 	env "${objects[@]}" MODULES="${modules[*]}" bash -c 'scripts/vm-modules.sh load $MODULES && "$BUILD/target/release/e2e" "$@"' e2e "$@"

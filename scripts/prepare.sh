@@ -6,7 +6,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if [ $# -gt 0 ]; then "$TOP/scripts/setup.sh"; else "$TOP/scripts/setup.sh" --stock; fi
+if [ $# -gt 0 ]; then "$TOP/scripts/setup.sh"; else "$TOP/scripts/setup.sh" stock vm; fi
 "$TOP/scripts/build-audit.sh" >/dev/null
 step tools "building the host's tools" host_cargo build --release
 "$TOP/scripts/build-guest.sh" >/dev/null

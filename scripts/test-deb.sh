@@ -5,7 +5,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-"$TOP/scripts/setup.sh" --deb
+"$TOP/scripts/setup.sh" vm kernel deb
 package=$("$TOP/scripts/deb.sh" --small)
 root=$BUILD/deb-small/root
 rm -rf "$root"

@@ -35,6 +35,7 @@ part() {
 	say "    $name: $p passed, $f failed, $s skipped"
 }
 
+"$TOP/scripts/setup.sh" vm kernel check
 "$TOP/scripts/prepare.sh" m unpatched y novfio
 part lint "$TOP/scripts/lint.sh"
 part host "$TOP/scripts/host-test.sh"
@@ -43,6 +44,7 @@ part audit "$TOP/scripts/audit-test.sh"
 part kunit "$TOP/scripts/kunit.sh"
 part e2e "$TOP/scripts/e2e.sh"
 part e2e-builtin "$TOP/scripts/e2e.sh" --builtin
+[ "${LONG:-0}" = 0 ] || part e2e-parallel "$TOP/scripts/e2e.sh" --parallel
 [ "${LONG:-0}" = 0 ] || part deb "$TOP/scripts/test-deb.sh"
 part e2e-novfio "$TOP/scripts/e2e.sh" --novfio
 
