@@ -40,7 +40,7 @@ scene() {
 	reach=$(grep -v '^#' "$trace/trace" | grep -c . || true)
 	result=$(search --raw | grep -E "op=(read|write) offset=$offset" | tail -n 1 | sed 's/.*\(op=.*\)/\1/' || true)
 	[ "$after" -gt "$before" ] || result=
-	rows+=("$(printf '%-40s  %-7s  %s' "$what" "$([ "$reach" -gt 0 ] && echo yes || echo no)" "$result")")
+	rows+=("$(printf '%-46s  %-7s  %s' "$what" "$([ "$reach" -gt 0 ] && echo yes || echo no)" "$result")")
 }
 
 [ -d "$trace/events" ] || mount -t tracefs none "$trace"
@@ -120,5 +120,5 @@ echo
 echo "ausearch -m PCI:"
 search | grep '^type=' | sed 's/^/    /' | tail -n 25
 echo
-printf '%-40s  %-7s  %s\n' "what was tried" "reached" "recorded"
+printf '%-46s  %-7s  %s\n' "what was tried" "reached" "recorded"
 printf '%s\n' "${rows[@]}"

@@ -30,7 +30,7 @@ elif [ "${1:-}" = --parallel ]; then
 	set -- --only race/ --only limits/ "$@"
 elif [ "${DEBUG:-0}" != 0 ]; then
 	kind=debug name=e2e-debug memory=4G objects=("OBJECTS=$BUILD/linux/debug")
-	[ $# -gt 0 ] || set -- --only leaks/ --only faults/ --only sessions/ --only limits/burst
+	[ $# -gt 0 ] || set -- --only leaks/rounds --only leaks/load --only faults/ --only sessions/ --only limits/burst
 fi
 [ "${LONG:-0}" = 0 ] || set -- --long "$@"
 # shellcheck disable=SC2016

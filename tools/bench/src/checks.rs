@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::cell::{self, Cell};
-use crate::matrix::{BLOCKING, IDLE, LIMITED, LISTED, OPTION_OFF, RECORDING, UNPATCHED};
+use crate::matrix::{
+    BLOCKING, BLOCKING_LIMITED, IDLE, LIMITED, LISTED, OPTION_OFF, RECORDING, UNPATCHED,
+};
 use crate::result::Results;
 
 /// One figure and what it may be at most.
@@ -85,13 +87,11 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
             60,
         );
     }
-    for column in [&cell::ASSIGNED, &cell::READ, &cell::WRITE] {
-        let over = over(LIMITED, IDLE, column)?;
-        check(
-            format!("above the rate limit, {}: over audit off", column.name),
-            over,
-            80,
-        );
+    for (row, base) in [(LIMITED, IDLE), (BLOCKING_LIMITED, BLOCKING)] {
+        for column in [&cell::ASSIGNED, &cell::READ, &cell::WRITE] {
+            let over = over(row, base, column)?;
+            check(format!("{row}, {}: over audit off", column.name), over, 80);
+        }
     }
     let yardstick = results.yardstick.median as i64;
     for column in [&cell::READ, &cell::WRITE] {

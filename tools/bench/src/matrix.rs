@@ -26,10 +26,19 @@ pub(crate) const LISTED: &str = "blocking, 10,000 devices listed";
 pub(crate) const RECORDING: &str = "recording";
 /// No record.
 pub(crate) const LIMITED: &str = "above the rate limit";
+/// The same with both toggles.
+pub(crate) const BLOCKING_LIMITED: &str = "blocking, above the rate limit";
 
 /// Every row.
-const ROWS: [&str; 7] = [
-    UNPATCHED, OPTION_OFF, IDLE, BLOCKING, LISTED, RECORDING, LIMITED,
+const ROWS: [&str; 8] = [
+    UNPATCHED,
+    OPTION_OFF,
+    IDLE,
+    BLOCKING,
+    LISTED,
+    RECORDING,
+    LIMITED,
+    BLOCKING_LIMITED,
 ];
 
 const YARDSTICK: &str = "/sys/module/audit_yardstick/parameters/times";
@@ -104,6 +113,8 @@ fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     let median = fs::read_to_string(YARDSTICK)?.trim().parse()?;
     lab.drain()?;
     limit("1", "1")?;
+    rows.push(columns(lab, true)?);
+    block(true)?;
     rows.push(columns(lab, true)?);
     lab.stop_daemon()?;
     Ok((rows, Figure::of(vec![median])))

@@ -19,10 +19,9 @@ use crate::lab::Lab;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "leaks/rounds",
-        "20 rounds of open, flood, close, reset, unbind and hot-unplug leave no memory behind",
-        |lab| rounds(lab, 20),
-    )
-    .long(),
+        "5 rounds of open, flood, close, reset, unbind and hot-unplug leave no memory behind",
+        |lab| rounds(lab, 5),
+    ),
     Scenario::new("leaks/thousand-rounds", "1000 rounds of the same", |lab| {
         rounds(lab, 1000)
     })
@@ -36,12 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "leaks/load-and-unload",
         "5 times load, a session, unload",
         |lab| load_and_unload(lab, 5),
-    )
-    .long(),
-    Scenario::new("leaks/load-and-unload-20", "20 times the same", |lab| {
-        load_and_unload(lab, 20)
-    })
-    .long(),
+    ),
 ];
 
 /// Sessions on each device in a round.

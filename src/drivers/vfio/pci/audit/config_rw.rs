@@ -63,7 +63,6 @@ pub(crate) fn into_ssize(result: Result<usize>) -> isize {
 pub(crate) struct ConfigRw<'a> {
     device: VfioDevice<'a>,
     session: Option<ArcBorrow<'a, Session>>,
-    policy: Snapshot,
     op: Op,
     user: UserPtr,
     start: usize,
@@ -71,8 +70,7 @@ pub(crate) struct ConfigRw<'a> {
 }
 
 impl<'a> ConfigRw<'a> {
-    /// A call that reads or writes `count` bytes at `pos`. Takes the policy as it is now, for the
-    /// whole call.
+    /// A call that reads or writes `count` bytes at `pos`.
     ///
     /// [`EFAULT`] when the range is not inside configuration space, as VFIO has it.
     #[inline(always)]
@@ -91,9 +89,6 @@ impl<'a> ConfigRw<'a> {
         Ok(Self {
             device,
             session,
-            policy: POLICY.snapshot(op, session.as_deref().map(Session::verdict), || {
-                id(device.pci())
-            }),
             op,
             user,
             start,
@@ -104,24 +99,63 @@ impl<'a> ConfigRw<'a> {
         })
     }
 
+    /// The policy as it is now. Taken once in a call, when that comes to its first unassigned byte.
+    #[inline(always)]
+    fn policy(&self) -> Snapshot {
+        POLICY.snapshot(
+            self.op,
+            self.session.as_deref().map(Session::verdict),
+            || id(self.device.pci()),
+        )
+    }
+
     /// Serves the whole call and returns its length in bytes.
     #[inline(always)]
-    pub(crate) fn serve(&self) -> Result<usize> {
+    pub(crate) fn serve(self) -> Result<usize> {
         match run::first(self.map) {
             // What most calls are.
-            Some(stretch) if stretch.size() == self.map.len() => self.serve_stretch(0, stretch),
-            _ => self.serve_stretches(),
+            Some(Stretch::Assigned(size)) if size == self.map.len() => self.pass(0, size),
+            Some(Stretch::Unassigned(size)) if size == self.map.len() => {
+                self.serve_unassigned(self.policy(), 0, size)
+            }
+            _ => Self::serve_stretches(
+                self.device,
+                self.session,
+                self.op,
+                self.user,
+                self.start,
+                self.map,
+            ),
         }
     }
 
-    /// Serves a call of several stretches. By value, so that only these calls pay for having it in
-    /// memory.
+    /// Serves a call of several stretches. Takes the call in its parts, so that only such calls
+    /// pay for having it in memory.
     #[inline(never)]
-    fn serve_stretches(self) -> Result<usize> {
+    fn serve_stretches(
+        device: VfioDevice<'a>,
+        session: Option<ArcBorrow<'a, Session>>,
+        op: Op,
+        user: UserPtr,
+        start: usize,
+        map: &'a [u8],
+    ) -> Result<usize> {
+        let call = Self {
+            device,
+            session,
+            op,
+            user,
+            start,
+            map,
+        };
+        let policy = call.policy();
         let mut done = 0;
 
-        while let Some(stretch) = self.map.get(done..).and_then(run::first) {
-            done += self.serve_stretch(done, stretch)?;
+        while let Some(stretch) = map.get(done..).and_then(run::first) {
+            done += match stretch {
+                Stretch::Assigned(size) => call.pass(done, size)?,
+                Stretch::Unassigned(size) => call.serve_unassigned(policy, done, size)?,
+            };
         }
         Ok(done)
     }
@@ -132,19 +166,9 @@ impl<'a> ConfigRw<'a> {
     #[inline(always)]
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
-            Some(Stretch::Unassigned(size)) => self.serve_unassigned(0, size),
+            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.policy(), 0, size),
             Some(Stretch::Assigned(size)) => self.device.rw(self.op, self.user, self.start, size),
             None => Err(EFAULT),
-        }
-    }
-
-    /// Serves a stretch `done` bytes into the call, or of an unassigned one the run at its start.
-    /// Returns the length of what was served.
-    #[inline(always)]
-    fn serve_stretch(&self, done: usize, stretch: Stretch) -> Result<usize> {
-        match stretch {
-            Stretch::Assigned(size) => self.pass(done, size),
-            Stretch::Unassigned(size) => self.serve_unassigned(done, size),
         }
     }
 
@@ -156,7 +180,10 @@ impl<'a> ConfigRw<'a> {
     /// Lets VFIO serve `size` bytes, `done` bytes into the call.
     #[inline(always)]
     fn pass(&self, done: usize, size: usize) -> Result<usize> {
-        let mut at = 0;
+        // VFIO serves a dword at once, which is all that most calls want.
+        let mut at = self
+            .device
+            .rw(self.op, self.user_at(done), self.start + done, size)?;
 
         while at < size {
             at += self.device.rw(
@@ -169,12 +196,12 @@ impl<'a> ConfigRw<'a> {
         Ok(size)
     }
 
-    /// Decides upon `size` unassigned bytes, `done` bytes into the call, and serves the run that
-    /// the decision is for. Returns the run's length.
+    /// Has `policy` decide upon `size` unassigned bytes, `done` bytes into the call, and serves the
+    /// run that the decision is for. Returns the run's length.
     #[inline(always)]
-    fn serve_unassigned(&self, done: usize, size: usize) -> Result<usize> {
+    fn serve_unassigned(&self, policy: Snapshot, done: usize, size: usize) -> Result<usize> {
         let range = Range::new(self.start + done, size, usize::MAX).map_err(|_| EFAULT)?;
-        let (outcome, range) = self.policy.decide(range);
+        let (outcome, range) = policy.decide(range);
 
         // The record comes first: the access may be the last thing that this machine does.
         match self.session.filter(|_| pci_audit::enabled()) {

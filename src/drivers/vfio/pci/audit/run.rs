@@ -35,11 +35,16 @@ pub fn first(map: &[u8]) -> Option<Stretch> {
         if u32::from_le_bytes(dword) == u32::MAX {
             return Some(Stretch::Unassigned(4));
         }
-        if first_unassigned(dword) == 4 {
+        if unassigned_bits(dword) == 0 {
             return Some(Stretch::Assigned(4));
         }
     }
+    first_of_any(map)
+}
 
+/// The same for a map of any length. Not inlined, so that [`first`] is small enough to be.
+#[inline(never)]
+fn first_of_any(map: &[u8]) -> Option<Stretch> {
     let stretch = if *map.first()? == UNASSIGNED {
         Stretch::Unassigned(unassigned_prefix(map))
     } else {
@@ -87,14 +92,13 @@ fn unassigned_prefix(map: &[u8]) -> usize {
     map.len() - rest.len() + prefix(rest, |id| id == UNASSIGNED)
 }
 
-/// The index of the first byte of `dword` that is unassigned, 4 if none is.
+/// Bits that are set where a byte of `dword` is unassigned: the first of them is that of the first
+/// such byte, later ones may be of others.
 #[inline]
-fn first_unassigned(dword: [u8; 4]) -> usize {
-    // The first byte of `zero` with its highest bit set is the first that is 0 in `others`.
+fn unassigned_bits(dword: [u8; 4]) -> u32 {
     let others = !u32::from_le_bytes(dword);
-    let zero = others.wrapping_sub(0x0101_0101) & !others & 0x8080_8080;
 
-    zero.trailing_zeros() as usize / 8
+    others.wrapping_sub(0x0101_0101) & !others & 0x8080_8080
 }
 
 /// How many bytes at the start of `map` are assigned.
@@ -103,9 +107,9 @@ fn assigned_prefix(map: &[u8]) -> usize {
     let mut rest = map;
 
     while let Some((dword, next)) = rest.split_first_chunk::<4>() {
-        let assigned = first_unassigned(*dword);
-        if assigned < 4 {
-            return map.len() - rest.len() + assigned;
+        let bits = unassigned_bits(*dword);
+        if bits != 0 {
+            return map.len() - rest.len() + bits.trailing_zeros() as usize / 8;
         }
         rest = next;
     }
