@@ -60,3 +60,15 @@ proptest! {
         prop_assert_eq!(stretches(map), model(map));
     }
 }
+
+#[test]
+fn finds_what_the_model_finds_in_every_short_map() {
+    for len in 0..=9 {
+        for bits in 0..1 << len {
+            let id = |at| if bits >> at & 1 == 1 { UNASSIGNED } else { 1 };
+            let map: Vec<u8> = (0..len).map(id).collect();
+
+            assert_eq!(stretches(&map), model(&map));
+        }
+    }
+}

@@ -70,13 +70,11 @@ impl Bucket {
 ///
 /// Ticks are those of a clock that counts whole intervals of equal length and never runs ahead of
 /// the exact one. Where it lags behind, a token is given later, never earlier.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Gate {
     bucket: Bucket,
-    /// There is no token before this tick,
+    /// There is no token before this tick, under the limit of the last call that took none.
     shut_until: u64,
-    /// under this limit.
-    limit: Limit,
 }
 
 impl Gate {
@@ -85,14 +83,18 @@ impl Gate {
         Self {
             bucket: Bucket::new(),
             shut_until: 0,
-            limit: Limit { rate: 0, burst: 0 },
         }
     }
 
-    /// Whether there is certainly no token at `tick`.
+    /// Whether there is certainly no token at `tick`, as long as the limit is the same.
     #[inline]
-    pub fn is_shut(&self, limit: Limit, tick: u64) -> bool {
-        tick < self.shut_until && limit == self.limit
+    pub fn is_shut(&self, tick: u64) -> bool {
+        tick < self.shut_until
+    }
+
+    /// Forgets that there is no token, since there may be one under a limit that changed.
+    pub fn open(&mut self) {
+        self.shut_until = 0;
     }
 
     /// Takes a token if there is one, as [`Bucket::take`] does. `tick` was counted no later than
@@ -102,14 +104,7 @@ impl Gate {
 
         if let Err(wait) = taken {
             self.shut_until = tick.saturating_add(wait.checked_div(tick_ns).unwrap_or(0));
-            self.limit = limit;
         }
         taken.is_ok()
-    }
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -2,9 +2,12 @@
 
 //! How many accesses a session may record: the parameters `audit_rate` and `audit_burst`.
 
-use crate::bucket::{
-    Limit,
-    MAX, //
+use crate::{
+    bucket::{
+        Limit,
+        MAX, //
+    },
+    sessions, //
 };
 use kernel::{
     prelude::*,
@@ -42,10 +45,11 @@ impl Limits {
         let both = u64::from(limit.burst) << 32 | u64::from(limit.rate);
 
         self.0.store(both, Relaxed);
+        sessions::for_each(|session| session.limit_changed());
     }
 
-    /// Sets the tokens per second, 0 for no limit. [`EINVAL`] above [`MAX`]. The caller serializes
-    /// changes.
+    /// Sets the tokens per second, 0 for no limit. May sleep. [`EINVAL`] above [`MAX`]. The caller
+    /// serializes changes.
     pub(crate) fn set_rate(&self, rate: u32) -> Result {
         if rate > MAX {
             return Err(EINVAL);
@@ -57,7 +61,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Sets the tokens of a full bucket. [`EINVAL`] for 0, with which nothing would ever be
+    /// Sets the tokens of a full bucket. May sleep. [`EINVAL`] for 0, with which nothing would ever be
     /// recorded, and above [`MAX`]. The caller serializes changes.
     pub(crate) fn set_burst(&self, burst: u32) -> Result {
         if burst == 0 || burst > MAX {

@@ -18,18 +18,15 @@ use crate::{
         GAPS,
         MAX_RANGES, //
     },
-    bucket::{
-        Gate,
-        Limit, //
-    },
+    bucket::Gate,
     clock,
-    debugfs,
     limits::LIMITS,
     pci_audit::{
         self,
         Context, //
     },
     policy::Verdict,
+    sessions,
     totals::Totals,
     touched::Bitmap,
     worker, //
@@ -153,7 +150,7 @@ impl Session {
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        debugfs::add(&session)?;
+        sessions::add(&session)?;
         Ok(session)
     }
 
@@ -175,42 +172,42 @@ impl Session {
     /// Nothing more is to be said, or there never was a device for the session.
     pub(crate) fn set_closed(&self) {
         self.state.lock().phase = Phase::Closed;
-        debugfs::remove(self);
+        sessions::remove(self);
+    }
+
+    /// The limit is another one: the next access asks for its tokens.
+    pub(crate) fn limit_changed(&self) {
+        self.state.lock().gates.iter_mut().for_each(Gate::open);
     }
 
     /// Accounts for one access, and records it if the limit allows. Never waits for the audit
     /// subsystem. Several accesses may be under way at once.
     #[inline(always)]
     pub(crate) fn access(self: ArcBorrow<'_, Self>, op: Op, range: Range, outcome: Outcome) {
-        let limit = LIMITS.current();
         let tick = clock::ticks();
         let mut guard = self.state.lock();
         let state = &mut *guard;
 
         // A flood comes here again and again, and pays for no more than this.
-        if state.gates[op as usize].is_shut(limit, tick) && state.report_queued {
+        if state.gates[op as usize].is_shut(tick) && state.report_queued {
             state.account.suppressed(op, range, outcome);
             drop(guard);
             pci_audit::unrecorded(&self.device, op, range, outcome);
             return;
         }
         drop(guard);
-        self.access_again(op, range, outcome, limit);
+        self.access_again(op, range, outcome);
     }
 
     /// The same by the exact clock.
     #[cold]
     #[inline(never)]
-    fn access_again(
-        self: ArcBorrow<'_, Self>,
-        op: Op,
-        range: Range,
-        outcome: Outcome,
-        limit: Limit,
-    ) {
+    fn access_again(self: ArcBorrow<'_, Self>, op: Op, range: Range, outcome: Outcome) {
         let tick = clock::ticks();
         let now = clock::monotonic_ns();
         let mut state = self.state.lock();
+        // Read under the lock: a limit that is older than the last `limit_changed()` shuts no gate.
+        let limit = LIMITS.current();
 
         if state.gates[op as usize].take(limit, now, tick, clock::TICK_NS) {
             drop(state);

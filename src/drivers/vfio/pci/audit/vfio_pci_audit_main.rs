@@ -43,6 +43,7 @@ pub mod run;
 #[path = "../../../pci/audit/bindings/seq_file.rs"]
 mod seq_file;
 mod session;
+mod sessions;
 #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
 #[path = "../../../pci/audit/bindings/shadow.rs"]
 mod shadow;
@@ -72,13 +73,15 @@ module! {
 
 struct VfioPciAudit {
     _tracing: pci_audit::TraceNotifier<tracing::Tracing>,
-    _debugfs: debugfs::Debugfs,
+    // Goes before the sessions that it shows.
+    _debugfs: seq_file::Files,
+    _sessions: sessions::Sessions,
 }
 
 impl kernel::Module for VfioPciAudit {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let tracing = pci_audit::TraceNotifier::new()?;
-        let debugfs = debugfs::Debugfs::new()?;
+        let sessions = sessions::Sessions::new()?;
 
         worker::start()?;
         parameters::set_running();
@@ -86,7 +89,8 @@ impl kernel::Module for VfioPciAudit {
         livepatch::enable().inspect_err(|_| stop())?;
         Ok(Self {
             _tracing: tracing,
-            _debugfs: debugfs,
+            _debugfs: seq_file::Files::new(),
+            _sessions: sessions,
         })
     }
 }
