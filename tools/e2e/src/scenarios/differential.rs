@@ -29,10 +29,21 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 type Seen = HashMap<Bdf, Transcript>;
 type Before = HashMap<Bdf, Vec<u8>>;
 
-/// Bring a device to where it was: opening it resets it, but only what is assigned.
+/// The capability Power Management, and where its control and status register is in it.
+const POWER_MANAGEMENT: u16 = 0x01;
+const PMCSR: usize = 4;
+
+/// Bring a device to where it was: opening it resets it, but only what is assigned. Of that, a reset leaves what power
+/// management selected; a kernel with runtime power management clears that too, when it comes to it.
 fn restore(device: &Device, before: &[u8]) -> Result<()> {
-    for run in device.map().all_runs() {
-        sysfs::write_config_at(device.bdf(), run.start as u64, &before[run])?;
+    let mut left = device.map().all_runs();
+    left.extend(
+        (device.map().capabilities().iter())
+            .filter(|capability| !capability.extended && capability.id == POWER_MANAGEMENT)
+            .map(|capability| capability.offset + PMCSR..capability.offset + PMCSR + 2),
+    );
+    for range in left {
+        sysfs::write_config_at(device.bdf(), range.start as u64, &before[range])?;
     }
     Ok(())
 }
