@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # bench.sh [--quick]: count the instructions of system calls on configuration space, with the series and without, in one VM whose
-# time-stamp counter counts instructions. Tables, charts and JSON come to build/bench; the exit code says whether a target is missed.
+# time-stamp counter counts instructions, and with the livepatch and without in another, on Debian's own kernel. Tables, charts and JSON come to build/bench; the exit code says whether a target is missed.
 # UPDATE=1 also puts the table into Documentation/performance.rst.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -27,8 +27,12 @@ done
 step bench "counting instructions" "$TOP/scripts/vm.sh" --name bench --icount --timeout 3000 --qemu "${crowd[*]}" -- \
 	"$bench" measure "$@" "$out/results.json"
 
+stock=$("$TOP/scripts/build-stock.sh" --image)
+step bench-stock "counting instructions on Debian's own kernel" "$TOP/scripts/vm.sh" --name bench-stock --icount --timeout 3000 \
+	--kernel "$(echo "$stock"/image/lib/modules/*/vmlinuz)" -- env "STOCK=$stock" "$bench" measure "$out/stock.json"
+
 rc=0
-"$bench" report "$out/results.json" "$out" || rc=$?
+"$bench" report --stock "$out/stock.json" "$out/results.json" "$out" || rc=$?
 {
 	echo
 	echo "Sizes of the modules, in bytes:"

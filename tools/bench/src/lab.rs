@@ -30,6 +30,8 @@ const LOG: &str = "/run/bench";
 pub(crate) struct Lab {
     top: PathBuf,
     build: PathBuf,
+    /// Whether the kernel is a stock one, and ours comes as a livepatch.
+    stock: bool,
     /// The device that is measured.
     pub(crate) device: Bdf,
 }
@@ -40,8 +42,14 @@ impl Lab {
         Self {
             top: top.to_owned(),
             build: build.to_owned(),
+            stock: std::env::var_os("STOCK").is_some(),
             device,
         }
+    }
+
+    /// Whether the kernel is a stock one.
+    pub(crate) fn stock(&self) -> bool {
+        self.stock
     }
 
     fn script(&self, name: &str) -> Command {
@@ -52,6 +60,7 @@ impl Lab {
     /// `vfio_pci_audit.NAME=VALUE`.
     pub(crate) fn load(&self, core: Core, parameters: &[String]) -> Result<()> {
         let folder = match core {
+            _ if self.stock => None,
             Core::Unpatched => Some("linux/unpatched"),
             Core::OptionOff => Some("linux/off"),
             Core::Ours => None,
@@ -65,6 +74,9 @@ impl Lab {
                 load.arg("--replace")
                     .arg(self.build.join(folder).join(file));
             }
+        }
+        if self.stock && core == Core::Unpatched {
+            load.args(["vfio-pci", "vfio_iommu_type1"]);
         }
         command::stdout(load.args(parameters))?;
         ensure!(

@@ -30,10 +30,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use serde::de::DeserializeOwned;
 use vfio_client::{Bdf, Device};
 
 use crate::lab::Lab;
-use crate::result::Results;
+use crate::result::{Results, Stock};
 
 #[derive(Parser)]
 #[command(about)]
@@ -44,7 +45,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// In the VM: measure everything.
+    /// In the VM: measure everything; with STOCK= in the environment, what there is to measure on a stock kernel.
     Measure {
         /// The device to measure on.
         #[arg(long, default_value = "0000:01:00.0")]
@@ -78,6 +79,9 @@ enum Verb {
     Report {
         /// What `measure` wrote.
         results: PathBuf,
+        /// What `measure` wrote on a stock kernel.
+        #[arg(long)]
+        stock: Option<PathBuf>,
         /// Where to put tables and charts.
         folder: PathBuf,
     },
@@ -98,13 +102,17 @@ fn measure_in_child(lab: &Lab) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!status.success())))
 }
 
+fn release() -> Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?
+        .trim()
+        .to_owned())
+}
+
 fn measure(lab: &Lab, rounds: usize, quick: bool) -> Result<Results> {
     let (rows, yardstick) = matrix::measure(lab, rounds)?;
 
     Ok(Results {
-        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
-            .trim()
-            .to_owned(),
+        kernel: release()?,
         rounds,
         rows,
         yardstick,
@@ -121,9 +129,19 @@ fn measure(lab: &Lab, rounds: usize, quick: bool) -> Result<Results> {
     })
 }
 
-fn report(results: &Path, folder: &Path) -> Result<ExitCode> {
-    let text = fs::read_to_string(results).with_context(|| results.display().to_string())?;
-    let results: Results = serde_json::from_str(&text).context("results")?;
+fn read<T: DeserializeOwned>(file: &Path) -> Result<T> {
+    let name = || file.display().to_string();
+    let text = fs::read_to_string(file).with_context(name)?;
+    serde_json::from_str(&text).with_context(name)
+}
+
+fn report(results: &Path, stock: Option<&Path>, folder: &Path) -> Result<ExitCode> {
+    let mut results: Results = read(results)?;
+    if let Some(stock) = stock {
+        let stock: Stock = read(stock)?;
+        results.kernel += &format!(" (livepatch: {})", stock.kernel);
+        results.rows.extend(stock.rows);
+    }
     let checks = checks::all(&results)?;
     let write = |name: &str, text: String| {
         let file = folder.join(name);
@@ -163,9 +181,15 @@ fn main() -> Result<ExitCode> {
             if !inside {
                 return measure_in_child(&lab);
             }
-            let results = measure(&lab, rounds.max(1), quick)?;
-            fs::write(&output, serde_json::to_string_pretty(&results)?)
-                .with_context(|| output.display().to_string())?;
+            let results = if lab.stock() {
+                serde_json::to_string_pretty(&Stock {
+                    kernel: release()?,
+                    rows: matrix::measure_stock(&lab, rounds.max(1))?,
+                })?
+            } else {
+                serde_json::to_string_pretty(&measure(&lab, rounds.max(1), quick)?)?
+            };
+            fs::write(&output, results).with_context(|| output.display().to_string())?;
         }
         Verb::Count { device } => {
             kernel::bind(device)?;
@@ -179,7 +203,11 @@ fn main() -> Result<ExitCode> {
             let device = Device::open(device)?;
             cell::ALL.iter().try_for_each(|cell| cell.mark(&device))?;
         }
-        Verb::Report { results, folder } => return report(&results, &folder),
+        Verb::Report {
+            results,
+            stock,
+            folder,
+        } => return report(&results, stock.as_deref(), &folder),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -41,6 +41,15 @@ const ROWS: [&str; 8] = [
     BLOCKING_LIMITED,
 ];
 
+/// Rows of another table: a stock kernel as it is, and with the livepatch.
+const STOCK_ROWS: [&str; 5] = [
+    "stock kernel",
+    "livepatch, toggles and audit off",
+    "livepatch, blocking",
+    "livepatch, recording",
+    "livepatch, above the rate limit",
+];
+
 const YARDSTICK: &str = "/sys/module/audit_yardstick/parameters/times";
 
 /// A list of `length` devices, none of which is Intel's. In an order that is not sorted.
@@ -120,6 +129,60 @@ fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     Ok((rows, Figure::of(vec![median])))
 }
 
+/// Every row of a stock kernel once.
+fn stock_round(lab: &Lab) -> Result<Vec<Vec<Figure>>> {
+    let mut rows = Vec::new();
+
+    lab.load(Core::Unpatched, &[])?;
+    rows.push(columns(lab, false)?);
+    lab.load(Core::Ours, &[])?;
+    rows.push(columns(lab, false)?);
+    block(true)?;
+    rows.push(columns(lab, false)?);
+    block(false)?;
+    lab.start_daemon()?;
+    lab.enable_audit(true)?;
+    limit("0", "24")?;
+    rows.push(columns(lab, true)?);
+    limit("1", "1")?;
+    rows.push(columns(lab, true)?);
+    lab.stop_daemon()?;
+    Ok(rows)
+}
+
+/// Each row of so many rounds, joined.
+fn join(names: &[&str], rounds: &[Vec<Vec<Figure>>]) -> Vec<Row> {
+    let figure = |row: usize, column: usize| {
+        Figure::join(
+            rounds
+                .iter()
+                .map(|round| round[row][column].clone())
+                .collect(),
+        )
+    };
+    names
+        .iter()
+        .enumerate()
+        .map(|(row, name)| Row {
+            name: (*name).to_owned(),
+            figures: (0..cell::ALL.len())
+                .map(|column| figure(row, column))
+                .collect(),
+        })
+        .collect()
+}
+
+/// The table of a stock kernel, measured so often.
+pub(crate) fn measure_stock(lab: &Lab, rounds: usize) -> Result<Vec<Row>> {
+    let all = (1..=rounds)
+        .map(|n| {
+            eprintln!("    round {n} of {rounds}");
+            stock_round(lab)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(join(&STOCK_ROWS, &all))
+}
+
 /// The whole table, measured so often, and the yardstick.
 pub(crate) fn measure(lab: &Lab, rounds: usize) -> Result<(Vec<Row>, Figure)> {
     let mut all = Vec::new();
@@ -131,20 +194,5 @@ pub(crate) fn measure(lab: &Lab, rounds: usize) -> Result<(Vec<Row>, Figure)> {
         all.push(rows);
         yardsticks.push(yardstick);
     }
-    let join = |row: usize| {
-        (0..cell::ALL.len())
-            .map(|column| {
-                Figure::join(all.iter().map(|round| round[row][column].clone()).collect())
-            })
-            .collect()
-    };
-    let rows = ROWS
-        .iter()
-        .enumerate()
-        .map(|(row, name)| Row {
-            name: (*name).to_owned(),
-            figures: join(row),
-        })
-        .collect();
-    Ok((rows, Figure::join(yardsticks)))
+    Ok((join(&ROWS, &all), Figure::join(yardsticks)))
 }

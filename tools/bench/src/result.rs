@@ -26,10 +26,19 @@ pub(crate) struct Growth {
     pub(crate) points: Vec<(u64, u64)>,
 }
 
+/// What was measured on a stock kernel.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Stock {
+    /// The kernel's release.
+    pub(crate) kernel: String,
+    /// More rows of the table.
+    pub(crate) rows: Vec<Row>,
+}
+
 /// Everything.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Results {
-    /// The kernel's release.
+    /// The release of the kernel, and of the stock kernel once its rows are in the table too.
     pub(crate) kernel: String,
     /// How often everything was measured anew.
     pub(crate) rounds: usize,
