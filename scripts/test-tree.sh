@@ -71,9 +71,25 @@ same_code() {
 other_code() {
 	! cmp -s "$BUILD/linux/unpatched/vfio_pci_config.o" "$BUILD/linux/m/drivers/vfio/pci/vfio_pci_config.o"
 }
+# stock_refused WORDS VARIABLE=VALUE...: building for a stock kernel that is configured so ends with these words.
+stock_refused() {
+	local words=$1 output
+	shift
+	output=$(make -s -f "$TOP/Kbuild" "src=$TOP" objtree=/nonexistent "$@" 2>&1) && return 1
+	echo "$output"
+	grep -qF "$words" <<<"$output"
+}
+stock_refusals() {
+	local good=(CONFIG_LIVEPATCH=y CONFIG_RUST=y CONFIG_AUDIT=y CONFIG_KPROBES=y CONFIG_VFIO_PCI_CORE=m)
+	stock_refused "has vfio_pci_audit of its own" "${good[@]}" CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y || return 1
+	stock_refused "no CONFIG_LIVEPATCH" "${good[@]:1}" || return 1
+	stock_refused "no CONFIG_RUST" CONFIG_LIVEPATCH=y "${good[@]:2}" || return 1
+	stock_refused "CONFIG_VFIO_PCI_CORE=m" "${good[@]:0:4}" CONFIG_VFIO_PCI_CORE=y || return 1
+	stock_refused "no Rust crates" "${good[@]}"
+}
 
 echo "TAP version 13"
-echo "1..12"
+echo "1..13"
 check "the series and the sources go into a tree" graft "$tree"
 check "sources in the tree are those of the repository" one_copy
 check "grafting again changes nothing" again
@@ -86,3 +102,4 @@ check "the tree is as it was before" unchanged
 check "a tree that a patch does not apply to gets an error and stays as it is" refuses
 check "with the option off, vfio_pci_config.o has the code of the unpatched file" same_code
 check "with the option on, it has not" other_code
+check "a kernel that the livepatch is not for is refused when it is built, with the reason" stock_refusals
