@@ -109,6 +109,11 @@ fn release() -> Result<String> {
 }
 
 fn measure(lab: &Lab, rounds: usize, quick: bool) -> Result<Results> {
+    let session_bytes = if quick {
+        None
+    } else {
+        growth::session_bytes(lab)?
+    };
     let (rows, yardstick) = matrix::measure(lab, rounds)?;
 
     Ok(Results {
@@ -121,11 +126,7 @@ fn measure(lab: &Lab, rounds: usize, quick: bool) -> Result<Results> {
         } else {
             growth::measure(lab)?
         },
-        session_bytes: if quick {
-            None
-        } else {
-            growth::session_bytes(lab)?
-        },
+        session_bytes,
     })
 }
 
