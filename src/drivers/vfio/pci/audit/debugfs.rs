@@ -7,12 +7,9 @@
 //! `closing` while audit refuses the end of a session whose device is closed.
 
 use crate::sessions;
-use kernel::{
-    prelude::*,
-    seq_file::{
-        seq_print,
-        SeqFile, //
-    }, //
+use kernel::seq_file::{
+    seq_print,
+    SeqFile, //
 };
 
 /// Shows every session. May sleep.
