@@ -69,15 +69,23 @@ debian_release() {
 	(. /etc/os-release 2>/dev/null && [ "${ID:-}" = debian ] && printf '%s' "${VERSION_ID:-}") || true
 }
 
+# The address of the mirror that the system's apt is configured with, as far as apt has its index.
+debian_mirror() {
+	# shellcheck disable=SC2016
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true
+}
+
 # private_apt NAME TYPE SUITE...: set the array apt_private to the options that make apt read Debian's SUITEs (TYPE is deb or
 # deb-src). All its files are in build/apt/NAME; of the system's configuration only the mirror's address is read.
 private_apt() {
 	local dir=$BUILD/apt/$1 type=$2 mirror
 	shift 2
-	# shellcheck disable=SC2016
-	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-		grep -E '/debian/?$' | head -n 1 || true)
-	[ -n "$mirror" ] || return 1
+	mirror=$(debian_mirror)
+	if [ -z "$mirror" ]; then
+		step packages-index "updating the package index" as_root apt-get update
+		mirror=$(debian_mirror)
+		[ -n "$mirror" ] || return 1
+	fi
 	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
 	cat >"$dir/debian.sources" <<-EOF
 		Types: $type
