@@ -82,14 +82,17 @@ impl Truth {
     }
 }
 
+/// How many accesses have a record of their own.
+pub(crate) fn accesses(records: &[Record]) -> u64 {
+    let access = |record: &&Record| matches!(record.kind, Kind::Access { .. });
+    records.iter().filter(access).count() as u64
+}
+
 /// Check all records of a session against what its client did.
 pub(crate) fn check(records: &[Record], truth: &Truth, loss: Loss) -> Result<Totals> {
     let totals = frame(records, loss)?;
     counts(&totals, truth)?;
-    let found = records
-        .iter()
-        .filter(|record| matches!(record.kind, Kind::Access { .. }))
-        .count() as u64;
+    let found = accesses(records);
     if loss == Loss::Unnoticed {
         ensure!(
             found <= totals.records,
