@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # bench.sh [--quick]: count the instructions of system calls on configuration space, with the series and without, in one VM whose
-# time-stamp counter counts instructions, and with the livepatch and without in another, on Debian's own kernel. Tables, charts and JSON come to build/bench; the exit code says whether a target is missed.
-# UPDATE=1 also puts the table into Documentation/performance.rst.
+# time-stamp counter counts instructions, and with the livepatch and without in another, on Debian's own kernel. Tables, charts and
+# JSON come to build/bench; the exit code says whether a target is missed. UPDATE=1 also puts the table into
+# Documentation/performance.rst.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
