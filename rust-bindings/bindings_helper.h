@@ -13,10 +13,6 @@
 #include "vfio_pci_audit.h"
 #endif
 
-#ifdef CONFIG_VFIO_PCI_AUDIT_LIVEPATCH
-#include <linux/livepatch.h>
-#endif
-
 /*
  * The record's type: from audit.h or, where that knows nothing of it, from the compiler's command
  * line, whose macros bindgen does not see.

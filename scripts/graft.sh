@@ -73,7 +73,7 @@ fi
 
 list=$(mktemp)
 trap 'rm -rf "$list" "$copies"' EXIT
-(cd "$TOP/src" && find -L . -type f -printf '%P\n' | sort) >"$list"
+tree_sources >"$list"
 
 if [ ! -d "$note" ]; then
 	while read -r file; do

@@ -32,7 +32,7 @@ fi
 
 rm -rf "$out"
 mkdir -p "$out/sources" "$out/linux"
-rsync -r --copy-links "$TOP/src/" "$out/sources/"
+tree_sources | rsync --copy-links --files-from=- "$TOP/src/" "$out/sources/"
 
 # A repository that knows this one's objects, to merge with.
 repository() {

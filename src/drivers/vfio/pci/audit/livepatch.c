@@ -10,11 +10,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kprobes.h>
-#include <linux/livepatch.h>
 #include <linux/module.h>
 #include <linux/vfio_pci_core.h>
 
-#include "vfio_pci_audit.h"
+#include "livepatch.h"
 
 /*
  * vfio_pci_config_rw_single().  It is looked up with the first access, and not

@@ -20,10 +20,6 @@ use crate::{
     },
     pci_audit,
     session::Session,
-    shadow::{
-        Detach,
-        Shadows, //
-    },
     vfio::VfioDevice,
 };
 use kernel::{
@@ -35,6 +31,13 @@ use kernel::{
     },
     uaccess::UserPtr, //
 };
+use shadow::{
+    Detach,
+    Shadows, //
+};
+
+#[path = "../../../pci/audit/bindings/shadow.rs"]
+mod shadow;
 
 /// The sessions, by their `struct vfio_pci_core_device`.
 // SAFETY: The id is "pciaudit" in ASCII, and no other livepatch's.

@@ -41,9 +41,6 @@ static inline bool vfio_pci_audit_active(void)
  * A session starts and ends.  vfio_pci_audit_open() may sleep and returns 0 or
  * -ENOMEM; vfio_pci_audit_close() may sleep and accepts a device whose session
  * never started.  No access may be under way during either.
- *
- * For a livepatch, a session starts with its first access, and
- * vfio_pci_audit_close() does not sleep.
  */
 int vfio_pci_audit_open(struct vfio_pci_core_device *vdev);
 void vfio_pci_audit_close(struct vfio_pci_core_device *vdev);
@@ -68,18 +65,6 @@ ssize_t vfio_pci_audit_single_rw(struct vfio_pci_core_device *vdev,
 				 char __user *buf, size_t count, loff_t pos,
 				 bool iswrite,
 				 vfio_pci_audit_do_rw *do_rw);
-
-#ifdef CONFIG_VFIO_PCI_AUDIT_LIVEPATCH
-/* What a stock vfio-pci-core calls it, and exports to its variant drivers. */
-ssize_t vfio_pci_config_rw_single(struct vfio_pci_core_device *vdev,
-				  char __user *buf, size_t count, loff_t *ppos,
-				  bool iswrite);
-
-/* Enable the livepatch.  Returns 0 or, with a message, a negative errno. */
-int vfio_pci_audit_livepatch(void);
-/* All sessions end, and no access is under way.  Does not sleep. */
-void vfio_pci_audit_close_all(void);
-#endif
 
 #else
 

@@ -7,8 +7,7 @@
 //! system call, and an *access* is one run in one system call: the unit that is decided, counted
 //! and recorded. A *session* lasts from the opening of a device to its last close.
 //!
-//! - `hook`: the front end that vfio-pci-core calls in a kernel with the patch series.
-//! - `livepatch`: the front end for a stock kernel, which is patched as it runs.
+//! - `hook`: the front end, which vfio-pci-core calls; another takes its place in a stock kernel.
 //! - `config_rw`: serves one system call; `run` finds its runs.
 //! - `policy`: decides; `allow_list` is its list of devices.
 //! - `session`: records, within `limits`; `bucket` is the limit itself, `account` what was
@@ -24,11 +23,9 @@ pub mod bucket;
 mod clock;
 mod config_rw;
 mod debugfs;
-#[cfg(not(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH))]
+#[cfg_attr(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH, path = "livepatch.rs")]
 mod hook;
 mod limits;
-#[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
-mod livepatch;
 #[path = "../../../pci/audit/bindings/param.rs"]
 mod param;
 mod parameters;
@@ -44,9 +41,6 @@ pub mod run;
 mod seq_file;
 mod session;
 mod sessions;
-#[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
-#[path = "../../../pci/audit/bindings/shadow.rs"]
-mod shadow;
 #[cfg(CONFIG_PCI_AUDIT_KUNIT_TEST)]
 #[path = "../../../pci/audit/kunit/vfio_pci_audit.rs"]
 mod tests;
@@ -86,7 +80,7 @@ impl kernel::Module for VfioPciAudit {
         worker::start()?;
         parameters::set_running();
         #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
-        livepatch::enable().inspect_err(|_| stop())?;
+        hook::enable().inspect_err(|_| stop())?;
         Ok(Self {
             _tracing: tracing,
             _debugfs: seq_file::Files::new(),

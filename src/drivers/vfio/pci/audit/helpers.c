@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What Rust cannot do yet: export a symbol, call a static inline function, and name the module
- * that owns a file's operations.
+ * What Rust cannot do yet: call a static inline function, and name the module that owns a
+ * file's operations.
  */
 #include <linux/debugfs.h>
-#include <linux/export.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
@@ -39,11 +38,3 @@ void vfio_pci_audit_debugfs_stop(void)
 {
 	debugfs_remove(debugfs);
 }
-
-#ifndef CONFIG_VFIO_PCI_AUDIT_LIVEPATCH
-EXPORT_SYMBOL_GPL(vfio_pci_audit_reasons);
-EXPORT_SYMBOL_GPL(vfio_pci_audit_open);
-EXPORT_SYMBOL_GPL(vfio_pci_audit_close);
-EXPORT_SYMBOL_GPL(vfio_pci_audit_config_rw);
-EXPORT_SYMBOL_GPL(vfio_pci_audit_single_rw);
-#endif
