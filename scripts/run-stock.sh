@@ -5,7 +5,14 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-"$TOP/scripts/prepare.sh"
+"$TOP/scripts/setup.sh" stock vm
+userspace() {
+	"$TOP/scripts/build-audit.sh" >/dev/null
+	host_cargo build --release -p vfio-client
+	"$TOP/scripts/build-guest.sh"
+}
+step run-stock "building audit userspace and a VFIO client, beside the modules" userspace &
 stock=$("$TOP/scripts/build-stock.sh" --image)
+wait $!
 exec "$TOP/scripts/vm.sh" --name run-stock --timeout 1800 --kernel "$stock"/image/lib/modules/*/vmlinuz -- \
 	env STOCK="$stock" scripts/demo.sh
