@@ -16,8 +16,10 @@ trap 'rm -rf "$root"' EXIT
 mkdir -p "$BUILD/guest" "$root"/{bin,dev,proc,sys}
 install "$busybox" "$root/bin/busybox"
 install "$TOP/scripts/guest-init/init" "$root/init"
+# Not piped: grep would end at the first match, and busybox sometimes of that.
+applets=$("$busybox" --list)
 for applet in sh mount dd od reboot; do
-	"$busybox" --list | grep -qx "$applet" || die "$busybox has no $applet"
+	grep -qx "$applet" <<<"$applets" || die "$busybox has no $applet"
 	ln -s busybox "$root/bin/$applet"
 done
 (cd "$root" && find . -exec touch -d @0 {} + && find . | LC_ALL=C sort |

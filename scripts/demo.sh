@@ -96,7 +96,7 @@ with_a_guest_inside() {
 
 echo "Device $device ($(cat /sys/bus/pci/devices/$device/vendor):$(cat /sys/bus/pci/devices/$device/device)), an emulated e1000e, is bound to vfio-pci."
 echo "Byte $offset of its configuration space belongs to no capability. Its config space:"
-client map $device | sed 's/^/    /' | head -n 12
+client map $device | sed -n '1,12s/^/    /p'
 
 [ -z "${STOCK:-}" ] || with_a_guest_inside
 scene "read, nothing blocked" client read $device $offset 1
