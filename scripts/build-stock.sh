@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # build-stock.sh [--image] [RELEASE]: build both modules for a kernel of Debian's as it is, in build/stock/RELEASE/modules, and print
-# that folder's parent. RELEASE, which the environment may give too, is what uname -r says; the default is the running kernel if it is such a one, else the newest in
-# backports. --image fetches the kernel itself too, to boot it.
+# that folder's parent. RELEASE, which the environment may give too, is what uname -r says; the default is the running kernel if it
+# is such a one, else the newest in backports. --image fetches the kernel itself too, to boot it.
 #
 # Debian's headers come without the Rust crates, which are built here from Debian's source, with its configuration and compilers.
 # shellcheck source=lib.sh
