@@ -8,7 +8,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=m name=e2e memory=2G objects=() append=() modules=() vm=()
+kind=m name=e2e memory=2G timeout=3000 objects=() append=() modules=() vm=()
 kernel=
 if [ "${FRONT:-}" = stock ]; then
 	stock=$("$TOP/scripts/build-stock.sh" --image)
@@ -34,8 +34,11 @@ elif [ "${DEBUG:-0}" != 0 ]; then
 	vm=(--allow 'KASAN: .* in acpi_')
 	[ $# -gt 0 ] || set -- --only leaks/rounds --only leaks/load --only faults/ --only sessions/ --only limits/burst
 fi
-[ "${LONG:-0}" = 0 ] || set -- --long "$@"
+if [ "${LONG:-0}" != 0 ]; then
+	timeout=14400
+	set -- --long "$@"
+fi
 # shellcheck disable=SC2016
-exec "$TOP/scripts/vm.sh" --name $name --timeout 3000 --memory $memory \
+exec "$TOP/scripts/vm.sh" --name $name --timeout $timeout --memory $memory \
 	--kernel "${kernel:-$BUILD/linux/$kind/arch/x86/boot/bzImage}" "${append[@]}" "${vm[@]}" -- \
 	env "${objects[@]}" MODULES="${modules[*]}" bash -c 'scripts/vm-modules.sh load $MODULES && "$BUILD/target/release/e2e" "$@"' e2e "$@"

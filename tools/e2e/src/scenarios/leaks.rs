@@ -116,6 +116,9 @@ pub(super) fn compare(
     let started = Instant::now();
     for number in 0..rounds {
         round(lab, number).with_context(|| format!("round {number}"))?;
+        if (number + 1) % 100 == 0 {
+            println!("# {} of {rounds} rounds", number + 1);
+        }
     }
     let took = started.elapsed().as_secs_f64() / rounds as f64;
     let after = settled()?;
