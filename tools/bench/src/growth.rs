@@ -2,9 +2,7 @@
 
 //! With what the cost of an access may grow, and with what it may not.
 
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use vfio_client::{sysfs, Bdf, Device};
 
 use crate::cell::READ;
@@ -46,14 +44,6 @@ fn by_list(lab: &Lab) -> Result<Vec<Growth>> {
     ])
 }
 
-/// Bytes of slab memory in use.
-fn slab() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
-    let size = line.context("no Slab: in /proc/meminfo")?;
-    Ok(size.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
-}
-
 /// The devices that can be held besides the one that is measured.
 fn crowd() -> Result<Vec<Bdf>> {
     let mut crowd = Vec::new();
@@ -64,35 +54,6 @@ fn crowd() -> Result<Vec<Bdf>> {
         }
     }
     Ok(crowd)
-}
-
-/// The memory that it takes to hold all of the crowd, for each of them.
-fn held_bytes(lab: &Lab, core: Core) -> Result<u64> {
-    lab.load(core, &[])?;
-    let crowd = crowd()?;
-    let before = slab()?;
-    let held = crowd
-        .iter()
-        .map(|&bdf| Device::open(bdf))
-        .collect::<Result<Vec<_>, _>>()?;
-    let after = slab()?;
-    drop(held);
-    Ok(after.saturating_sub(before) / crowd.len() as u64)
-}
-
-/// Bytes that a session takes: what holding many devices takes more with the series than without. To be asked before
-/// many sessions were open: what they leave in the slabs would be used again, and not be seen.
-pub(crate) fn session_bytes(lab: &Lab) -> Result<Option<u64>> {
-    lab.load(Core::Unpatched, &[])?;
-    if crowd()?.len() < 32 {
-        return Ok(None);
-    }
-    // For what is allocated once and kept.
-    for _ in 0..2 {
-        held_bytes(lab, Core::Unpatched)?;
-    }
-    let unpatched = held_bytes(lab, Core::Unpatched)?;
-    Ok(Some(held_bytes(lab, Core::Ours)?.saturating_sub(unpatched)))
 }
 
 /// An access against the number of sessions that are open, each of which has had its own.

@@ -5,6 +5,7 @@
 //! - `counter`: counts one system call; `sample`: what stands for many counts.
 //! - `cell`: the accesses, columns of the table; `matrix`: its rows; `growth`: the charts.
 //! - `lab`: the machine that is measured on.
+//! - `memory`: what a session takes.
 //! - `result`: what was measured; `checks` judges it, `table` and `chart` show it.
 
 mod cell;
@@ -20,9 +21,13 @@ mod growth;
 mod kernel;
 mod lab;
 mod matrix;
+mod memory;
 mod result;
 mod sample;
 mod table;
+#[path = "../../e2e/src/trace.rs"]
+#[allow(dead_code)]
+mod trace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,11 +114,7 @@ fn release() -> Result<String> {
 }
 
 fn measure(lab: &Lab, rounds: usize, quick: bool) -> Result<Results> {
-    let session_bytes = if quick {
-        None
-    } else {
-        growth::session_bytes(lab)?
-    };
+    let session_bytes = memory::session_bytes(lab)?;
     let (rows, yardstick) = matrix::measure(lab, rounds)?;
 
     Ok(Results {

@@ -49,7 +49,7 @@ pub(crate) struct Results {
     /// The charts of growth.
     pub(crate) growth: Vec<Growth>,
     /// Bytes of kernel memory that a session takes.
-    pub(crate) session_bytes: Option<u64>,
+    pub(crate) session_bytes: u64,
 }
 
 impl Results {

@@ -69,12 +69,10 @@ pub(crate) fn markdown(results: &Results, checks: &[Check]) -> String {
         "\nOne audit record of the same text from C: {} instructions.\n\n",
         number(results.yardstick.median as i64)
     );
-    if let Some(bytes) = results.session_bytes {
-        text += &format!(
-            "One session: {} bytes of kernel memory.\n\n",
-            number(bytes as i64)
-        );
-    }
+    text += &format!(
+        "One session: {} bytes of kernel memory.\n\n",
+        number(results.session_bytes as i64)
+    );
     text += "| target | is | at most | |\n| --- | --- | --- | --- |\n";
     for check in checks {
         text += &format!("| {} | {} |\n", check.what, judgement(check));

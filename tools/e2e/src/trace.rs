@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tracepoint of accesses, read through tracefs.
+//! Events of the kernel, read through tracefs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,42 +9,67 @@ use anyhow::{Context, Result};
 use rustix::mount::{mount, MountFlags};
 
 const TRACEFS: &str = "/sys/kernel/tracing";
-const EVENT: &str = "events/pci_audit/pci_audit_access";
 
-/// A buffer of our own, which holds events of accesses and nothing else.
-pub(crate) struct Trace(PathBuf);
+/// Accesses to unassigned configuration space.
+pub(crate) const ACCESSES: &[&str] = &["pci_audit/pci_audit_access"];
+
+/// A buffer of our own, which holds these events and nothing else.
+pub(crate) struct Trace {
+    folder: PathBuf,
+    events: &'static [&'static str],
+}
 
 impl Trace {
-    /// Start tracing accesses.
-    pub(crate) fn start() -> Result<Self> {
+    /// Start tracing `events`, each as `SYSTEM/EVENT`: everybody's, or those of one thread.
+    pub(crate) fn start(events: &'static [&'static str], thread: Option<u32>) -> Result<Self> {
         let instances = Path::new(TRACEFS).join("instances");
         if !instances.exists() {
             mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None).context(TRACEFS)?;
         }
-        let folder = instances.join("e2e");
+        let folder = instances.join("vfio-pci-audit");
         // One may be left of a scenario that did not end well.
         let _ = fs::remove_dir(&folder);
         fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        let trace = Self(folder);
+        let trace = Self { folder, events };
+        if let Some(thread) = thread {
+            trace.write("set_event_pid", &thread.to_string())?;
+        }
         trace.enable(true)?;
         Ok(trace)
     }
 
-    /// Start or stop.
-    pub(crate) fn enable(&self, on: bool) -> Result<()> {
-        let file = self.0.join(EVENT).join("enable");
-        fs::write(&file, if on { "1" } else { "0" }).with_context(|| file.display().to_string())
+    fn write(&self, file: &str, text: &str) -> Result<()> {
+        let file = self.folder.join(file);
+        fs::write(&file, text).with_context(|| file.display().to_string())
     }
 
-    /// The texts of all events so far, in the order in which they came.
-    pub(crate) fn texts(&self) -> Result<Vec<String>> {
-        let file = self.0.join("trace");
+    /// Start or stop.
+    pub(crate) fn enable(&self, on: bool) -> Result<()> {
+        self.events.iter().try_for_each(|event| {
+            self.write(
+                &format!("events/{event}/enable"),
+                if on { "1" } else { "0" },
+            )
+        })
+    }
+
+    /// The name and the text of each event so far, in the order in which they came.
+    pub(crate) fn events(&self) -> Result<Vec<(&'static str, String)>> {
+        let file = self.folder.join("trace");
         let trace = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        Ok(trace
-            .lines()
-            .filter_map(|line| line.split_once(": pci_audit_access: "))
-            .map(|(_, text)| text.to_owned())
-            .collect())
+        let event = |line: &str| {
+            self.events.iter().find_map(|event| {
+                let name = event.rsplit('/').next()?;
+                let (_, text) = line.split_once(&format!(": {name}: "))?;
+                Some((name, text.to_owned()))
+            })
+        };
+        Ok(trace.lines().filter_map(event).collect())
+    }
+
+    /// The texts alone.
+    pub(crate) fn texts(&self) -> Result<Vec<String>> {
+        Ok(self.events()?.into_iter().map(|(_, text)| text).collect())
     }
 }
 
@@ -52,6 +77,6 @@ impl Drop for Trace {
     fn drop(&mut self) {
         // An instance that stays is removed by the next one.
         let _ = self.enable(false);
-        let _ = fs::remove_dir(&self.0);
+        let _ = fs::remove_dir(&self.folder);
     }
 }
