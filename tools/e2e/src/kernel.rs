@@ -44,6 +44,14 @@ pub(crate) fn has_policy() -> bool {
     Path::new(PARAMETERS).exists()
 }
 
+/// What root may see of sessions, a line for each.
+pub(crate) const SESSIONS: &str = "/sys/kernel/debug/vfio_pci_audit/sessions";
+
+/// Whether the policy has sessions, open ones or such as still have something to say.
+pub(crate) fn has_sessions() -> bool {
+    fs::read_to_string(SESSIONS).is_ok_and(|lines| !lines.is_empty())
+}
+
 /// Whether a module is there.
 pub(crate) fn has_module(name: &str) -> bool {
     Path::new("/sys/module").join(name).exists()

@@ -100,6 +100,9 @@ impl Lab {
         }
         let prefix = self.audit.prefix().to_owned();
         let folder = Path::new(LOGS).join(name.replace('/', "-"));
+        // A session may end after its device was closed, and that is not for the new log. One that audit refuses to
+        // hear of waits for long.
+        wait_until(Duration::from_secs(20), || Ok(!kernel::has_sessions()))?;
         // The old daemon has to be gone before the new one comes.
         self.audit.stop(rustix::process::Signal::TERM)?;
         self.audit = Audit::fresh(&prefix, folder)?;
@@ -239,9 +242,10 @@ impl Lab {
     pub(crate) fn settle(&mut self, device: Device, truth: &Truth, loss: Loss) -> Result<Totals> {
         let bdf = device.bdf();
         drop(device);
-        // Reports may come later when audit has refused them, so a wrong account may yet become right.
+        // Reports may come later when audit has refused them, so a wrong account may yet become right: with a small
+        // backlog and a slow daemon after many tries.
         let mut account = Err(anyhow::anyhow!("never checked"));
-        wait_until(Duration::from_secs(10), || {
+        wait_until(Duration::from_secs(60), || {
             let records = self.records_of(bdf)?;
             account = account::check(&records, truth, loss);
             Ok(account.is_ok())
