@@ -89,8 +89,6 @@ fn status(lab: &mut Lab) -> Result<()> {
 
     let express = Device::open(lab.express()?)?;
     let nvme = Device::open(lab.nvme()?)?;
-    // With a livepatch a session starts with the first access, whatever it is to.
-    nvme.read_vec(0, 4)?;
     let at = spot(express.map())?;
     let mut truth = Truth::default();
     for _ in 0..4 {
@@ -99,6 +97,8 @@ fn status(lab: &mut Lab) -> Result<()> {
         express.write(at as u64, &[0])?;
         truth.add(Op::Write, false, at..at + 1);
     }
+    // With a livepatch a session starts with the first access, whatever it is to.
+    nvme.read_vec(0, 4)?;
     let now = tool(&["status"])?;
     let expected = json!([
         session(express.bdf(), &truth, 0),
