@@ -100,8 +100,8 @@ impl Lab {
         }
         let prefix = self.audit.prefix().to_owned();
         let folder = Path::new(LOGS).join(name.replace('/', "-"));
-        // A session may end after its device was closed, and that is not for the new log. One that audit refuses to
-        // hear of waits for long.
+        // A session may end after its device was closed, and that is not for the new log. If audit refuses to hear of
+        // its end, that takes minutes, which are not waited for.
         wait_until(Duration::from_secs(20), || Ok(!kernel::has_sessions()))?;
         // The old daemon has to be gone before the new one comes.
         self.audit.stop(rustix::process::Signal::TERM)?;
@@ -242,10 +242,14 @@ impl Lab {
     pub(crate) fn settle(&mut self, device: Device, truth: &Truth, loss: Loss) -> Result<Totals> {
         let bdf = device.bdf();
         drop(device);
-        // Reports may come later when audit has refused them, so a wrong account may yet become right: with a small
-        // backlog and a slow daemon after many tries.
+        // Reports may come later when audit has refused them, so a wrong account may yet become right: where audit has
+        // little room, after many tries.
+        let patience = match loss {
+            Loss::Refused => Duration::from_secs(60),
+            Loss::None | Loss::Unnoticed => Duration::from_secs(10),
+        };
         let mut account = Err(anyhow::anyhow!("never checked"));
-        wait_until(Duration::from_secs(60), || {
+        wait_until(patience, || {
             let records = self.records_of(bdf)?;
             account = account::check(&records, truth, loss);
             Ok(account.is_ok())

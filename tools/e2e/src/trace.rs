@@ -11,7 +11,7 @@ use rustix::mount::{mount, MountFlags};
 const TRACEFS: &str = "/sys/kernel/tracing";
 
 /// Accesses to unassigned configuration space.
-pub(crate) const ACCESSES: &[&str] = &["pci_audit/pci_audit_access"];
+const ACCESSES: &[&str] = &["pci_audit/pci_audit_access"];
 
 /// A buffer of our own, which holds these events and nothing else.
 pub(crate) struct Trace {
@@ -20,6 +20,11 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
+    /// Start tracing everybody's accesses.
+    pub(crate) fn accesses() -> Result<Self> {
+        Self::start(ACCESSES, None)
+    }
+
     /// Start tracing `events`, each as `SYSTEM/EVENT`: everybody's, or those of one thread.
     pub(crate) fn start(events: &'static [&'static str], thread: Option<u32>) -> Result<Self> {
         let instances = Path::new(TRACEFS).join("instances");

@@ -117,7 +117,7 @@ pub(super) fn compare(
     for number in 0..rounds {
         round(lab, number).with_context(|| format!("round {number}"))?;
         if (number + 1) % 100 == 0 {
-            println!("# {} of {rounds} rounds", number + 1);
+            eprintln!("    {} of {rounds} rounds", number + 1);
         }
     }
     let took = started.elapsed().as_secs_f64() / rounds as f64;

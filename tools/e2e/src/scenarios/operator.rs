@@ -16,7 +16,7 @@ use super::{spot, Scenario};
 use crate::account::{Loss, Truth};
 use crate::audit::wait_until;
 use crate::command;
-use crate::kernel;
+use crate::kernel::{self, SESSIONS};
 use crate::lab::Lab;
 use crate::record::Kind;
 
@@ -130,7 +130,7 @@ fn status(lab: &mut Lab) -> Result<()> {
 
 fn sessions_held(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
-    let file = File::open(kernel::SESSIONS)?;
+    let file = File::open(SESSIONS)?;
     // A device that is open holds the module, too.
     drop(device);
     ensure!(
@@ -139,15 +139,9 @@ fn sessions_held(lab: &mut Lab) -> Result<()> {
     );
     drop(file);
     lab.modules.unload()?;
-    ensure!(
-        !Path::new(kernel::SESSIONS).exists(),
-        "the sessions are still there"
-    );
+    ensure!(!Path::new(SESSIONS).exists(), "{SESSIONS} is still there");
     lab.modules.load(&[])?;
-    ensure!(
-        Path::new(kernel::SESSIONS).exists(),
-        "the sessions are not there"
-    );
+    ensure!(Path::new(SESSIONS).exists(), "{SESSIONS} is not there");
     lab.bind()
 }
 

@@ -15,7 +15,7 @@ use vfio_client::{sysfs, Bdf};
 use super::{access_text, expect_accesses, Scenario};
 use crate::kernel;
 use crate::lab::Lab;
-use crate::trace::{Trace, ACCESSES};
+use crate::trace::Trace;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -58,7 +58,7 @@ fn sample(lab: &mut Lab, driver: &str, file: fn(Bdf) -> String) -> Result<()> {
         .write(true)
         .open(&path)
         .with_context(|| path.display().to_string())?;
-    let trace = Trace::start(ACCESSES, None)?;
+    let trace = Trace::accesses()?;
 
     let mut header = [0; 64];
     config.read_exact_at(&mut header, 0)?;

@@ -8,7 +8,7 @@ use vfio_client::Device;
 
 use super::{access_text, access_texts, spot, try_both, Scenario};
 use crate::lab::Lab;
-use crate::trace::{Trace, ACCESSES};
+use crate::trace::Trace;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -51,7 +51,7 @@ fn pass_and_block(lab: &Lab, device: &Device) -> Result<Vec<String>> {
 
 fn as_the_records(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
-    let trace = Trace::start(ACCESSES, None)?;
+    let trace = Trace::accesses()?;
     let expected = pass_and_block(lab, &device)?;
     expect(&trace, &expected)?;
     let records = lab.take(device.bdf())?;
@@ -68,7 +68,7 @@ fn without_auditing(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
     let device = Device::open(bdf)?;
     lab.audit().ctl(&["-e", "0"])?;
-    let trace = Trace::start(ACCESSES, None)?;
+    let trace = Trace::accesses()?;
     let expected = pass_and_block(lab, &device)?;
     expect(&trace, &expected)?;
     lab.audit().ctl(&["-e", "1"])?;
@@ -83,7 +83,7 @@ fn over_the_limit(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
     let device = Device::open(bdf)?;
     let at = spot(device.map())?;
-    let trace = Trace::start(ACCESSES, None)?;
+    let trace = Trace::accesses()?;
     let mut expected = Vec::new();
     for number in 0..EACH {
         let offset = at + number % 16;
