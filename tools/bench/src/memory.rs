@@ -9,12 +9,9 @@ use anyhow::{Context, Result};
 use crate::lab::{Core, Lab};
 use crate::trace::Trace;
 
-const EVENTS: &[&str] = &[
-    "kmem/kmalloc",
-    "kmem/kmem_cache_alloc",
-    "kmem/kfree",
-    "kmem/kmem_cache_free",
-];
+/// A session is made of what kmalloc() gives. Caches of their own, such as that of files, are freed by RCU, now in this
+/// thread and now in another.
+const EVENTS: &[&str] = &["kmem/kmalloc", "kmem/kfree"];
 
 /// The value of a field of an event.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -35,7 +32,7 @@ fn opening(lab: &Lab, core: Core) -> Result<u64> {
     let mut live = HashMap::new();
     for (name, text) in trace.events()? {
         let at = field(&text, "ptr=").context("an event without ptr=")?;
-        if name.ends_with("free") {
+        if name == "kfree" {
             live.remove(at);
         } else {
             let bytes =
