@@ -45,8 +45,8 @@ livepatch=/sys/kernel/livepatch/vfio_pci_audit
 
 # A task keeps to the old function until it was seen outside of it: a moment, or as long as it sleeps in there.
 wait_for_livepatch() {
-	local end=$((SECONDS + 60))
-	while [ "$(cat $livepatch/transition 2>/dev/null)" = 1 ]; do
+	local end=$((SECONDS + 60)) state
+	while read -r state 2>/dev/null <$livepatch/transition && [ "$state" = 1 ]; do
 		[ $SECONDS -lt $end ] || die "the livepatch did not come to rest within a minute"
 		sleep 0.1
 	done

@@ -158,6 +158,16 @@ impl Audit {
         record::parse_all(&self.search(&["-m", "PCI", "--raw"])?)
     }
 
+    /// Empty the log, which the daemon appends to. What is on its way there is not lost.
+    pub(crate) fn forget(&self) -> Result<()> {
+        let log = self.log();
+        fs::File::options()
+            .write(true)
+            .open(&log)
+            .and_then(|file| file.set_len(0))
+            .with_context(|| log.display().to_string())
+    }
+
     /// Where the programs are.
     pub(crate) fn prefix(&self) -> &Path {
         &self.prefix

@@ -117,7 +117,8 @@ pub(super) fn compare(
     for number in 0..rounds {
         round(lab, number).with_context(|| format!("round {number}"))?;
         if (number + 1) % 100 == 0 {
-            eprintln!("    {} of {rounds} rounds", number + 1);
+            let each = started.elapsed().as_secs_f64() / (number + 1) as f64;
+            eprintln!("    {} of {rounds} rounds, {each:.2} s each", number + 1);
         }
     }
     let took = started.elapsed().as_secs_f64() / rounds as f64;
