@@ -142,7 +142,7 @@ if [ -n "$image" ]; then
 	unpack "linux-modules-$release" "$dest/image"
 	ln -sfn usr/lib "$dest/image/lib"
 	mkdir -p "$dest/image/lib/modules/$release/updates"
-	find "$dest/modules" -name '*.ko' -exec cp {} "$dest/image/lib/modules/$release/updates/" \;
+	cp "$dest"/modules/{vfio_pci_audit,src/drivers/pci/audit/pci_audit}.ko "$dest/image/lib/modules/$release/updates/"
 	depmod -b "$dest/image" "$release"
 	# For the guest inside the VM, to whom unpacking it is a minute's work.
 	if [ ! -e "$dest/vmlinux" ]; then

@@ -162,7 +162,6 @@ impl<'a> ConfigRw<'a> {
 
     /// Serves the start of the call, an unassigned run or as many assigned bytes as VFIO serves at
     /// once, and returns its length in bytes.
-    #[cfg(not(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH))]
     #[inline(always)]
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {

@@ -20,6 +20,10 @@ use crate::{
     },
     pci_audit,
     session::Session,
+    shadow::{
+        Detach,
+        Shadows, //
+    },
     vfio::VfioDevice,
 };
 use kernel::{
@@ -31,13 +35,6 @@ use kernel::{
     },
     uaccess::UserPtr, //
 };
-use shadow::{
-    Detach,
-    Shadows, //
-};
-
-#[path = "../../../pci/audit/bindings/shadow.rs"]
-mod shadow;
 
 /// The sessions, by their `struct vfio_pci_core_device`.
 // SAFETY: The id is "pciaudit" in ASCII, and no other livepatch's.
@@ -45,7 +42,7 @@ static SESSIONS: Shadows<Session> = unsafe { Shadows::new(0x7063_6961_7564_6974)
 
 impl Detach for Session {
     fn detached(self: Arc<Self>) {
-        self.close_later();
+        self.finish_later(0, 0);
     }
 
     fn rejected(self: Arc<Self>) {

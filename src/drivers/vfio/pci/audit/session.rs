@@ -324,22 +324,9 @@ impl Session {
     /// Ends the session. May sleep. No access is under way, and none will come.
     ///
     /// What audit refuses to take now is tried again later, from a work item.
-    #[cfg(not(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH))]
     pub(crate) fn close(self: Arc<Self>) {
         self.introduce_closer();
         self.finish(0);
-    }
-
-    /// Ends the session as [`Session::close`] does, from a work item. Does not sleep.
-    #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
-    pub(crate) fn close_later(self: Arc<Self>) {
-        {
-            let mut state = self.state.lock();
-            state.phase = Phase::Closing { tries: 0 };
-            state.report_queued = true;
-        }
-        // If it is queued for a report, the end takes its place.
-        self.as_arc_borrow().queue(0);
     }
 
     /// Lets the log know who closes the device, unless it knows who held it: the same task, and a
@@ -375,12 +362,19 @@ impl Session {
             self.set_closed();
             return;
         }
+        self.finish_later(tries + 1, close_interval(tries));
+    }
+
+    /// Says what is left to say in `delay` milliseconds, after `tries` that audit refused. Does not
+    /// sleep. No access is under way, and none will come.
+    pub(crate) fn finish_later(self: Arc<Self>, tries: u32, delay: u32) {
         {
             let mut state = self.state.lock();
-            state.phase = Phase::Closing { tries: tries + 1 };
+            state.phase = Phase::Closing { tries };
             state.report_queued = true;
         }
-        self.as_arc_borrow().queue(close_interval(tries));
+        // If it is queued for a report, the end takes its place.
+        self.as_arc_borrow().queue(delay);
     }
 }
 

@@ -7,12 +7,13 @@
 //! system call, and an *access* is one run in one system call: the unit that is decided, counted
 //! and recorded. A *session* lasts from the opening of a device to its last close.
 //!
-//! - `hook`: the front end, which vfio-pci-core calls; another takes its place in a stock kernel.
+//! - `hook`: the front end, which vfio-pci-core calls.
 //! - `config_rw`: serves one system call; `run` finds its runs.
 //! - `policy`: decides; `allow_list` is its list of devices.
 //! - `session`: records, within `limits`; `bucket` is the limit itself, `account` what was
 //!   accessed, `touched` where, and `worker` runs what a session does later.
 //! - `parameters`: what the administrator sets; `debugfs`: what the administrator may see.
+//! - `running`: what runs while the module is loaded, whoever calls it.
 //!
 //! The words and texts of records are those of the generic service, `pci_audit`.
 
@@ -23,7 +24,6 @@ pub mod bucket;
 mod clock;
 mod config_rw;
 mod debugfs;
-#[cfg_attr(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH, path = "livepatch.rs")]
 mod hook;
 mod limits;
 #[path = "../../../pci/audit/bindings/param.rs"]
@@ -37,6 +37,7 @@ mod queue;
 #[path = "../../../pci/audit/bindings/rcu_box.rs"]
 mod rcu_box;
 pub mod run;
+mod running;
 #[path = "../../../pci/audit/bindings/seq_file.rs"]
 mod seq_file;
 mod session;
@@ -66,37 +67,13 @@ module! {
 }
 
 struct VfioPciAudit {
-    _tracing: pci_audit::TraceNotifier<tracing::Tracing>,
-    // Goes before the sessions that it shows.
-    _debugfs: seq_file::Files,
-    _sessions: sessions::Sessions,
+    _running: running::Running,
 }
 
 impl kernel::Module for VfioPciAudit {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let tracing = pci_audit::TraceNotifier::new()?;
-        let sessions = sessions::Sessions::new()?;
-
-        worker::start()?;
-        parameters::set_running();
-        #[cfg(CONFIG_VFIO_PCI_AUDIT_LIVEPATCH)]
-        hook::enable().inspect_err(|_| stop())?;
         Ok(Self {
-            _tracing: tracing,
-            _debugfs: seq_file::Files::new(),
-            _sessions: sessions,
+            _running: running::Running::new()?,
         })
-    }
-}
-
-/// Undoes what `init` and the parameters did.
-fn stop() {
-    worker::stop();
-    policy::POLICY.clear();
-}
-
-impl Drop for VfioPciAudit {
-    fn drop(&mut self) {
-        stop();
     }
 }
