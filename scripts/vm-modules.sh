@@ -3,13 +3,13 @@
 #
 # In the VM: load and unload modules of a kernel's object folder, with their dependencies, without installing them.
 #
-#	vm-modules.sh load [--objects DIR] [--replace FILE.ko]... [MODULE | MODULE.PARAMETER=VALUE]...
+#	vm-modules.sh load [--objects DIR] [--replace FILE.ko]... [--options FILE.conf] [MODULE | MODULE.PARAMETER=VALUE]...
 #	vm-modules.sh unload [MODULE]...
 #
 # The folder is build/linux/m unless OBJECTS= or --objects says otherwise; a --replace file stands for the folder's module of
-# the same name, or is one more. Parameters reach their module also where it comes in as a dependency. Without a MODULE,
-# vfio-pci and vfio_iommu_type1 are meant. unload removes every module of VFIO and ours unless it is told which. What is built in counts as loaded; its
-# parameters belong on the kernel's command line.
+# the same name, or is one more. Parameters reach their module also where it comes in as a dependency; --options is a file of
+# modprobe.d. Without a MODULE, vfio-pci and vfio_iommu_type1 are meant. unload removes every module of VFIO and ours unless it is
+# told which. What is built in counts as loaded; its parameters belong on the kernel's command line.
 #
 # With STOCK=, a folder of build-stock.sh --image, the modules are those of a stock kernel, and vfio_pci_audit is a livepatch, which
 # is loaded first unless other modules are named.
@@ -25,11 +25,12 @@ tree=$root/lib/modules/$(uname -r)
 
 verb=${1:-}
 shift || true
-replacements=() modules=() options=()
+replacements=() modules=() options=() files=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--objects) objects=$2; shift ;;
 	--replace) replacements+=("$2"); shift ;;
+	--options) files+=("$2"); shift ;;
 	-*) die "unknown option $1" ;;
 	*.*=*)
 		value=${1#*=} name=${1%%=*}
@@ -59,6 +60,7 @@ load)
 	mkdir -p "$tree" "$root/options"
 	# As modprobe wants them; the file is there even if it is empty, so that the host's own options stay out.
 	printf '%s\n' '' "${options[@]}" >"$root/options/options.conf"
+	[ ${#files[@]} -eq 0 ] || cp "${files[@]}" "$root/options/"
 	if [ -n "$stock" ]; then
 		[ ${#replacements[@]} -eq 0 ] || die "nothing replaces a stock kernel's modules"
 		for module in "${modules[@]}"; do

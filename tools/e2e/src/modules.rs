@@ -115,6 +115,17 @@ impl Modules {
         self.run("load", &arguments)
     }
 
+    /// Load VFIO, as `file` of modprobe.d has it.
+    pub(crate) fn load_by(&self, file: &Path) -> Result<()> {
+        let arguments = [
+            "--options",
+            &file.display().to_string(),
+            "vfio-pci",
+            "vfio_iommu_type1",
+        ];
+        self.run("load", &arguments.map(str::to_owned))
+    }
+
     /// Disable and unload the livepatch, and nothing of VFIO.
     pub(crate) fn unload_livepatch(&self) -> Result<()> {
         self.run("unload", &["vfio_pci_audit".to_owned()])

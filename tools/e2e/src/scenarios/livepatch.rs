@@ -2,6 +2,8 @@
 
 //! The livepatch of a stock kernel comes and goes while devices are open.
 
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -26,6 +28,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "livepatch/core-later",
         "loaded first, it covers vfio-pci-core from its first device, and when it has gone and come",
         core_later,
+    ),
+    Scenario::new(
+        "livepatch/at-boot",
+        "the file for modprobe.d has it come before vfio-pci-core, with each of its options",
+        at_boot,
     ),
     Scenario::new(
         "livepatch/under-flood",
@@ -134,6 +141,42 @@ fn core_later(lab: &mut Lab) -> Result<()> {
         !kernel::has_module("vfio_pci_core"),
         "vfio-pci-core did not go while the livepatch was there"
     );
+    lab.reload(&[])
+}
+
+fn at_boot(lab: &mut Lab) -> Result<()> {
+    needs_livepatch(lab)?;
+    let packaged = fs::read_to_string(lab.top.join("packaging/modprobe.conf"))?;
+    // Those that an administrator may put in force, too.
+    let text = packaged.replace("\n#options ", "\noptions ");
+    let file = Path::new("/run/modprobe.conf");
+    fs::write(file, &text)?;
+    let options: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("options vfio_pci_audit "))
+        .flat_map(str::split_whitespace)
+        .filter_map(|option| option.split_once('='))
+        .collect();
+    ensure!(options.len() >= 5, "too few options in {text}");
+
+    lab.modules.unload()?;
+    lab.modules.load_by(file)?;
+    // The newest comes first.
+    let modules = fs::read_to_string("/proc/modules")?;
+    let at = |name: &str| {
+        modules
+            .lines()
+            .position(|line| line.split(' ').next() == Some(name))
+            .with_context(|| format!("{name} was not loaded"))
+    };
+    ensure!(
+        at("vfio_pci_audit")? > at("vfio_pci_core")?,
+        "vfio-pci-core came first"
+    );
+    for (name, value) in options {
+        let now = kernel::parameter(name)?;
+        ensure!(now == value, "{name} is {now} and not {value}");
+    }
     lab.reload(&[])
 }
 
