@@ -225,10 +225,33 @@ impl Lab {
         Ok(new)
     }
 
-    /// Forget all records so far: every search goes through the whole log, which in a long scenario takes ever longer.
-    pub(crate) fn forget(&mut self) -> Result<()> {
+    /// The records of a device as soon as the log has that of a session's end, read from the log itself. They are
+    /// forgotten then: a log that grows would take ever longer to read.
+    pub(crate) fn take_logged_session(&mut self, bdf: Bdf) -> Result<Vec<Record>> {
+        let device = bdf.to_string();
+        let mut records = Vec::new();
+        let closed = wait_until(Duration::from_secs(10), || {
+            records = self.audit.logged()?;
+            records.retain(|record| record.device == device);
+            Ok(records
+                .iter()
+                .any(|record| matches!(record.kind, Kind::Close(_))))
+        })?;
+        ensure!(closed, "no op=close among {records:?}");
+        self.forget()?;
+        Ok(records)
+    }
+
+    /// Forget the records that are in the log by now.
+    fn forget(&mut self) -> Result<()> {
         self.taken.clear();
         self.audit.forget()
+    }
+
+    /// Forget all records so far.
+    pub(crate) fn forget_all(&mut self) -> Result<()> {
+        self.audit.drain()?;
+        self.forget()
     }
 
     /// The records of a device that were not taken before, as soon as the last of them is that of a session's end.

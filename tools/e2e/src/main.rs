@@ -13,6 +13,7 @@ mod holder;
 mod kernel;
 mod ktap;
 mod lab;
+mod livepatch;
 mod modules;
 mod record;
 mod scenarios;

@@ -9,12 +9,13 @@ use anyhow::{bail, Result};
 
 use crate::command;
 use crate::lab::Skip;
+use crate::livepatch::Livepatch;
 
 /// VFIO's modules as the build left them.
 pub(crate) struct Modules {
     script: PathBuf,
     with_vfio: bool,
-    stock: bool,
+    stock: Option<PathBuf>,
     unpatched: PathBuf,
     variant: PathBuf,
 }
@@ -32,9 +33,9 @@ impl Modules {
         let own = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux/m"), PathBuf::from);
         let has_modules = std::fs::read_to_string(own.join("modules.order"))
             .is_ok_and(|order| order.contains("/vfio-pci.o"));
-        let stock = std::env::var_os("STOCK").is_some();
+        let stock = std::env::var_os("STOCK").map(PathBuf::from);
         Self {
-            with_vfio: stock || has_modules || Path::new(ANY).exists(),
+            with_vfio: stock.is_some() || has_modules || Path::new(ANY).exists(),
             stock,
             script: top.join("scripts/vm-modules.sh"),
             unpatched: others.join("unpatched"),
@@ -49,7 +50,7 @@ impl Modules {
 
     /// Load vfio-pci and its core as they are without the patches.
     pub(crate) fn load_unpatched(&self) -> Result<()> {
-        if self.stock {
+        if self.stock.is_some() {
             return self.run(
                 "load",
                 &["vfio-pci".to_owned(), "vfio_iommu_type1".to_owned()],
@@ -70,7 +71,7 @@ impl Modules {
 
     /// Load one of the sample drivers, besides what is loaded.
     pub(crate) fn load_sample(&self, name: &str) -> Result<()> {
-        if self.stock {
+        if self.stock.is_some() {
             bail!(Skip("samples are not built for a stock kernel".into()));
         }
         self.run("load", &[name.to_owned()])
@@ -83,7 +84,7 @@ impl Modules {
 
     /// Load the variant driver, besides what is loaded.
     pub(crate) fn load_variant(&self) -> Result<()> {
-        if self.stock {
+        if self.stock.is_some() {
             bail!(Skip(
                 "a livepatch does not cover variant drivers that call vfio_pci_config_rw_single() themselves".into()
             ));
@@ -105,7 +106,15 @@ impl Modules {
 
     /// Whether the kernel is a stock one, and vfio_pci_audit a livepatch.
     pub(crate) fn stock(&self) -> bool {
-        self.stock
+        self.stock.is_some()
+    }
+
+    /// The livepatch, to load and unload quickly.
+    pub(crate) fn livepatch(&self) -> Result<Livepatch> {
+        let Some(stock) = &self.stock else {
+            bail!(Skip("this kernel takes no livepatch of ours".into()));
+        };
+        Livepatch::read(stock)
     }
 
     /// Load the livepatch, and nothing of VFIO.

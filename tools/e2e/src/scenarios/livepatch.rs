@@ -9,14 +9,14 @@ use std::thread;
 
 use anyhow::{bail, ensure, Context, Result};
 use vfio_client::stream::{self, Op, Plan};
-use vfio_client::{Bdf, Device};
+use vfio_client::Device;
 
 use super::leaks::compare;
 use super::{access_text, access_texts, expect_verdict, spot, Scenario, Verdict};
 use crate::account::{self, Loss, Truth};
 use crate::kernel;
 use crate::lab::{Lab, Skip};
-use crate::record::{Kind, Record};
+use crate::record::{Kind, Record, Totals};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -56,9 +56,8 @@ fn needs_livepatch(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The one session that began and ended since the last look.
-fn whole_session(lab: &mut Lab, bdf: Bdf) -> Result<Vec<Record>> {
-    let records = lab.take(bdf)?;
+/// The totals of the one session that began and ended among the records.
+fn whole_session(records: &[Record]) -> Result<&Totals> {
     let count = |open: bool| {
         let wanted = |record: &&Record| match record.kind {
             Kind::Open => open,
@@ -71,7 +70,13 @@ fn whole_session(lab: &mut Lab, bdf: Bdf) -> Result<Vec<Record>> {
         count(true) == 1 && count(false) == 1,
         "not one session: {records:#?}"
     );
-    Ok(records)
+    records
+        .iter()
+        .find_map(|record| match &record.kind {
+            Kind::Close(totals) => Some(totals),
+            _ => None,
+        })
+        .context("no op=close")
 }
 
 fn open_device(lab: &mut Lab) -> Result<()> {
@@ -118,7 +123,9 @@ fn open_device(lab: &mut Lab) -> Result<()> {
     truth.add(Op::Read, true, at..at + 4);
     // The end is a work item's, right after.
     lab.modules.unload_livepatch()?;
-    account::check(&whole_session(lab, bdf)?, &truth, Loss::None).map(drop)
+    let records = lab.take(bdf)?;
+    whole_session(&records)?;
+    account::check(&records, &truth, Loss::None).map(drop)
 }
 
 fn core_later(lab: &mut Lab) -> Result<()> {
@@ -186,8 +193,11 @@ fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
     lab.audit().ctl(&["-b", "8192"])?;
     let device = Device::open(bdf)?;
     let at = spot(device.map())?;
+    let livepatch = lab.modules.livepatch()?;
     let stop = AtomicBool::new(false);
 
+    livepatch.unload()?;
+    lab.forget_all()?;
     thread::scope(|scope| {
         let flooding = scope.spawn(|| -> Result<()> {
             // For this thread and those that it starts: loading is not to wait for the flood, whose turn is every other moment.
@@ -205,23 +215,17 @@ fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
             }
             Ok(())
         });
-        lab.modules.unload_livepatch()?;
-        lab.take(bdf)?;
         let done = compare(lab, 2, rounds, |lab, _| {
-            lab.modules.load_livepatch(&[])?;
+            livepatch.load()?;
             device.read_vec(at as u64, 4)?;
-            lab.modules.unload_livepatch()?;
-            let records = whole_session(lab, bdf)?;
-            let totals = records.iter().find_map(|record| match &record.kind {
-                Kind::Close(totals) => Some(totals),
-                _ => None,
-            });
-            let t = totals.context("no op=close")?;
+            livepatch.unload()?;
+            let records = lab.take_logged_session(bdf)?;
+            let t = whole_session(&records)?;
             ensure!(
                 t.reads > 0 && t.reads + t.writes == t.records + t.suppressed + t.lost,
                 "the account does not add up: {t:?}"
             );
-            lab.forget()
+            Ok(())
         });
         stop.store(true, Ordering::Relaxed);
         flooding.join().expect("flooding does not panic")?;
