@@ -17,6 +17,7 @@ mod livepatch;
 mod modules;
 mod record;
 mod scenarios;
+mod slab;
 mod trace;
 
 use std::io;
