@@ -1,27 +1,49 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build the root file system of the guest inside the VM: busybox and one script, in build/guest/initramfs.cpio.gz.
+# build-guest.sh BZIMAGE: build the guest that runs inside the VM: its root file system is busybox and one script. Inside the VM, which
+# is emulated, its kernel takes minutes to boot. So it is booted here, and saved in build/guest/state for the VM to go on with.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=guest/machine.sh
+. "$TOP/scripts/guest/machine.sh"
 
+kernel=${1:?usage: build-guest.sh BZIMAGE}
+out=$BUILD/guest
 busybox=$(command -v busybox) || die "busybox is missing: run scripts/setup.sh first"
-out=$BUILD/guest/initramfs.cpio.gz
-if [ "$out" -nt "$busybox" ] && [ "$out" -nt "$TOP/scripts/guest-init/init" ] && [ "$out" -nt "$0" ]; then
-	exit 0
-fi
+key=$(sha256sum "$kernel" "$busybox" "$TOP"/scripts/guest/* "$0" && qemu-system-x86_64 --version)
+[ "$(cat "$out/key" 2>/dev/null)" != "$key" ] || exit 0
 ! ldd "$busybox" >/dev/null 2>&1 || die "$busybox is not static: install busybox-static"
 
-root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
-mkdir -p "$BUILD/guest" "$root"/{bin,dev,proc,sys}
+work=$(mktemp -d "$BUILD/guest.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+mkdir -p "$out" "$root"/{bin,dev,proc,sys}
 install "$busybox" "$root/bin/busybox"
-install "$TOP/scripts/guest-init/init" "$root/init"
+install "$TOP/scripts/guest/init" "$root/init"
 # Not piped: grep would end at the first match, and busybox sometimes of that.
 applets=$("$busybox" --list)
-for applet in sh mount dd od reboot; do
+for applet in sh mount stty sleep dd od reboot; do
 	grep -qx "$applet" <<<"$applets" || die "$busybox has no $applet"
 	ln -s busybox "$root/bin/$applet"
 done
-(cd "$root" && find . -exec touch -d @0 {} + && find . | LC_ALL=C sort |
-	cpio --quiet -o -H newc -R 0:0 --reproducible | gzip -9n) >"$out.new"
-mv "$out.new" "$out"
+(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -9n) >"$work/initramfs"
+
+boot() {
+	mkfifo "$work/monitor.in" "$work/monitor.out"
+	exec 3<>"$work/monitor.in" 4<>"$work/monitor.out"
+	timeout 300 qemu-system-x86_64 "${guest_machine[@]}" -kernel "$kernel" -initrd "$work/initramfs" \
+		-append "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable pty.legacy_count=0 8250.nr_uarts=1 pcie_ports=compat" \
+		-serial "file:$work/console" -chardev "pipe,id=monitor,path=$work/monitor" -mon monitor &
+	until grep -q '^guest: up' "$work/console" 2>/dev/null; do
+		kill -0 $! || { cat "$work/console"; return 1; }
+		sleep 0.2
+	done
+	# The monitor takes the second command when the first is done.
+	printf '%s\n' "migrate \"exec:cat >$work/state\"" quit >&3
+	wait $!
+	[ -s "$work/state" ]
+}
+step guest "booting the guest that goes on inside the VM" boot
+mv "$work/state" "$out/state"
+echo "$key" >"$out/key"

@@ -144,12 +144,6 @@ if [ -n "$image" ]; then
 	mkdir -p "$dest/image/lib/modules/$release/updates"
 	cp "$dest"/modules/{vfio_pci_audit,src/drivers/pci/audit/pci_audit}.ko "$dest/image/lib/modules/$release/updates/"
 	depmod -b "$dest/image" "$release"
-	# For the guest inside the VM, to whom unpacking it is a minute's work.
-	if [ ! -e "$dest/vmlinux" ]; then
-		"$TOP/scripts/debian13.sh" "$dest/source/scripts/extract-vmlinux" "$dest/image/lib/modules/$release/vmlinuz" >"$dest/vmlinux.new"
-		[ -s "$dest/vmlinux.new" ] || die "cannot unpack Debian's kernel image"
-		mv "$dest/vmlinux.new" "$dest/vmlinux"
-	fi
 fi
 say "    modules: build/stock/$release/modules"
 echo "$dest"

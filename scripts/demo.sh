@@ -59,14 +59,14 @@ guest_step() {
 	echo >&4
 	until [ "$(steps)" -gt "$before" ]; do
 		kill -0 "$guest" 2>/dev/null || [ "$(steps)" -gt "$before" ] || return 1
-		sleep 0.2
+		sleep 1
 	done
 	grep '^guest: wrote' $said | tail -n 1
 }
 with_a_guest_inside() {
 	echo
-	echo "First a real guest takes the device, before the modules are there: QEMU with -device vfio-pci, an emulated machine"
-	echo "inside an emulated machine. Give it a minute or two."
+	echo "First a real guest takes the device, before the modules are there: QEMU with a vfio-pci device, an emulated machine"
+	echo "inside an emulated machine. Give it a minute."
 	mkfifo $fifo
 	local poke=poke=$offset:0xff:1
 	scripts/vm-guest.sh --timeout 1200 $device wait $poke wait $poke wait $poke wait $poke <$fifo >$said 2>&1 &
@@ -111,7 +111,7 @@ scene "write, device in uaccess_allow_ids" client write $device $offset ff
 echo >$params/uaccess_allow_ids
 if [ -z "${STOCK:-}" ]; then
 	echo
-	echo "A real guest comes next: QEMU with -device vfio-pci, in which root writes through the guest's own sysfs."
+	echo "A real guest comes next: QEMU with a vfio-pci device, in which root writes through the guest's own sysfs."
 	echo "(It is an emulated machine inside an emulated machine. Give it a minute.)"
 	scene "a guest's root writes, both toggles Y" scripts/vm-guest.sh $device poke=$offset:0xff:1
 fi

@@ -13,6 +13,7 @@ kernel=
 if [ "${FRONT:-}" = stock ]; then
 	stock=$("$TOP/scripts/build-stock.sh" --image)
 	name=e2e-stock kernel=$(echo "$stock"/image/lib/modules/*/vmlinuz) objects=("STOCK=$stock")
+	"$TOP/scripts/build-guest.sh" "$kernel"
 fi
 if [ "${1:-}" = --builtin ]; then
 	kind=y name=e2e-builtin objects=("OBJECTS=$BUILD/linux/y")

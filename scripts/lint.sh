@@ -68,7 +68,7 @@ deny() { PATH=$BUILD/bin:$PATH host_cargo deny --log-level error check --hide-in
 
 echo "TAP version 13"
 echo "1..15"
-check "shellcheck finds nothing in scripts" shellcheck -x scripts/*.sh
+check "shellcheck finds nothing in scripts" shellcheck -x scripts/*.sh scripts/guest/*
 check "kernel Rust is formatted as the kernel's is" rustfmt --check --edition 2021 --config-path "$tree/.rustfmt.toml" "${rust[@]}"
 check "host Rust is formatted" host_cargo fmt --all --check
 check "checkpatch --strict finds nothing in the series" checkpatch_series

@@ -11,10 +11,13 @@ if [ $# -gt 0 ]; then "$TOP/scripts/setup.sh"; else "$TOP/scripts/setup.sh" stoc
 "$TOP/scripts/build-audit.sh" >/dev/null
 [ $# -gt 0 ] || "$TOP/scripts/build-audit.sh" --unpatched >/dev/null
 step tools "building the host's tools" host_cargo build --release
-"$TOP/scripts/build-guest.sh" >/dev/null
 for what; do
 	case $what in
-	m | y | novfio | debug) "$TOP/scripts/build-kernel.sh" "$what" ;;
+	m)
+		"$TOP/scripts/build-kernel.sh" m
+		"$TOP/scripts/build-guest.sh" "$BUILD/linux/m/arch/x86/boot/bzImage"
+		;;
+	y | novfio | debug) "$TOP/scripts/build-kernel.sh" "$what" ;;
 	unpatched)
 		"$TOP/scripts/build-unpatched.sh"
 		"$TOP/scripts/build-audit.sh" --unpatched >/dev/null

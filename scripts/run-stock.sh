@@ -9,10 +9,11 @@
 userspace() {
 	"$TOP/scripts/build-audit.sh" >/dev/null
 	host_cargo build --release -p vfio-client
-	"$TOP/scripts/build-guest.sh"
 }
 step run-stock "building audit userspace and a VFIO client, beside the modules" userspace &
 stock=$("$TOP/scripts/build-stock.sh" --image)
 wait $!
-exec "$TOP/scripts/vm.sh" --name run-stock --timeout 1800 --kernel "$stock"/image/lib/modules/*/vmlinuz -- \
+kernel=$(echo "$stock"/image/lib/modules/*/vmlinuz)
+"$TOP/scripts/build-guest.sh" "$kernel"
+exec "$TOP/scripts/vm.sh" --name run-stock --timeout 1800 --kernel "$kernel" -- \
 	env STOCK="$stock" scripts/demo.sh

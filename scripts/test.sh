@@ -9,7 +9,7 @@ passed=0 failed=0 skipped=0
 
 # part NAME COMMAND...: run one kind of test, shown as it goes, and count the results it printed: KTAP's, kunit.py's or cargo's.
 part() {
-	local name=$1 log=$BUILD/log/test-$1.log rc=0 p f s
+	local name=$1 log=$BUILD/log/test-$1.log rc=0 start=$SECONDS p f s
 	shift
 	say "==> testing: $name"
 	"$@" 2>&1 </dev/null | tee "$log" || rc=$?
@@ -32,7 +32,7 @@ part() {
 		f=$((f + 1))
 	fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	say "    $name: $p passed, $f failed, $s skipped"
+	say "    $name: $p passed, $f failed, $s skipped, in $((SECONDS - start)) s"
 }
 
 "$TOP/scripts/setup.sh" vm kernel check

@@ -28,7 +28,10 @@ fn passes(lab: &mut Lab, express: bool) -> Result<()> {
         .build
         .join("linux/selftests/vfio/vfio_pci_unassigned_access_test");
     if !test.exists() {
-        bail!(Skip("the kselftest was not built".into()));
+        bail!(Skip(
+            "the kselftest was not built: it takes a kernel tree, which scripts/prepare.sh m unpatched has"
+                .into()
+        ));
     }
     let bdf = if express {
         lab.express()?
