@@ -127,8 +127,9 @@ tree_sources() {
 	(cd "$TOP/src" && find -L . -type f ! -name 'livepatch*' ! -path '*/bindings/shadow.rs' -printf '%P\n' | sort)
 }
 
-# check NAME COMMAND...: one KTAP result; what a command that fails printed comes before it.
-count=0
+# check NAME COMMAND...: one KTAP result; what a command that fails printed comes before it. A script of
+# checks ends with all_passed, for its exit code.
+count=0 failed=0
 check() {
 	local name=$1 output
 	shift
@@ -138,8 +139,11 @@ check() {
 	else
 		printf '%s\n' "$output" | tail -n 40 | sed 's/^/# /'
 		echo "not ok $count - $name"
+		failed=1
 	fi
 }
+
+all_passed() { [ "$failed" = 0 ]; }
 
 # skip NAME WHY: one KTAP result of what cannot be tried here.
 skip() {

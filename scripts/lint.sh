@@ -105,3 +105,4 @@ else
 	skip "cargo-deny finds nothing in licenses, sources and versions of dependencies" "cargo-deny is missing: LONG=1 installs it"
 	skip "cargo-deny finds no advisory on a dependency" "cargo-deny is missing: LONG=1 installs it"
 fi
+all_passed

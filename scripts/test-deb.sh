@@ -32,3 +32,4 @@ check "the package's kernel is a release of its own" grep -q -- -pci-audit <<<"$
 check "the option is on in it" option_is_on
 check "its headers have pci_audit.h" headers
 check "it boots, and its modules block and record" tried
+all_passed

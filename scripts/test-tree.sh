@@ -103,3 +103,4 @@ check "a tree that a patch does not apply to gets an error and stays as it is" r
 check "with the option off, vfio_pci_config.o has the code of the unpatched file" same_code
 check "with the option on, it has not" other_code
 check "a kernel that the livepatch is not for is refused when it is built, with the reason" stock_refusals
+all_passed
