@@ -116,9 +116,10 @@ in13() {
 }
 if [ ! -e "$dest/.prepared" ]; then
 	[ "$(installed "linux-source-$series")" = "$version" ] || unpack "linux-source-$series" "$dest/package"
-	step stock-unpack "unpacking the source of $release" unpack_source
-	# Has the compilers installed, with a word about it.
+	step stock-unpack "unpacking the source of $release" unpack_source &
+	# Has the compilers installed at the same time, with a word about it.
 	"$TOP/scripts/debian13.sh" true
+	wait $!
 	step stock-prepare "preparing $release: its Rust crates and build tools" configure
 	echo "$version" >"$dest/.prepared"
 fi
