@@ -39,11 +39,36 @@ boot() {
 		kill -0 $! || { cat "$work/console"; return 1; }
 		sleep 0.2
 	done
+	# It has said that it is up, and sleeps.
+	sleep 0.3
 	# The monitor takes the second command when the first is done.
 	printf '%s\n' "migrate \"exec:cat >$work/state\"" quit >&3
 	wait $!
+	rm "$work"/monitor.*
 	[ -s "$work/state" ]
 }
-step guest "booting the guest that goes on inside the VM" boot
+goes_on() {
+	local rc=0
+	timeout 20 qemu-system-x86_64 "${guest_machine[@]}" -incoming "exec:cat '$1'" -serial "file:$work/goes-on" -monitor none &
+	until grep -q '^guest: up' "$work/goes-on" 2>/dev/null; do
+		kill -0 $! 2>/dev/null || return 1
+		sleep 0.2
+	done
+	kill $!
+	wait $! || rc=$?
+	[ $rc -ne 124 ]
+}
+# Saved in the middle of an access to the console, a guest sits there for ever (QEMU 7.2).
+boot_and_try() {
+	local try
+	for try in 1 2 3; do
+		rm -f "$work/console" "$work/goes-on"
+		boot || return
+		! goes_on "$work/state" || return 0
+		echo "saved where it does not go on from, time $try"
+	done
+	return 1
+}
+step guest "booting the guest that goes on inside the VM" boot_and_try
 mv "$work/state" "$out/state"
 echo "$key" >"$out/key"
