@@ -107,7 +107,9 @@ configure() {
 	cp "$headers/.config" "$objects/.config"
 	# Nobody else can sign with Debian's key.
 	"$dest/source/scripts/config" --file "$objects/.config" -d MODULE_SIG_ALL --set-str MODULE_SIG_KEY "" --set-str SYSTEM_TRUSTED_KEYS ""
-	in13 olddefconfig prepare modules_prepare scripts/module.lds
+	in13 olddefconfig
+	# No type information is made of a module without the kernel's own, and so the tool for it is not needed.
+	in13 CONFIG_DEBUG_INFO_BTF= prepare modules_prepare scripts/module.lds
 	cp "$headers/Module.symvers" "$objects/"
 }
 in13() {
@@ -141,6 +143,9 @@ if [ -n "$image" ]; then
 	unpack "linux-base-$release" "$dest/image"
 	unpack "linux-binary-$release" "$dest/image"
 	unpack "linux-modules-$release" "$dest/image"
+	# Nobody boots it but a VM without these devices, and depmod reads every module.
+	rm -rf "$dest/image/usr/lib/modules/$release/kernel"/{sound,drivers/{gpu,hid,hwmon,iio,infiniband,input,media,scsi,usb}}
+	rm -rf "$dest/image/usr/lib/modules/$release/kernel/drivers/net"/{ethernet/mellanox,wireless}
 	ln -sfn usr/lib "$dest/image/lib"
 	mkdir -p "$dest/image/lib/modules/$release/updates"
 	cp "$dest"/modules/{vfio_pci_audit,src/drivers/pci/audit/pci_audit}.ko "$dest/image/lib/modules/$release/updates/"
