@@ -10,6 +10,9 @@ BUILD=${BUILD:-$TOP/build}
 JOBS=${JOBS:-$(nproc)}
 KERNEL=${KERNEL:-7.3}
 export TOP BUILD JOBS KERNEL
+# What the user gave to our make is not for the makes of other projects: audit's has DEBUG among the compiler's flags.
+unset MAKEFLAGS MFLAGS
+export -n DEBUG
 
 mkdir -p "$BUILD/log"
 
