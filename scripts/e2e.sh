@@ -8,7 +8,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=m name=e2e memory=2G timeout=3000 objects=() append=() modules=() vm=()
+kind=m name=e2e memory=2G timeout=3000 objects=() append=() modules=() vm=() long=()
 kernel=
 if [ "${FRONT:-}" = stock ]; then
 	stock=$("$TOP/scripts/build-stock.sh" --image)
@@ -33,13 +33,15 @@ elif [ "${DEBUG:-0}" != 0 ]; then
 	kind=debug name=e2e-debug memory=4G objects=("OBJECTS=$BUILD/linux/debug") append=(--append kasan_multi_shot)
 	# Linux's ACPI drops a reference it did not get when it is short of memory, of which the faults that are injected make sure.
 	vm=(--allow 'KASAN: .* in acpi_')
-	[ $# -gt 0 ] || set -- --only leaks/rounds --only leaks/load --only faults/ --only sessions/ --only limits/burst
+	if [ $# -eq 0 ]; then
+		long=(--long)
+		set -- --only leaks/rounds --only leaks/load --only faults/ --only sessions/ --only limits/burst
+	fi
 fi
 if [ "${LONG:-0}" != 0 ]; then
-	timeout=14400
-	set -- --long "$@"
+	timeout=14400 long=(--long)
 fi
 # shellcheck disable=SC2016
 exec "$TOP/scripts/vm.sh" --name $name --timeout $timeout --memory $memory \
 	--kernel "${kernel:-$BUILD/linux/$kind/arch/x86/boot/bzImage}" "${append[@]}" "${vm[@]}" -- \
-	env "${objects[@]}" MODULES="${modules[*]}" bash -c 'scripts/vm-modules.sh load $MODULES && "$BUILD/target/release/e2e" "$@"' e2e "$@"
+	env "${objects[@]}" MODULES="${modules[*]}" bash -c 'scripts/vm-modules.sh load $MODULES && "$BUILD/target/release/e2e" "$@"' e2e "${long[@]}" "$@"

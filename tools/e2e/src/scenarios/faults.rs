@@ -50,7 +50,7 @@ impl Faults {
         let nth = Path::new("/proc/thread-self/fail-nth");
         if !slab.exists() || !nth.exists() {
             bail!(Skip(
-                "this kernel has no fault injection (make e2e DEBUG=1 LONG=1)".to_owned()
+                "this kernel has no fault injection (make e2e DEBUG=1)".to_owned()
             ));
         }
         fs::write(slab.join("ignore-gfp-wait"), "N")?;
