@@ -15,7 +15,7 @@ help:
 	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
 	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see below)'
 	@echo 'make bench      what an access costs, in instructions: table, charts and targets in build/bench (UPDATE=1: and in Documentation)'
-	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more (LONG=1: installs cargo-deny)'
+	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more'
 	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10 minutes the first time)'
 	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by CONFIG=FILE, in build/deb'
 	@echo 'make shell      an interactive VM with everything loaded'
@@ -60,7 +60,7 @@ bench:
 	@scripts/bench.sh
 
 lint:
-	@scripts/setup.sh vm kernel check
+	@scripts/setup.sh vm kernel check deny
 	@scripts/prepare.sh y
 	@scripts/lint.sh
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The gates that need no virtual machine. Prints KTAP. LONG=1 also installs cargo-deny where it is missing, which takes minutes.
+# The gates that need no virtual machine. Prints KTAP.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -90,10 +90,6 @@ if [ -x /usr/bin/cargo-clippy ] || cargo clippy --version >/dev/null 2>&1; then
 else
 	skip "clippy finds nothing in host Rust" "this system has no cargo clippy"
 fi
-if [ "${LONG:-0}" != 0 ] && ! deny --version >/dev/null 2>&1; then
-	step cargo-deny "building cargo-deny 0.18.3" env RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --root "$BUILD" \
-		--no-default-features cargo-deny --version 0.18.3
-fi
 if deny --version >/dev/null 2>&1; then
 	check "cargo-deny finds nothing in licenses, sources and versions of dependencies" deny bans licenses sources
 	if deny fetch db >/dev/null 2>&1; then
@@ -102,7 +98,7 @@ if deny --version >/dev/null 2>&1; then
 		skip "cargo-deny finds no advisory on a dependency" "the advisory database cannot be fetched from here"
 	fi
 else
-	skip "cargo-deny finds nothing in licenses, sources and versions of dependencies" "cargo-deny is missing: LONG=1 installs it"
-	skip "cargo-deny finds no advisory on a dependency" "cargo-deny is missing: LONG=1 installs it"
+	skip "cargo-deny finds nothing in licenses, sources and versions of dependencies" "cargo-deny is missing: scripts/setup.sh deny installs it"
+	skip "cargo-deny finds no advisory on a dependency" "cargo-deny is missing: scripts/setup.sh deny installs it"
 fi
 all_passed

@@ -7,6 +7,7 @@
 #	vm      running anything in the VM: audit userspace, host tools, virtme-ng
 #	kernel  building a kernel: LLVM, the kernel's Rust, bindgen
 #	check   judging the sources: linters, coverage, Sphinx
+#	deny    judging the host tools' dependencies: cargo-deny, which takes ten minutes of one processor to build
 #	deb     making Debian packages of a kernel
 #
 # Without a word, vm and kernel are meant.
@@ -48,8 +49,9 @@ for what; do
 		13) packages+=(rust-clippy) ;;
 		esac
 		;;
+	deny) ;;
 	deb) packages+=(debhelper libdw-dev) ;;
-	*) die "usage: setup.sh [stock] [vm] [kernel] [check] [deb]" ;;
+	*) die "usage: setup.sh [stock] [vm] [kernel] [check] [deny] [deb]" ;;
 	esac
 done
 
@@ -63,6 +65,8 @@ case $release in
 	[ ${#missing[@]} -eq 0 ] || die "set-up is automatic on Debian 12 and 13 only; please install: ${missing[*]}"
 	;;
 esac
+
+cargo_install() { RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --force --root "$BUILD" "$@"; }
 
 venv() {
 	[ -x "$BUILD/venv/bin/pip" ] || python3 -m venv "$BUILD/venv"
@@ -83,8 +87,7 @@ for what; do
 		if ccache=$(command -v ccache); then
 			ln -sf "$ccache" "$BUILD/bin/clang-19"
 		fi
-		bindgen_is_new || step bindgen "building bindgen 0.72.1" env RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --force \
-			--root "$BUILD" bindgen-cli --version 0.72.1
+		bindgen_is_new || step bindgen "building bindgen 0.72.1" cargo_install bindgen-cli --version 0.72.1
 		;;
 	check)
 		# Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19 on Debian 13, another on Debian 12.
@@ -93,6 +96,10 @@ for what; do
 			install_packages "$llvm"
 		fi
 		[ -x "$BUILD/venv/bin/sphinx-build" ] || step sphinx "installing Sphinx 8.2.3" venv sphinx==8.2.3
+		;;
+	deny)
+		command -v cargo-deny >/dev/null ||
+			step cargo-deny "building cargo-deny 0.18.3" cargo_install --no-default-features cargo-deny --version 0.18.3
 		;;
 	esac
 done

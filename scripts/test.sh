@@ -37,16 +37,21 @@ part() {
 
 "$TOP/scripts/setup.sh" vm kernel check
 "$TOP/scripts/prepare.sh" m unpatched y novfio
-part lint "$TOP/scripts/lint.sh"
 part host "$TOP/scripts/host-test.sh"
 part tree "$TOP/scripts/test-tree.sh"
 part audit "$TOP/scripts/audit-test.sh"
+# The processor that emulation leaves idle builds what only lint wants.
+nice -n 19 "$TOP/scripts/setup.sh" deny >"$BUILD/log/setup-deny.log" 2>&1 &
+deny=$!
 part kunit "$TOP/scripts/kunit.sh"
 part e2e "$TOP/scripts/e2e.sh"
 part e2e-builtin "$TOP/scripts/e2e.sh" --builtin
 [ "${LONG:-0}" = 0 ] || part e2e-parallel "$TOP/scripts/e2e.sh" --parallel
 [ "${LONG:-0}" = 0 ] || part deb "$TOP/scripts/test-deb.sh"
 part e2e-novfio "$TOP/scripts/e2e.sh" --novfio
+# Without it, lint says so.
+wait "$deny" || true
+part lint "$TOP/scripts/lint.sh"
 
 if [ "$skipped" -gt 0 ]; then
 	echo "$passed passed, $failed failed, $skipped skipped"
