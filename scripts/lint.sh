@@ -64,7 +64,7 @@ documentation() {
 }
 
 # Of dependencies: licenses, sources, versions; and advisories, if their database can be had.
-deny() { PATH=$BUILD/bin:$PATH host_cargo deny --log-level error check --hide-inclusion-graph "$@"; }
+deny() { host_cargo deny --log-level error "$@"; }
 
 echo "TAP version 13"
 echo "1..15"
@@ -90,10 +90,11 @@ if [ -x /usr/bin/cargo-clippy ] || cargo clippy --version >/dev/null 2>&1; then
 else
 	skip "clippy finds nothing in host Rust" "this system has no cargo clippy"
 fi
-if deny --version >/dev/null 2>&1; then
-	check "cargo-deny finds nothing in licenses, sources and versions of dependencies" deny bans licenses sources
+if command -v cargo-deny >/dev/null; then
+	check "cargo-deny finds nothing in licenses, sources and versions of dependencies" \
+		deny check --hide-inclusion-graph bans licenses sources
 	if deny fetch db >/dev/null 2>&1; then
-		check "cargo-deny finds no advisory on a dependency" deny advisories
+		check "cargo-deny finds no advisory on a dependency" deny check --hide-inclusion-graph advisories
 	else
 		skip "cargo-deny finds no advisory on a dependency" "the advisory database cannot be fetched from here"
 	fi
