@@ -48,8 +48,8 @@ impl Buffer {
 
     /// Appends `text`, which has no NUL and fits in a record.
     pub(crate) fn write(&mut self, text: &[u8]) {
-        // SAFETY: By the type invariant the buffer is valid; the format takes a length and a pointer
-        // to so many bytes.
+        // SAFETY: By the type invariant the buffer is valid; the format takes a length and a
+        // pointer to so many bytes.
         unsafe {
             bindings::audit_log_format(
                 self.0.as_ptr(),

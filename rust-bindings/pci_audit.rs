@@ -316,7 +316,8 @@ unsafe impl<T> Send for TraceNotifier<T> {}
 unsafe impl<T> Sync for TraceNotifier<T> {}
 
 impl<T: OnTracing> TraceNotifier<T> {
-    /// Starts to tell, at once if somebody traces already. May sleep. [`ENOMEM`] for want of memory.
+    /// Starts to tell, at once if somebody traces already. May sleep. [`ENOMEM`] for want of
+    /// memory.
     pub(crate) fn new() -> Result<Self> {
         let block = KBox::new(
             Opaque::new(NotifierBlock {

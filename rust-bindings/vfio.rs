@@ -32,9 +32,9 @@ impl<'a> VfioDevice<'a> {
     ///
     /// # Safety
     ///
-    /// `do_rw` serves any range of the device, checks it, and returns what it served or a
-    /// negative errno. `raw` points to a device that is open, or that is just being opened or closed with its
-    /// config map in place, for the whole of `'a`.
+    /// `do_rw` serves any range of the device, checks it, and returns what it served or a negative
+    /// errno. `raw` points to a device that is open, or that is just being opened or closed with
+    /// its config map in place, for the whole of `'a`.
     pub(crate) unsafe fn from_raw(
         raw: *mut bindings::vfio_pci_core_device,
         do_rw: bindings::vfio_pci_audit_do_rw,
@@ -70,8 +70,8 @@ impl<'a> VfioDevice<'a> {
         self.raw
     }
 
-    /// Lets VFIO serve the first of `size` bytes at `offset`, the unassigned ones among which may be
-    /// accessed. Returns how many it served.
+    /// Lets VFIO serve the first of `size` bytes at `offset`, the unassigned ones among which may
+    /// be accessed. Returns how many it served.
     #[inline(always)]
     pub(crate) fn rw(&self, op: Op, user: UserPtr, offset: usize, size: usize) -> Result<usize> {
         let do_rw = self.do_rw.ok_or(EINVAL)?;

@@ -26,11 +26,11 @@ checkpatch_series() {
 	return $rc
 }
 # An exported function of Rust has no definition in C that EXPORT_SYMBOL could follow. checkpatch knows neither types of ours nor
-# the form of trace headers.
+# the form of trace headers. Of Rust it judges what rustfmt leaves, such as the length of comments.
 checkpatch_files() {
 	local types=$BUILD/typedefs rc=0
 	sed -n 's/^typedef .*[ *]\([a-z_]*\)(.*/\1/p' "${c[@]}" >"$types"
-	checkpatch --typedefsfile "$types" --ignore EXPORT_SYMBOL --file "${c[@]}" || rc=1
+	checkpatch --typedefsfile "$types" --ignore EXPORT_SYMBOL --file "${c[@]}" "${rust[@]}" || rc=1
 	checkpatch --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT --file "${trace[@]}" || rc=1
 	return $rc
 }
@@ -72,7 +72,7 @@ check "shellcheck finds nothing in scripts" shellcheck -x scripts/*.sh scripts/g
 check "kernel Rust is formatted as the kernel's is" rustfmt --check --edition 2021 --config-path "$tree/.rustfmt.toml" "${rust[@]}"
 check "host Rust is formatted" host_cargo fmt --all --check
 check "checkpatch --strict finds nothing in the series" checkpatch_series
-check "checkpatch --strict finds nothing in C files" checkpatch_files
+check "checkpatch --strict finds nothing in C and Rust files" checkpatch_files
 check "kernel-doc finds nothing in headers" "$tree/scripts/kernel-doc" -none -Werror src/include/linux/*.h
 check "Documentation/ is parsed by Sphinx without a warning" documentation
 check "what kbuild builds can be built outside the tree" lint_copy

@@ -84,8 +84,9 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Writes the digits of `n`, as `{}` or `{:x}` would. There is one of these or two in every record, and
-/// the formatting of `core`, with its widths and signs and fills, costs more than all else in it.
+/// Writes the digits of `n`, as `{}` or `{:x}` would. There is one of these or two in every record,
+/// and the formatting of `core`, with its widths and signs and fills, costs more than all else in
+/// it.
 pub(crate) fn write_number<const RADIX: u64>(f: &mut fmt::Formatter<'_>, n: u64) -> fmt::Result {
     let mut digits = [0; 20];
     let mut at = digits.len();

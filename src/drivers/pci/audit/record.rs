@@ -57,7 +57,7 @@ impl fmt::Display for Text<'_> {
         f.write_str(self.device)?;
         f.write_str("\" op=")?;
         match &self.record {
-            // Piece by piece: most records are of this kind, and it is not to cost more than from C.
+            // Piece by piece: most records are of this kind, which is not to cost more than from C.
             Record::Access(op, range, outcome) => {
                 op.fmt(f)?;
                 f.write_str(" ")?;
@@ -114,8 +114,8 @@ impl Line {
         }
     }
 
-    /// Formats `text` into an empty line. What does not fit, which only a device name of absurd length
-    /// can cause, is cut off.
+    /// Formats `text` into an empty line. What does not fit, which only a device name of absurd
+    /// length can cause, is cut off.
     pub fn format(&mut self, text: &Text<'_>) -> &[u8] {
         let _ = fmt::Write::write_fmt(self, format_args!("{text}"));
         &self.bytes[..self.len]

@@ -5,8 +5,8 @@
 //! Imports only `core`. The bucket holds one number, the time at which it will be full again: each
 //! token taken moves it into the future, and the clock catches up.
 //!
-//! Reading an exact clock may cost more than all else that an access over the limit does. A [`Gate`]
-//! asks for it only where a count of coarse ticks does not say enough.
+//! Reading an exact clock may cost more than all else that an access over the limit does. A
+//! [`Gate`] asks for it only where a count of coarse ticks does not say enough.
 
 const NSEC_PER_SEC: u64 = 1_000_000_000;
 
@@ -55,7 +55,7 @@ impl Bucket {
         // What is missing from a full bucket, as the time it takes to fill up.
         let missing = self.full_at.saturating_sub(now).min(empty);
 
-        // Kept on a refusal too: under a limit that changed, what is missing may be less than it was.
+        // Kept on a refusal too: under a limit that changed, less may be missing than before.
         self.full_at = now + missing;
         let wait = (missing + interval).saturating_sub(empty);
         if wait > 0 {

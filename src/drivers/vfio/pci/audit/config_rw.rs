@@ -2,8 +2,8 @@
 
 //! Serves one system call on configuration space.
 //!
-//! The call falls into stretches. Assigned bytes are VFIO's. Each unassigned run is decided upon and
-//! recorded, and then either left to VFIO too, or served from here without the device.
+//! The call falls into stretches. Assigned bytes are VFIO's. Each unassigned run is decided upon
+//! and recorded, and then either left to VFIO too, or served from here without the device.
 
 use crate::{
     access::{

@@ -61,8 +61,8 @@ impl Limits {
         Ok(())
     }
 
-    /// Sets the tokens of a full bucket. May sleep. [`EINVAL`] for 0, with which nothing would ever be
-    /// recorded, and above [`MAX`]. The caller serializes changes.
+    /// Sets the tokens of a full bucket. May sleep. [`EINVAL`] for 0, with which nothing would ever
+    /// be recorded, and above [`MAX`]. The caller serializes changes.
     pub(crate) fn set_burst(&self, burst: u32) -> Result {
         if burst == 0 || burst > MAX {
             return Err(EINVAL);
