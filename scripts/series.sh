@@ -128,15 +128,13 @@ done
 left=$(diff -rq "$out/sources" "$out/linux" | grep -v "^Only in $out/linux" || true)
 [ -z "$left" ] || die "these files of src/ are in no patch, or not as they are:"$'\n'"$left"
 
-# The cover letter's text, with this tree's figures.
-table=$BUILD/bench/table.md
+# The cover letter's text, with the figures of this tree but for those of the livepatch, which is not in the series.
+figures=$(sed -n '/^\.\. table begins/,/^\.\. table ends/p' "$TOP/Documentation/performance.rst" |
+	grep -E '^(\||\+=)' | grep -vE '^\| (stock|livepatch)' | sed 's/^/  /') || true
+[ -n "$figures" ] || die "there is no table in Documentation/performance.rst: UPDATE=1 make bench writes it"
 {
 	sed '/^@BENCHMARK@$/,$d' "$TOP/patches/cover-letter.txt"
-	if [ -r "$table" ]; then
-		sed 's/^/  /' "$table"
-	else
-		echo "(No figures: there is no build/bench/table.md.)"
-	fi
+	echo "$figures"
 	sed '1,/^@BENCHMARK@$/d' "$TOP/patches/cover-letter.txt"
 } >"$out/cover"
 git_in config branch.series.description "$(cat "$out/cover")"
@@ -145,4 +143,4 @@ git_in format-patch -q --cover-letter --cover-from-description=subject --subject
 sort -u "$out/cc.all" | awk 'NR == FNR { cc = cc $0 "\n"; next } /^$/ && cc { printf "%s", cc; cc = "" } 1' - \
 	"$out/0000-cover-letter.patch" >"$out/cover" && mv "$out/cover" "$out/0000-cover-letter.patch"
 rm -rf "$out/cover" "$out/cc" "$out/cc.all" "$out/diff" "$out/files" "$out/message" "$out/stage.log" "$out/stage" "$out/sources"
-say "the series for Linux $version is in build/series"
+say "the series for Linux $version is in ${out#"$TOP/"}"
