@@ -55,6 +55,11 @@ impl Faults {
         }
         fs::write(slab.join("ignore-gfp-wait"), "N")?;
         fs::write(slab.join("verbose"), "0")?;
+        // By default, of pages only those fail that come in twos or more, and that nobody would wait for.
+        let page = Path::new("/sys/kernel/debug/fail_page_alloc");
+        fs::write(page.join("ignore-gfp-wait"), "N")?;
+        fs::write(page.join("min-order"), "0")?;
+        fs::write(page.join("verbose"), "0")?;
         let file = OpenOptions::new().read(true).write(true).open(nth)?;
         Ok(Self(file))
     }
