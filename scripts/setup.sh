@@ -66,7 +66,7 @@ case $release in
 	;;
 esac
 
-cargo_install() { RUSTC=/usr/bin/rustc /usr/bin/cargo install --locked --force --root "$BUILD" "$@"; }
+cargo_install() { host_cargo install --locked --force --root "$BUILD" "$@"; }
 
 venv() {
 	[ -x "$BUILD/venv/bin/pip" ] || python3 -m venv "$BUILD/venv"
