@@ -13,7 +13,7 @@ bench=$BUILD/target/release/bench
 mkdir -p "$out" "$BUILD/linux/bench"
 
 yardstick() {
-	rsync -a --checksum "$TOP"/bench/ "$BUILD/linux/bench/"
+	rsync -a --checksum "$TOP"/tools/modules/yardstick/ "$BUILD/linux/bench/"
 	kmake "$BUILD/linux/m" M="$BUILD/linux/bench" modules
 }
 step kernel-bench "building the yardstick" yardstick

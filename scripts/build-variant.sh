@@ -7,7 +7,7 @@
 
 build() {
 	mkdir -p "$BUILD/linux/variant"
-	rsync -a --checksum "$TOP"/tools/variant-driver/ "$BUILD/linux/variant/"
+	rsync -a --checksum "$TOP"/tools/modules/variant/ "$BUILD/linux/variant/"
 	kmake "$BUILD/linux/m" M="$BUILD/linux/variant" modules
 }
 

@@ -18,7 +18,7 @@ lint_copy() {
 	rm -rf "$lint"
 	mkdir -p "$lint/drivers" "$lint/vfio" "$lint/unpatched" "$lint/tools"
 	rsync -r --copy-links --exclude '/Documentation' --exclude '/include' --exclude '/tools' "$TOP/src/" "$lint/"
-	rsync -r "$TOP/tools/variant-driver" "$lint/tools/"
+	rsync -r "$TOP/tools/modules" "$lint/tools/"
 	# shellcheck disable=SC2016
 	find "$lint" \( -name Makefile -o -name Kbuild \) -exec sed -i 's/^obj-$(CONFIG_[A-Z0-9_]*)/obj-m/' {} +
 	kernel_folders | sed 's,.*,obj-m += &/,' >"$lint/Kbuild"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A PCI driver that lets somebody else reach configuration space, and audits it.
+//! A PCI driver that gives root access to configuration space, and audits it.
 //!
-//! It binds to QEMU's pci-testdev, and through `driver_override` to its edu, and gives root a file
-//! in debugfs, `pci_audit_rust/config`, that reads and writes as the device's configuration
-//! space does. A write to the standard header is refused: the PCI core relies on what is there.
+//! It binds to QEMU's pci-testdev, and through `driver_override` to its edu. The file
+//! `pci_audit_rust/config` in debugfs reads and writes the device's configuration space. A write to
+//! the standard header is refused: the PCI core relies on its contents.
 
 use kernel::{
     debugfs::{
@@ -35,9 +35,6 @@ use pci_audit::{
     Op,
     Outcome, //
 };
-
-#[path = "../../drivers/pci/audit/api.rs"]
-mod pci_audit;
 
 /// Bytes of the standard header, and of the device's whole configuration space.
 const HEADER_SIZE: usize = 64;
@@ -71,9 +68,9 @@ impl Config {
         let range = pci_audit::range(&self.pdev, offset, size)?;
         let outcome = Outcome::from_allowed(op == Op::Read || offset >= HEADER_SIZE);
 
-        // The record comes first, since the access may be the last thing that this machine does.
-        // No record, no access.
-        pci_audit::access(&self.pdev, op, range, outcome, Context::Sleep)?;
+        // The record comes first, since the access may bring the machine down. Without a record there
+        // is no access.
+        let _ = pci_audit::access(&self.pdev, op, range, outcome, Context::Sleep)?;
         match outcome {
             Outcome::Allowed => Ok((offset, size)),
             Outcome::Blocked => Err(EPERM),
@@ -89,7 +86,7 @@ impl BinaryWriter for Config {
         for (i, byte) in bytes[..size].iter_mut().enumerate() {
             *byte = device.config_space().try_read8(offset + i)?;
         }
-        drop(device); // What comes now may sleep.
+        drop(device); // Copying to user memory may sleep.
         user.write_slice(&bytes[..size])?;
         *pos += size as file::Offset;
         Ok(size)

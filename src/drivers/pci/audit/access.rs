@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The words of an audited access: operation, outcome and range.
+//! Operation, outcome and range of an audited access.
 //!
-//! Imports only `core`: every crate that speaks of accesses, in the kernel and on the host,
-//! compiles this file.
+//! Imports only `core`, so that host tools compile this file too.
 
 use core::fmt;
 
-/// Bytes of configuration space that a PCI Express device has at most.
+/// Maximum number of bytes of configuration space.
 pub const CONFIG_SPACE_SIZE: usize = 4096;
 
 /// What was done to configuration space.
@@ -45,7 +44,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// Whether an access was let through.
+/// Whether an access was allowed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
 pub enum Outcome {
@@ -59,7 +58,7 @@ impl Outcome {
     /// Both outcomes, in the order of their values.
     pub const ALL: [Outcome; 2] = [Outcome::Blocked, Outcome::Allowed];
 
-    /// The outcome for an access that is allowed, or not.
+    /// The outcome of an access that is `allowed`.
     pub const fn from_allowed(allowed: bool) -> Self {
         if allowed {
             Outcome::Allowed
@@ -84,9 +83,8 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Writes the digits of `n`, as `{}` or `{:x}` would. There is one of these or two in every record,
-/// and the formatting of `core`, with its widths and signs and fills, costs more than all else in
-/// it.
+/// Writes the digits of `n`, as `{}` or `{:x}` would. Every record has two or three numbers, and the
+/// general formatting code of `core` costs more than the rest of the record.
 pub(crate) fn write_number<const RADIX: u64>(f: &mut fmt::Formatter<'_>, n: u64) -> fmt::Result {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -114,12 +112,12 @@ pub struct Range {
     size: u16,
 }
 
-/// Why a range is not one of configuration space.
+/// The reason for which a range is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RangeError {
     /// The range holds no byte.
     Empty,
-    /// The range ends behind the device's configuration space.
+    /// The range ends past the end of the device's configuration space.
     PastEnd,
 }
 
@@ -153,7 +151,7 @@ impl Range {
         self.size as usize
     }
 
-    /// The byte behind the last one.
+    /// The offset just past the last byte.
     #[inline]
     pub const fn end(&self) -> usize {
         self.offset() + self.size()

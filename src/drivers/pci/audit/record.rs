@@ -1,102 +1,84 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The text of every `AUDIT_PCI` record.
+//! The text of an `AUDIT_PCI` record of an access, and the buffer for any record's text.
 //!
-//! Imports only `core`. All formatting is here; whoever decides what to record hands in a
-//! [`Record`]. Fields and their order are fixed: userspace parses them. Names are those of the
-//! audit field dictionary where it has one.
+//! Imports only `core`. User space parses the fields: names and order do not change. Names are
+//! those of the audit field dictionary where it has one.
 
-use super::{
-    access::{
-        Op,
-        Outcome,
-        Range, //
-    },
-    totals::Totals,
+use super::access::{
+    write_number,
+    Op,
+    Outcome,
+    Range, //
 };
 use core::fmt;
 
-/// One record, without its device.
+/// A record's `session=` value: the number of a session, or `?` where there is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Record {
-    /// One access.
-    Access(Op, Range, Outcome),
-    /// A session's first access comes next. The task's own fields and `res=1` follow the text.
-    Open,
-    /// A session ended.
-    Close(Totals),
-    /// Accesses went without a record of their own.
-    Suppressed {
-        /// What they did.
-        op: Op,
-        /// Whether they were let through.
-        outcome: Outcome,
-        /// How many were over the limit.
-        count: u64,
-        /// How many the audit subsystem refused.
-        lost: u64,
-        /// How many [`Record::Touched`] follow.
-        ranges: u32,
-    },
-    /// A range that unrecorded accesses touched.
-    Touched(Op, Range, Outcome),
+pub struct Session(pub Option<u64>);
+
+impl Session {
+    /// The caller has no sessions, or the record is about several.
+    pub const NONE: Self = Self(None);
 }
 
-/// A record's text: everything behind `msg=audit(...): `.
-pub struct Text<'a> {
-    /// The device's name, as in `0000:01:00.1`.
-    pub device: &'a str,
-    /// What to say of it.
-    pub record: Record,
-}
-
-impl fmt::Display for Text<'_> {
+impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The quotes tell audit userspace, to which `device` is an encoded field, that it is not.
-        f.write_str("device=\"")?;
-        f.write_str(self.device)?;
-        f.write_str("\" op=")?;
-        match &self.record {
-            // Piece by piece: most records are of this kind, which is not to cost more than from C.
-            Record::Access(op, range, outcome) => {
-                op.fmt(f)?;
-                f.write_str(" ")?;
-                range.fmt(f)?;
-                f.write_str(" res=")?;
-                outcome.fmt(f)
-            }
-            Record::Open => f.write_str("open"),
-            Record::Close(t) => write!(
-                f,
-                "close reads={} writes={} blocked_reads={} blocked_writes={} \
-                 records={} suppressed={} lost={} res=1",
-                t.reads,
-                t.writes,
-                t.blocked_reads,
-                t.blocked_writes,
-                t.records,
-                t.suppressed,
-                t.lost
-            ),
-            Record::Suppressed {
-                op,
-                outcome,
-                count,
-                lost,
-                ranges,
-            } => write!(
-                f,
-                "suppressed access={op} count={count} lost={lost} ranges={ranges} res={outcome}"
-            ),
-            Record::Touched(op, range, outcome) => {
-                write!(f, "touched access={op} {range} res={outcome}")
-            }
+        match self.0 {
+            Some(number) => write_number::<10>(f, number),
+            None => f.write_str("?"),
         }
     }
 }
 
-/// Bytes that hold the longest text: a close record with 20 digits in every field.
-const LINE_SIZE: usize = 320;
+/// The record of one access, from `op=` on without the name of that field:
+/// `write offset=0x298 size=1 session=7 res=0`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Access {
+    /// What the access does.
+    pub op: Op,
+    /// The bytes it is for.
+    pub range: Range,
+    /// The session that it belongs to.
+    pub session: Session,
+    /// Whether it is allowed.
+    pub outcome: Outcome,
+}
+
+// Written piece by piece: `write!` would cost more than the C equivalent of the whole record.
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.op.fmt(f)?;
+        f.write_str(" ")?;
+        self.range.fmt(f)?;
+        f.write_str(" session=")?;
+        self.session.fmt(f)?;
+        f.write_str(" res=")?;
+        self.outcome.fmt(f)
+    }
+}
+
+/// A record's whole text: everything behind `msg=audit(...): `.
+pub struct Text<'a, T> {
+    /// The device's name, as in `0000:01:00.1`.
+    pub device: &'a str,
+    /// What follows `op=`.
+    pub body: T,
+}
+
+impl<T: fmt::Display> fmt::Display for Text<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `device` is an encoded field to audit user space. The quotes mark a value that is not
+        // encoded.
+        f.write_str("device=\"")?;
+        f.write_str(self.device)?;
+        f.write_str("\" op=")?;
+        self.body.fmt(f)
+    }
+}
+
+/// Bytes that hold the longest text: a record with eight numbers of 20 digits.
+const LINE_SIZE: usize = 384;
 
 /// A record's text on the stack.
 pub struct Line {
@@ -114,9 +96,9 @@ impl Line {
         }
     }
 
-    /// Formats `text` into an empty line. What does not fit, which only a device name of absurd
-    /// length can cause, is cut off.
-    pub fn format(&mut self, text: &Text<'_>) -> &[u8] {
+    /// Formats `text` into an empty line. Text that does not fit is cut off; only a device name of
+    /// hundreds of bytes can cause that.
+    pub fn format<T: fmt::Display>(&mut self, text: &T) -> &[u8] {
         let _ = fmt::Write::write_fmt(self, format_args!("{text}"));
         &self.bytes[..self.len]
     }

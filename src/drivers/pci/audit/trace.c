@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tracepoint pci_audit:pci_audit_access.  Rust looks at its static key by
- * itself, and comes here only while somebody traces.
+ * What Rust cannot do yet: define a tracepoint, call static inline functions,
+ * and export a symbol to C
  */
+#include <linux/audit.h>
+#include <linux/export.h>
+#include <linux/gfp.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
+#include <linux/pci_audit.h>
+#include <linux/preempt.h>
 
 #include "bindings/bindings_helper.h"
 
@@ -17,10 +22,28 @@ void pci_audit_trace(struct pci_dev *pdev, enum pci_audit_op op, u32 offset, u32
 	trace_pci_audit_access(pdev, op, offset, size, allowed);
 }
 
-/* Callers that limit what they record look at the key, too. */
+/* Modules test the tracepoint's key, and C drivers emit it. */
 EXPORT_TRACEPOINT_SYMBOL_GPL(pci_audit_access);
 
-/* Protects both, so that whoever comes or goes misses no change. */
+EXPORT_SYMBOL_GPL(pci_audit_access);
+
+struct audit_context *pci_audit_context(gfp_t gfp)
+{
+	/*
+	 * With a context, the record joins the event of the system call: audit
+	 * then adds SYSCALL, PROCTITLE and EOE as soon as any exit rule is
+	 * loaded, and allocates them with flags that sleep.  A caller that must
+	 * not sleep gets a single record instead.  An interrupt is not part of
+	 * the system call that it interrupts.
+	 */
+	if (!in_task() || !gfpflags_allow_blocking(gfp))
+		return NULL;
+
+	/* Without exit rules, do not add records that no rule asks for. */
+	return audit_dummy_context() ? NULL : audit_context();
+}
+
+/* Protects both, so that a notifier misses no change while it is registered. */
 static DEFINE_MUTEX(trace_lock);
 static RAW_NOTIFIER_HEAD(trace_chain);
 static bool traced;
@@ -32,7 +55,7 @@ static void trace_changed(bool on)
 	raw_notifier_call_chain(&trace_chain, on, NULL);
 }
 
-/* The first probe is about to come; the last one has gone. */
+/* The first probe is about to be registered; the last one was unregistered. */
 int pci_audit_trace_start(void)
 {
 	trace_changed(true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A variant driver that never shows vfio-pci-core a system call as a whole (tools/variant-driver).
+//! A variant driver that never shows vfio-pci-core a system call as a whole (tools/modules/variant).
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::{self, Op, Plan};

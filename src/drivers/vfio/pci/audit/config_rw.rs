@@ -2,19 +2,12 @@
 
 //! Serves one system call on configuration space.
 //!
-//! The call falls into stretches. Assigned bytes are VFIO's. Each unassigned run is decided upon
-//! and recorded, and then either left to VFIO too, or served from here without the device.
+//! The call consists of stretches. VFIO serves assigned bytes. Each unassigned run is decided and
+//! recorded, and then either passed to VFIO too, or served here without the device.
 
 use crate::{
-    access::{
-        Op,
-        Outcome,
-        Range, //
-    },
-    allow_list::Id,
-    pci_audit,
     policy::{
-        Snapshot,
+        allow_list::Id,
         POLICY, //
     },
     run::{
@@ -23,23 +16,28 @@ use crate::{
     },
     session::Session,
     vfio::{
-        self,
-        VfioDevice, //
+        check_user,
+        clear_user,
+        Device, //
     },
 };
 use kernel::{
     pci,
     prelude::*,
-    sync::ArcBorrow,
     uaccess::UserPtr, //
 };
+use pci_audit::{
+    Op,
+    Outcome,
+    Range, //
+};
 
-/// The id by which the allow list knows `device`.
+/// The id of `device` in the allow list.
 fn id(device: &pci::Device) -> Id {
     Id::new(device.vendor_id().as_raw(), device.device_id())
 }
 
-/// What a front end was called for.
+/// The operation of a system call.
 #[inline(always)]
 pub(crate) fn op(iswrite: bool) -> Op {
     if iswrite {
@@ -49,7 +47,7 @@ pub(crate) fn op(iswrite: bool) -> Op {
     }
 }
 
-/// What a front end returns: a length or a negative errno.
+/// The return value of a hook: a length or a negative errno.
 #[inline(always)]
 pub(crate) fn into_ssize(result: Result<usize>) -> isize {
     match result {
@@ -58,11 +56,11 @@ pub(crate) fn into_ssize(result: Result<usize>) -> isize {
     }
 }
 
-/// One system call, or the part of it that a caller hands over.
+/// One system call, or the rest of one.
 #[derive(Clone, Copy)]
 pub(crate) struct ConfigRw<'a> {
-    device: VfioDevice<'a>,
-    session: Option<ArcBorrow<'a, Session>>,
+    device: Device<'a>,
+    session: Option<&'a Session>,
     op: Op,
     user: UserPtr,
     start: usize,
@@ -75,8 +73,8 @@ impl<'a> ConfigRw<'a> {
     /// [`EFAULT`] when the range is not inside configuration space, as VFIO has it.
     #[inline(always)]
     pub(crate) fn new(
-        device: VfioDevice<'a>,
-        session: Option<ArcBorrow<'a, Session>>,
+        device: Device<'a>,
+        session: Option<&'a Session>,
         op: Op,
         user: UserPtr,
         pos: i64,
@@ -99,62 +97,36 @@ impl<'a> ConfigRw<'a> {
         })
     }
 
-    /// The policy as it is now. Taken once in a call, when that comes to its first unassigned byte.
+    /// The decision on the call's unassigned bytes. Taken once in a call.
     #[inline(always)]
-    fn policy(&self) -> Snapshot {
-        POLICY.snapshot(
-            self.op,
-            self.session.as_deref().map(Session::verdict),
-            || id(self.device.pci()),
-        )
+    fn decide(&self) -> Outcome {
+        POLICY.decide(self.op, self.session.map(Session::lookup), || {
+            id(self.device.pci())
+        })
     }
 
     /// Serves the whole call and returns its length in bytes.
     #[inline(always)]
     pub(crate) fn serve(self) -> Result<usize> {
         match run::first(self.map) {
-            // What most calls are.
-            Some(Stretch::Assigned(size)) if size == self.map.len() => self.pass(0, size),
+            // Most calls are for a dword.
             Some(Stretch::Unassigned(size)) if size == self.map.len() => {
-                self.serve_unassigned(self.policy(), 0, size)
+                self.serve_unassigned(self.decide(), 0, size)
             }
-            _ => Self::serve_stretches(
-                self.device,
-                self.session,
-                self.op,
-                self.user,
-                self.start,
-                self.map,
-            ),
+            _ => self.serve_stretches(),
         }
     }
 
-    /// Serves a call of several stretches. Takes the call in its parts, so that only such calls
-    /// pay for having it in memory.
+    /// Serves a call of several stretches.
     #[inline(never)]
-    fn serve_stretches(
-        device: VfioDevice<'a>,
-        session: Option<ArcBorrow<'a, Session>>,
-        op: Op,
-        user: UserPtr,
-        start: usize,
-        map: &'a [u8],
-    ) -> Result<usize> {
-        let call = Self {
-            device,
-            session,
-            op,
-            user,
-            start,
-            map,
-        };
-        let policy = call.policy();
+    fn serve_stretches(self) -> Result<usize> {
+        let outcome = self.decide();
         let mut done = 0;
 
-        while let Some(stretch) = map.get(done..).and_then(run::first) {
+        while let Some(stretch) = self.map.get(done..).and_then(run::first) {
             done += match stretch {
-                Stretch::Assigned(size) => call.pass(done, size)?,
-                Stretch::Unassigned(size) => call.serve_unassigned(policy, done, size)?,
+                Stretch::Assigned(size) => self.pass(done, size)?,
+                Stretch::Unassigned(size) => self.serve_unassigned(outcome, done, size)?,
             };
         }
         Ok(done)
@@ -165,7 +137,7 @@ impl<'a> ConfigRw<'a> {
     #[inline(always)]
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
-            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.policy(), 0, size),
+            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.decide(), 0, size),
             Some(Stretch::Assigned(size)) => self.device.rw(self.op, self.user, self.start, size),
             None => Err(EFAULT),
         }
@@ -179,7 +151,7 @@ impl<'a> ConfigRw<'a> {
     /// Lets VFIO serve `size` bytes, `done` bytes into the call.
     #[inline(always)]
     fn pass(&self, done: usize, size: usize) -> Result<usize> {
-        // VFIO serves a dword at once, which is all that most calls want.
+        // VFIO serves at most a dword at once; most calls are for no more.
         let mut at = self
             .device
             .rw(self.op, self.user_at(done), self.start + done, size)?;
@@ -195,25 +167,22 @@ impl<'a> ConfigRw<'a> {
         Ok(size)
     }
 
-    /// Has `policy` decide upon `size` unassigned bytes, `done` bytes into the call, and serves the
-    /// run that the decision is for. Returns the run's length.
+    /// Serves `size` unassigned bytes, `done` bytes into the call. Returns their number.
     #[inline(always)]
-    fn serve_unassigned(&self, policy: Snapshot, done: usize, size: usize) -> Result<usize> {
+    fn serve_unassigned(&self, outcome: Outcome, done: usize, size: usize) -> Result<usize> {
         let range = Range::new(self.start + done, size, usize::MAX).map_err(|_| EFAULT)?;
-        let (outcome, range) = policy.decide(range);
 
-        // The record comes first: the access may be the last thing that this machine does.
+        // The record comes first: the access may bring the machine down.
         match self.session.filter(|_| pci_audit::enabled()) {
             Some(session) => session.access(self.op, range, outcome),
-            None => pci_audit::unrecorded(self.device.pci(), self.op, range, outcome),
+            None => pci_audit::trace(self.device.pci(), self.op, range, outcome),
         }
         match (outcome, self.op) {
-            (Outcome::Allowed, _) => self.pass(done, range.size()),
-            (Outcome::Blocked, Op::Read) => {
-                vfio::clear_user(self.user_at(done), range.size())?;
-                Ok(range.size())
-            }
-            (Outcome::Blocked, Op::Write) => Ok(range.size()),
+            (Outcome::Allowed, _) => return self.pass(done, size),
+            (Outcome::Blocked, Op::Read) => clear_user(self.user_at(done), size)?,
+            // As without blocking, user memory has to be readable.
+            (Outcome::Blocked, Op::Write) => check_user(self.user_at(done), size)?,
         }
+        Ok(size)
     }
 }

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who may access unassigned bytes: two toggles and a list of devices.
+//! Decides which accesses to unassigned bytes are blocked.
+//!
+//! The policy is two toggles, `parameters`, and a list of devices that nothing is blocked for,
+//! `allow_list`.
 
-use crate::{
-    access::{
-        Op,
-        Outcome,
-        Range, //
-    },
-    allow_list::{
-        self,
-        Id,
-        ParseError, //
-    },
-    rcu_box::RcuBox,
+pub mod allow_list;
+pub(crate) mod parameters;
+
+use crate::common::rcu_box::RcuBox;
+use allow_list::{
+    Id,
+    ParseError, //
 };
 use kernel::{
     prelude::*,
@@ -28,31 +26,35 @@ use kernel::{
         rcu, //
     },
 };
+use pci_audit::{
+    Op,
+    Outcome, //
+};
 
-/// How many reasons there are to look at accesses while auditing is off, for the C code that asks
-/// before it calls in here: operations that [`Policy`] may block, and whoever else adds one.
+/// Number of users (blocking parameters, tracers) that need the hook while auditing is off. C code
+/// reads it before it calls the hook.
 #[no_mangle]
 #[allow(non_upper_case_globals)]
-pub(crate) static vfio_pci_audit_reasons: Atomic<i32> = Atomic::new(0);
+pub(crate) static vfio_pci_audit_users: Atomic<i32> = Atomic::new(0);
 
-/// Bytes of a bad entry that the log names at most.
+/// Maximum number of bytes of a bad entry in the kernel log.
 const MAX_NAMED: usize = 64;
 
 /// The policy. A change applies to the next system call.
 pub(crate) struct Policy {
     block: [Atomic<bool>; 2],
-    /// One is added for each of `block` that is set.
-    reasons: &'static Atomic<i32>,
+    /// Counts each of `block` that is set.
+    users: &'static Atomic<i32>,
     allowed: RcuBox<KVec<Id>>,
-    /// Counts the lists that were in force. Goes up when the list behind it is there.
+    /// The number of the list in force. Incremented after the list was replaced.
     generation: Atomic<u64>,
 }
 
-/// What the last look-up of one device's id said: the list's generation, and in the lowest bit
-/// whether the device is listed. One for each session, so that an access need not search the list.
-pub(crate) struct Verdict(Atomic<u64>);
+/// The result of the last look-up of a device's id: the list's generation, and in the lowest bit
+/// whether the device is listed. Each session has one, so that an access does not search the list.
+pub(crate) struct CachedLookup(Atomic<u64>);
 
-impl Verdict {
+impl CachedLookup {
     /// The id has not been looked up.
     pub(crate) const fn new() -> Self {
         // There is no generation 0.
@@ -61,30 +63,14 @@ impl Verdict {
 }
 
 /// The policy in force.
-pub(crate) static POLICY: Policy = Policy::new(&vfio_pci_audit_reasons);
-
-/// The policy for one device and operation at one moment. Every run of a system call is decided
-/// by the same one.
-#[derive(Clone, Copy)]
-pub(crate) struct Snapshot {
-    blocked: bool,
-}
-
-impl Snapshot {
-    /// The decision for the first bytes of `range`, and how many of them it is for. The decision
-    /// for the others may differ.
-    #[inline(always)]
-    pub(crate) fn decide(&self, range: Range) -> (Outcome, Range) {
-        (Outcome::from_allowed(!self.blocked), range)
-    }
-}
+pub(crate) static POLICY: Policy = Policy::new(&vfio_pci_audit_users);
 
 impl Policy {
-    /// A policy that blocks nothing, and counts in `reasons` what it blocks.
-    pub(crate) const fn new(reasons: &'static Atomic<i32>) -> Self {
+    /// A policy that blocks nothing, and counts in `users` the operations that it blocks.
+    pub(crate) const fn new(users: &'static Atomic<i32>) -> Self {
         Self {
             block: [Atomic::new(false), Atomic::new(false)],
-            reasons,
+            users,
             allowed: RcuBox::new(),
             generation: Atomic::new(1),
         }
@@ -96,43 +82,41 @@ impl Policy {
         self.blocks(op) && !self.allows(id)
     }
 
-    /// The policy for one device and `op` as it is now. The device's `id` is asked for only if
-    /// `verdict` does not have it already.
+    /// The decision on accesses to unassigned bytes that do `op`, as the policy is now. The
+    /// device's `id` is read only if `lookup` is not of the list in force.
     #[inline(always)]
-    pub(crate) fn snapshot(
+    pub(crate) fn decide(
         &self,
         op: Op,
-        verdict: Option<&Verdict>,
+        lookup: Option<&CachedLookup>,
         id: impl FnOnce() -> Id,
-    ) -> Snapshot {
-        Snapshot {
-            blocked: match verdict {
-                Some(verdict) => self.blocks(op) && !self.allows_again(verdict, id),
-                None => self.blocked(op, id()),
-            },
-        }
+    ) -> Outcome {
+        Outcome::from_allowed(match lookup {
+            Some(lookup) => !self.blocks(op) || self.allows_cached(lookup, id),
+            None => !self.blocked(op, id()),
+        })
     }
 
-    /// Whether the device `id` is listed, by its `verdict` if that is of the list in force.
+    /// Whether the device `id` is listed, by its `lookup` if that is of the list in force.
     #[inline(always)]
-    fn allows_again(&self, verdict: &Verdict, id: impl FnOnce() -> Id) -> bool {
-        // Pairs with the release in `set_allowed()`: who sees the generation sees its list.
+    fn allows_cached(&self, lookup: &CachedLookup, id: impl FnOnce() -> Id) -> bool {
+        // Pairs with the release in `replace()`: a reader of the generation sees its list.
         let generation = self.generation.load(Acquire);
-        let known = verdict.0.load(Relaxed);
+        let cached = lookup.0.load(Relaxed);
 
-        if known >> 1 == generation {
-            return known & 1 != 0;
+        if cached >> 1 == generation {
+            return cached & 1 != 0;
         }
-        self.look_up(verdict, generation, id())
+        self.look_up(lookup, generation, id())
     }
 
     /// Looks the device `id` up. Under a list newer than `generation` it will be looked up again.
     #[cold]
     #[inline(never)]
-    fn look_up(&self, verdict: &Verdict, generation: u64, id: Id) -> bool {
+    fn look_up(&self, lookup: &CachedLookup, generation: u64, id: Id) -> bool {
         let listed = self.allows(id);
 
-        verdict
+        lookup
             .0
             .store(generation << 1 | u64::from(listed), Relaxed);
         listed
@@ -144,11 +128,14 @@ impl Policy {
         self.block[op as usize].load(Relaxed)
     }
 
-    /// Blocks `op` for devices that are not listed, or stops to. The caller serializes changes.
-    pub(crate) fn set_blocks(&self, op: Op, block: bool) {
+    /// Blocks or allows `op` for devices that are not listed. Returns whether that is a change. The
+    /// caller serializes changes.
+    pub(crate) fn set_blocks(&self, op: Op, block: bool) -> bool {
         let blocked = self.block[op as usize].xchg(block, Relaxed);
-        self.reasons
+
+        self.users
             .add(i32::from(block) - i32::from(blocked), Relaxed);
+        block != blocked
     }
 
     /// Whether the device `id` is listed.
@@ -165,7 +152,7 @@ impl Policy {
 
     /// Replaces the list by the one in `text`. May sleep. The caller serializes changes.
     ///
-    /// [`EINVAL`] for an entry that is none, and the list in force stays.
+    /// [`EINVAL`] for a bad entry; then the list in force stays.
     pub(crate) fn set_allowed(&self, text: &[u8]) -> Result {
         let mut ids = KVec::new();
 
@@ -197,7 +184,7 @@ impl Policy {
             .store(self.generation.load(Relaxed) + 1, Release);
     }
 
-    /// Frees the list, when the module goes.
+    /// Frees the list.
     pub(crate) fn clear(&self) {
         self.replace(None);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What vfio-pci-core calls when somebody reaches for configuration space
+ * The functions that vfio-pci-core calls for an access to configuration space
  *
  * A byte is unassigned when its entry in the config map is PCI_CAP_ID_INVALID:
  * it is neither in the standard header nor in a capability that VFIO knows.
@@ -16,55 +16,93 @@ typedef ssize_t vfio_pci_audit_do_rw(struct vfio_pci_core_device *vdev,
 				     char __user *buf, size_t count,
 				     loff_t *ppos, bool iswrite);
 
+struct vfio_pci_audit_session;
+
 #ifdef CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
 
 /*
- * Serve a dword or less, assigned or not, without a decision.  That is up to
- * its callers, vfio_pci_config_rw() and vfio_pci_config_rw_single().
+ * Serve a dword or less, assigned or not, without a decision.  Its callers,
+ * vfio_pci_config_rw() and vfio_pci_config_rw_single(), have decided.
  */
 vfio_pci_audit_do_rw vfio_pci_config_do_rw;
 
 /*
- * How many reasons there are to decide upon accesses while auditing is off:
- * parameters that block, and somebody who traces pci_audit:pci_audit_access.
+ * Number of users that need the hook while auditing is off: parameters that
+ * block, and the tracepoint pci_audit:pci_audit_access while it is enabled.
  */
-extern int vfio_pci_audit_reasons;
+extern int vfio_pci_audit_users;
 
-/* Whether an access to unassigned bytes has to be decided upon at all. */
+/* Whether accesses to unassigned bytes have to be decided at all. */
 static inline bool vfio_pci_audit_active(void)
 {
 	return unlikely(READ_ONCE(audit_enabled) |
-			READ_ONCE(vfio_pci_audit_reasons));
+			READ_ONCE(vfio_pci_audit_users));
+}
+
+/* Whether the byte at @pos is assigned.  False outside of config space. */
+static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
+					   loff_t pos)
+{
+	return (u64)pos < vdev->pdev->cfg_size &&
+	       vdev->pci_config_map[pos] != 0xff; /* PCI_CAP_ID_INVALID */
 }
 
 /*
- * A session starts and ends.  vfio_pci_audit_open() may sleep and returns 0 or
- * -ENOMEM; vfio_pci_audit_close() may sleep and accepts a device whose session
- * never started.  No access may be under way during either.
+ * Begin a session on @pdev, or join the one that is open.  May sleep.
+ * Returns 0 or -ENOMEM.
  */
-int vfio_pci_audit_open(struct vfio_pci_core_device *vdev);
-void vfio_pci_audit_close(struct vfio_pci_core_device *vdev);
+int vfio_pci_audit_open(struct pci_dev *pdev,
+			struct vfio_pci_audit_session **session);
+/*
+ * End a session.  None of its accesses is under way.  Does not sleep; NULL is
+ * ignored.
+ */
+void vfio_pci_audit_close(struct vfio_pci_audit_session *session);
 
 /*
- * Serve a whole system call of @count bytes at @pos: decide upon and record its
- * unassigned runs, and hand what is not blocked to @do_rw.  (By address: the
- * module that has it depends on this one.)
+ * Serve a whole system call of @count bytes at @pos: decide and record its
+ * unassigned runs, and pass what is not blocked to @do_rw.  (By address: the
+ * module of @do_rw depends on this one.)  @session may be NULL.
  * Returns @count or a negative errno, as vfio_pci_config_rw() does.
  */
 ssize_t vfio_pci_audit_config_rw(struct vfio_pci_core_device *vdev,
+				 struct vfio_pci_audit_session *session,
 				 char __user *buf, size_t count, loff_t pos,
-				 bool iswrite,
-				 vfio_pci_audit_do_rw *do_rw);
+				 bool iswrite, vfio_pci_audit_do_rw *do_rw);
 
 /*
- * Serve the start of @count bytes at @pos, for a driver that cuts system calls
- * up by itself: a whole unassigned run, or what @do_rw serves.
+ * Serve the start of @count bytes at @pos, for a driver that splits system
+ * calls by itself: a whole unassigned run, or what @do_rw serves.
  * Returns the length of that or a negative errno.
  */
 ssize_t vfio_pci_audit_single_rw(struct vfio_pci_core_device *vdev,
+				 struct vfio_pci_audit_session *session,
 				 char __user *buf, size_t count, loff_t pos,
-				 bool iswrite,
-				 vfio_pci_audit_do_rw *do_rw);
+				 bool iswrite, vfio_pci_audit_do_rw *do_rw);
+
+/*
+ * vfio_pci_config_rw() while vfio_pci_audit_active().  Most calls are for a
+ * dword of one capability, which @do_rw serves at once: look at the config map
+ * before the module does.
+ */
+static inline ssize_t
+vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
+		  struct vfio_pci_audit_session *session, char __user *buf,
+		  size_t count, loff_t pos, bool iswrite,
+		  vfio_pci_audit_do_rw *do_rw)
+{
+	ssize_t done = 0, ret;
+
+	if (vfio_pci_audit_assigned(vdev, pos)) {
+		done = do_rw(vdev, buf, count, &pos, iswrite);
+		if (done < 0 || done == count)
+			return done;
+	}
+
+	ret = vfio_pci_audit_config_rw(vdev, session, buf + done, count - done,
+				       pos + done, iswrite, do_rw);
+	return ret < 0 ? ret : done + ret;
+}
 
 #else
 
@@ -76,27 +114,26 @@ static inline bool vfio_pci_audit_active(void)
 	return false;
 }
 
-static inline int vfio_pci_audit_open(struct vfio_pci_core_device *vdev)
+static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
+					   loff_t pos)
 {
-	return 0;
-}
-
-static inline void vfio_pci_audit_close(struct vfio_pci_core_device *vdev)
-{
+	return true;
 }
 
 static inline ssize_t
-vfio_pci_audit_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
-			 size_t count, loff_t pos, bool iswrite,
-			 vfio_pci_audit_do_rw *do_rw)
+vfio_pci_audit_single_rw(struct vfio_pci_core_device *vdev,
+			 struct vfio_pci_audit_session *session,
+			 char __user *buf, size_t count, loff_t pos,
+			 bool iswrite, vfio_pci_audit_do_rw *do_rw)
 {
 	return -EOPNOTSUPP;
 }
 
 static inline ssize_t
-vfio_pci_audit_single_rw(struct vfio_pci_core_device *vdev, char __user *buf,
-			 size_t count, loff_t pos, bool iswrite,
-			 vfio_pci_audit_do_rw *do_rw)
+vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
+		  struct vfio_pci_audit_session *session, char __user *buf,
+		  size_t count, loff_t pos, bool iswrite,
+		  vfio_pci_audit_do_rw *do_rw)
 {
 	return -EOPNOTSUPP;
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the crate vfio_pci_audit uses of C and the kernel crate does not bind.  bindgen reads this
+ * file.
+ */
+#include <linux/vfio_pci_core.h>
+
+#include "vfio_pci_audit.h"
+
+/* Static inlines, in hook.c. */
+unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size);
+int vfio_pci_audit_check_user(const void __user *from, unsigned long size);
+
+/* The files in debugfs, and the Rust function that shows their contents. */
+struct seq_file;
+void vfio_pci_audit_debugfs_start(void);
+void vfio_pci_audit_debugfs_stop(void);
+void vfio_pci_audit_show_sessions(struct seq_file *seq);

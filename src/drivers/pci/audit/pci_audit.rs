@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Audit records of accesses to PCI configuration space.
+//!
+//! A driver that lets user space or a guest reach a device's configuration space records each
+//! access with [`access`], before the access reaches the device. C drivers use
+//! `pci_audit_access()` of [`include/linux/pci_audit.h`](srctree/include/linux/pci_audit.h). This
+//! module knows PCI and audit. Which accesses are allowed is decided by its callers.
+//!
+//! A wrong call does not compile, or fails with an error that tells the reason: operation and
+//! outcome are enums, a [`Range`] holds at least one byte, lies inside configuration space and is
+//! checked against the size of the device's own, and the device is a [`pci::Device`]. All
+//! functions return `Ok` while auditing is off.
+//!
+//! - [`access`](mod@access): operation, outcome and range of an access. Imports only `core`.
+//! - [`record`]: the text of a record. Imports only `core`.
+//! - `emit`: writes records and trace events.
+//! - `abi`: the functions that C calls.
+//! - `audit`, `trace`: the kernel interfaces behind them, with their `unsafe` code.
+//!
+//! The examples are tests; `device` is any [`pci::Device`].
+
+pub mod access;
+mod abi;
+mod bindings;
+mod emit;
+pub mod record;
+
+use kernel::prelude::*;
+
+pub use access::{
+    Op,
+    Outcome,
+    Range,
+    RangeError, //
+};
+pub use bindings::trace::{
+    OnTracing,
+    TraceNotifier, //
+};
+pub use emit::{
+    access,
+    emit,
+    emit_task,
+    enabled,
+    name,
+    range,
+    session_access,
+    trace,
+    AccessError,
+    Context,
+    Emitted, //
+};
+pub use record::Session;
+
+module! {
+    type: PciAudit,
+    name: "pci_audit",
+    authors: ["The vfio-pci-audit authors"],
+    description: "Audit records of accesses to PCI configuration space",
+    license: "GPL",
+}
+
+struct PciAudit;
+
+impl kernel::Module for PciAudit {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self)
+    }
+}

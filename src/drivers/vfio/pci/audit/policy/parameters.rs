@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The parameters `block_pci_unassigned_read`, `block_pci_unassigned_write` and
+//! `uaccess_allow_ids`.
+
+use super::POLICY;
+use crate::common::param::{
+    is_running,
+    writable_param,
+    Page,
+    Value, //
+};
+use core::fmt::{
+    self,
+    Write, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    str::kstrtobool, //
+};
+use pci_audit::Op;
+
+fn show_bool(out: &mut Page<'_>, value: bool) -> fmt::Result {
+    out.write_str(if value { "Y\n" } else { "N\n" })
+}
+
+/// Blocks `op` or allows it.
+fn set_blocks(op: Op, text: &CStr) -> Result {
+    let block = kstrtobool(text)?;
+
+    // While the module is loaded, the other toggle may still come.
+    if POLICY.set_blocks(op, block) && is_running() {
+        warn_of_blocked_reads();
+    }
+    Ok(())
+}
+
+/// Warns if reads are blocked and writes are not.
+pub(crate) fn warn_of_blocked_reads() {
+    if POLICY.blocks(Op::Read) && !POLICY.blocks(Op::Write) {
+        pr_warn!(
+            "block_pci_unassigned_read without block_pci_unassigned_write is dangerous: a guest \
+             that reads, sets a bit and writes back puts wrong bits into a register\n"
+        );
+    }
+}
+
+struct BlockRead;
+
+impl Value for BlockRead {
+    const FLAG: bool = true;
+
+    fn set(text: &CStr) -> Result {
+        set_blocks(Op::Read, text)
+    }
+
+    fn show(out: &mut Page<'_>) -> fmt::Result {
+        show_bool(out, POLICY.blocks(Op::Read))
+    }
+}
+
+writable_param!(
+    "vfio_pci_audit",
+    "block_pci_unassigned_read",
+    BlockRead,
+    "bool",
+    "Block reads of unassigned PCI config space (default: N)"
+);
+
+struct BlockWrite;
+
+impl Value for BlockWrite {
+    const FLAG: bool = true;
+
+    fn set(text: &CStr) -> Result {
+        set_blocks(Op::Write, text)
+    }
+
+    fn show(out: &mut Page<'_>) -> fmt::Result {
+        show_bool(out, POLICY.blocks(Op::Write))
+    }
+}
+
+writable_param!(
+    "vfio_pci_audit",
+    "block_pci_unassigned_write",
+    BlockWrite,
+    "bool",
+    "Block writes to unassigned PCI config space (default: N)"
+);
+
+struct AllowIds;
+
+impl Value for AllowIds {
+    fn set(text: &CStr) -> Result {
+        let text = text.to_bytes();
+
+        // sysfs splits a longer write after a page, and the second part would replace the list.
+        if is_running() && text.len() >= PAGE_SIZE {
+            pr_err!("uaccess_allow_ids: too long for sysfs, give it when the module is loaded\n");
+            return Err(EINVAL);
+        }
+        POLICY.set_allowed(text)
+    }
+
+    fn free() {
+        POLICY.clear();
+    }
+
+    fn show(out: &mut Page<'_>) -> fmt::Result {
+        // "vvvv:dddd,"
+        const ENTRY: usize = 10;
+        // ",... and 4294967295 more\n"
+        const REST: usize = 26;
+
+        POLICY.with_allowed(|ids| {
+            for (shown, id) in ids.iter().enumerate() {
+                if out.room() < ENTRY + REST {
+                    return writeln!(out, ",... and {} more", ids.len() - shown);
+                }
+                if shown > 0 {
+                    out.write_char(',')?;
+                }
+                write!(out, "{id}")?;
+            }
+            out.write_char('\n')
+        })
+    }
+}
+
+writable_param!(
+    "vfio_pci_audit",
+    "uaccess_allow_ids",
+    AllowIds,
+    "string",
+    "Devices that nothing is blocked for: vendor:device,... in hexadecimal (default: none)"
+);

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The files in debugfs: those of kernel::debugfs name no module as their owner,
+ * and could be open while the module is unloaded
+ */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+
+#include "../vfio/bindings_helper.h"
+
+static int vfio_pci_audit_sessions_show(struct seq_file *seq, void *unused)
+{
+	vfio_pci_audit_show_sessions(seq);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(vfio_pci_audit_sessions);
+
+static struct dentry *debugfs;
+
+void vfio_pci_audit_debugfs_start(void)
+{
+	debugfs = debugfs_create_dir("vfio_pci_audit", NULL);
+	debugfs_create_file("sessions", 0400, debugfs, NULL, &vfio_pci_audit_sessions_fops);
+}
+
+void vfio_pci_audit_debugfs_stop(void)
+{
+	debugfs_remove(debugfs);
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A bitmap of the bytes of configuration space that were touched.
+//!
+//! Imports only `core` and what `pci_audit` has of that kind.
+
+use pci_audit::{
+    access::CONFIG_SPACE_SIZE,
+    Range, //
+};
+
+const BITS: usize = u64::BITS as usize;
+
+/// One bit for each byte of configuration space: 512 bytes.
+pub type Bitmap = [u64; CONFIG_SPACE_SIZE / BITS];
+
+/// The bits of word `index` that `range` covers.
+#[inline]
+fn mask(range: Range, index: usize) -> u64 {
+    let start = range.offset().max(index * BITS) - index * BITS;
+    let end = range.end().min((index + 1) * BITS) - index * BITS;
+
+    (u64::MAX >> (BITS - (end - start))) << start
+}
+
+/// The words that `range` reaches into.
+#[inline]
+fn words(range: Range) -> core::ops::RangeInclusive<usize> {
+    range.offset() / BITS..=(range.end() - 1) / BITS
+}
+
+/// Marks every byte of `range`.
+#[inline]
+pub fn mark(map: &mut Bitmap, range: Range) {
+    let first = range.offset() / BITS;
+
+    // Most accesses are within one word.
+    if first == (range.end() - 1) / BITS {
+        let ones = u64::MAX.wrapping_shr((BITS - range.size()) as u32);
+        map[first] |= ones.wrapping_shl((range.offset() % BITS) as u32);
+    } else {
+        mark_words(map, range);
+    }
+}
+
+/// Marks a range that reaches into several words.
+#[inline(never)]
+fn mark_words(map: &mut Bitmap, range: Range) {
+    for index in words(range) {
+        map[index] |= mask(range, index);
+    }
+}
+
+/// Unmarks every byte of `range`.
+pub fn clear(map: &mut Bitmap, range: Range) {
+    for index in words(range) {
+        map[index] &= !mask(range, index);
+    }
+}
+
+/// Moves the marks of `other` into `map`.
+pub fn absorb(map: &mut Bitmap, other: &mut Bitmap) {
+    for (word, other) in map.iter_mut().zip(other) {
+        *word |= core::mem::take(other);
+    }
+}
+
+/// Whether no byte is marked.
+pub fn is_empty(map: &Bitmap) -> bool {
+    map.iter().all(|&word| word == 0)
+}
+
+/// The first byte at or after `from` whose mark is `marked`.
+fn find(map: &Bitmap, from: usize, marked: bool) -> Option<usize> {
+    let mut index = from / BITS;
+    let mut skip = from % BITS;
+
+    while index < map.len() {
+        let word = if marked { map[index] } else { !map[index] };
+        let rest = word & (u64::MAX << skip);
+        if rest != 0 {
+            return Some(index * BITS + rest.trailing_zeros() as usize);
+        }
+        index += 1;
+        skip = 0;
+    }
+    None
+}
+
+/// The first range of marked bytes at or after `from`. Gaps of at most `bridge` unmarked bytes
+/// between marked ones count as part of it.
+pub fn next(map: &Bitmap, from: usize, bridge: usize) -> Option<Range> {
+    let start = find(map, from, true)?;
+    let mut end = find(map, start, false).unwrap_or(CONFIG_SPACE_SIZE);
+
+    while let Some(again) = find(map, end, true) {
+        if again - end > bridge {
+            break;
+        }
+        end = find(map, again, false).unwrap_or(CONFIG_SPACE_SIZE);
+    }
+    Range::new(start, end - start, CONFIG_SPACE_SIZE).ok()
+}
+
+/// The number of ranges that [`next`] finds, counted up to `most` + 1.
+fn count(map: &Bitmap, bridge: usize, most: usize) -> usize {
+    let mut from = 0;
+    let mut count = 0;
+
+    while count <= most {
+        let Some(range) = next(map, from, bridge) else {
+            break;
+        };
+        count += 1;
+        from = range.end();
+    }
+    count
+}
+
+/// The smallest bridge, 0 or a power of two, with which all marked bytes lie in `most` ranges.
+/// `most` is at least 1.
+pub fn bridge_for(map: &Bitmap, most: usize) -> usize {
+    let mut bridge = 0;
+
+    while bridge < CONFIG_SPACE_SIZE && count(map, bridge, most) > most {
+        bridge = (bridge * 2).max(1);
+    }
+    bridge
+}
