@@ -3,12 +3,15 @@
 # Everything there is to do, each with its set-up. The modules' own Makefiles are in src/.
 
 export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
+# Options given to make, such as CONFIG_SAMPLE_PCI_AUDIT_C=m, choose modules for a stock kernel.
+export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
 .PHONY: help run stock run-stock test host-test kunit e2e bench lint series deb shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a real guest'
-	@echo 'make stock      build the modules for an unmodified kernel of Debian (RELEASE=, as uname -r has it)'
+	@echo 'make stock      build the modules for an unmodified kernel of Debian (RELEASE=, as uname -r has it;'
+	@echo '                CONFIG_SAMPLE_PCI_AUDIT_C=m and other options of the Kconfig files choose more modules)'
 	@echo 'make run-stock  show them in that kernel, loaded while a guest runs'
 	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with "N passed, N failed"'
 	@echo 'make host-test  the files that import only core, with their coverage, and the host tools'

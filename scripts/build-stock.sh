@@ -5,6 +5,8 @@
 # that folder's parent. RELEASE, which the environment may give too, is what uname -r says; the default is the running kernel if it
 # is such a one, else the newest in backports. --image fetches the kernel itself too, to boot it.
 #
+# MODULES_CONFIG chooses further modules, as in "CONFIG_SAMPLE_PCI_AUDIT_C=m": see Kconfig.
+#
 # Debian's headers come without the Rust crates, which are built here from Debian's source, with its configuration and compilers.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -81,9 +83,10 @@ if [ "$(installed "linux-headers-$release")" != "$version" ]; then
 	unpack "linux-headers-$release" "$dest/headers"
 	headers=$dest/headers$headers
 fi
-for option in RUST=y LIVEPATCH=y KPROBES=y AUDIT=y VFIO_PCI_CORE=m; do
-	grep -qx "CONFIG_$option" "$headers/.config" ||
-		die "kernel $release lacks CONFIG_$option: take another with RELEASE=, or rebuild the kernel with the patch series"
+# What Kconfig says of the options a kernel needs, before anything else is fetched.
+grep -o 'CONFIG_[A-Z_]*=[ym]' "$TOP/Kconfig" | sort -u | while read -r option; do
+	grep -qx "$option" "$headers/.config" ||
+		die "kernel $release lacks $option: take another with RELEASE=, or rebuild the kernel with the patch series"
 done
 exports() { awk -v name="$1" '$2 == name { found = 1 } END { exit !found }' "$headers/Module.symvers"; }
 ! exports vfio_pci_audit_config_rw || die "kernel $release has vfio_pci_audit of its own: there is nothing to build"
@@ -138,7 +141,7 @@ that it exports are missing, such as $(head -n 1 "$dest/missing"). Debian built 
 upgrade to the newest kernel of backports, and build for that"
 say "    crates: all $(wc -l <"$dest/exported") Rust symbols that $release exports have the same hash here"
 
-step stock-modules "building pci_audit and vfio_pci_audit for $release" in13 M="$TOP" MO="$dest/modules" modules
+step stock-modules "building the modules for $release" in13 M="$TOP" MO="$dest/modules" "MODULES_CONFIG=${MODULES_CONFIG:-}" modules
 if [ -n "$image" ]; then
 	unpack "linux-base-$release" "$dest/image"
 	unpack "linux-binary-$release" "$dest/image"
@@ -148,7 +151,7 @@ if [ -n "$image" ]; then
 	rm -rf "$dest/image/usr/lib/modules/$release/kernel/drivers/net"/{ethernet/mellanox,wireless}
 	ln -sfn usr/lib "$dest/image/lib"
 	mkdir -p "$dest/image/lib/modules/$release/updates"
-	cp "$dest"/modules/{vfio_pci_audit,src/drivers/pci/audit/pci_audit}.ko "$dest/image/lib/modules/$release/updates/"
+	find "$dest/modules" -name '*.ko' -exec cp -t "$dest/image/lib/modules/$release/updates/" {} +
 	depmod -b "$dest/image" "$release"
 fi
 say "    modules: build/stock/$release/modules"

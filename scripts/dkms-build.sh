@@ -20,4 +20,4 @@ loud() {
 	exit 1
 }
 stock=$(scripts/build-stock.sh "$release" 2>"$BUILD/last-error") || loud
-cp "$stock"/modules/{vfio_pci_audit,src/drivers/pci/audit/pci_audit}.ko .
+find "$stock/modules" -name '*.ko' -exec cp -t . {} +

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# install-stock.sh [RELEASE]: have dkms build the modules for a kernel, the running one unless told otherwise, and for every one that
-# comes, and have them loaded from the next boot on. What is configured already stays.
+# install-stock.sh [RELEASE]: have dkms build the modules for a kernel, the running one unless told otherwise, and for every
+# later one, and have them loaded at boot. Existing configuration stays.
 # install-stock.sh --remove: undo it. The modules stay loaded, and the configuration.
 #
 # Needs root, Debian 13, and dkms with the kernel's headers installed.
@@ -18,7 +18,7 @@ name=vfio-pci-audit dest=/usr/src/vfio-pci-audit-$version
 if [ "${1:-}" = --remove ]; then
 	dkms remove "$name/$version" --all
 	rm -rf "$dest" /var/cache/vfio-pci-audit
-	say "removed; to keep the modules from being missed at boot: rm /etc/modules-load.d/$name.conf /etc/modprobe.d/$name.conf"
+	say "removed; so that boot does not miss the modules: rm /etc/modules-load.d/$name.conf /etc/modprobe.d/$name.conf"
 	exit
 fi
 release=${1:-$(uname -r)}
@@ -29,7 +29,7 @@ if [ -n "$(dkms status "$name/$version")" ]; then
 fi
 rm -rf "$dest"
 mkdir -p "$dest"
-cp -r "$TOP"/{Kbuild,dkms.conf,src,rust-bindings,kunit,patches,scripts} "$dest/"
+cp -r "$TOP"/{Kbuild,Kconfig,dkms.conf,src,rust-bindings,kunit,patches,scripts} "$dest/"
 dkms add "$name/$version"
 dkms build "$name/$version" -k "$release" || die "not for $release: $(sed -n 's/^error: //p' /var/cache/vfio-pci-audit/last-error | head -n 1)"
 dkms install "$name/$version" -k "$release"

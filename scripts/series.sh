@@ -3,10 +3,10 @@
 #
 # series.sh [--save-stage]: make the mail-ready series in build/series from the tree as it is: src/ and patches/linux.
 #
-# Each patch of patches/linux is one of the series. Its header says with "Sources:" under which folders of src/ files go with it;
-# of the Rust files, those that a crate root there names by then. Where an early patch needs files as they were before a later one,
-# patches/stages has, under the patch's name, the way back from today's. It is merged as git merges; if that fails, put right what
-# is in build/series/stage, and --save-stage.
+# Each patch of patches/linux is one of the series. Its header says with "Sources:" which folders of src/ go with it, and with
+# "Without:" what of them a later patch adds. Where an early patch needs files as they are before a later one, patches/stages has,
+# under the patch's name, the changes that lead there from src/. They are merged as git merges; if that fails, correct the files in
+# build/series/stage, and run series.sh --save-stage.
 #
 # The author is git's user.name and user.email; Cc lines are get_maintainer.pl's. KDIR= is a tree of the user's,
 # SERIES= another folder to put it into.
@@ -24,7 +24,7 @@ name=$(git -C "$TOP" config user.name) || true
 if [ "${1:-}" = --save-stage ]; then
 	patch=$(cat "$out/stage/.git/stage-of")
 	git -C "$out/stage" add -A
-	git -C "$out/stage" diff --full-index --cached HEAD >"$TOP/patches/stages/$patch"
+	git -C "$out/stage" diff --full-index -U0 --cached HEAD >"$TOP/patches/stages/$patch"
 	say "saved patches/stages/$patch"
 	exit
 fi
@@ -54,43 +54,19 @@ stage() {
 	cp -r "$out/sources" "$out/stage"
 	repository "$out/stage" sources
 	echo "$1" >"$out/stage/.git/stage-of"
-	git -C "$out/stage" apply --3way --index "$TOP/patches/stages/$1" >"$out/stage.log" 2>&1 ||
-		{ cat "$out/stage.log" >&2; die "patches/stages/$1 does not merge any more: see the head of scripts/series.sh"; }
+	git -C "$out/stage" apply --3way --unidiff-zero --index "$TOP/patches/stages/$1" >"$out/stage.log" 2>&1 ||
+		{ cat "$out/stage.log" >&2; die "patches/stages/$1 does not merge: see the head of scripts/series.sh"; }
 	echo "$out/stage"
 }
 
-# reachable ROOT FILE...: print these Rust files and those whose modules they declare; ROOT is 1 for crate roots, and 0 for others.
-reachable() {
-	local file root=$1
-	shift
-	for file; do
-		echo "$file"
-		while read -r module; do reachable 0 "$module"; done < <(awk -v file="$file" -v root="$root" '
-			BEGIN {
-				folder = file; sub(/[^\/]*$/, "", folder)
-				children = folder
-				if (!root) { children = file; sub(/\.rs$/, "/", children) }
-			}
-			/^#\[path = "/ { split($0, part, "\""); path = folder part[2] }
-			/^(pub(\([a-z]+\))? )?mod [a-z0-9_]+;/ {
-				name = $NF; sub(/;/, "", name)
-				print path ? path : children name ".rs"
-			}
-			!/^#\[/ { path = "" }' "$file")
-	done
-}
-
-# sources_of FOLDER PREFIX...: print the files of a patch.
+# sources_of FOLDER PATCH: print the files of src/ that go with a patch, as its header says.
 sources_of() {
-	local folder=$1 prefix
-	shift
-	cd "$folder"
-	for prefix; do
-		[ ! -e "$prefix" ] || find "$prefix" -type f ! -name '*.rs'
-		mapfile -t roots < <({ grep -rlE --include='*.rs' '^(kernel::)?module(_[a-z]+)*! \{' "$prefix" 2>/dev/null
-			find "$prefix" -name '*_main.rs' 2>/dev/null; } | sort -u)
-		reachable 1 "${roots[@]}" | xargs -r realpath --relative-to=.
-	done | sort -u
+	local sources=() without=()
+	read -ra sources < <(sed -n '/^---/q; s/^Sources: //p' "$2") || true
+	read -ra without < <(sed -n '/^---/q; s/^Without: //p' "$2") || true
+	[ ${#sources[@]} -gt 0 ] || return 0
+	(cd "$1" && for prefix in "${sources[@]}"; do [ ! -e "$prefix" ] || find "$prefix" -type f; done) |
+		{ grep -v "${without[@]/#/-e^}" -e '^$' || true; } | sort -u
 }
 
 git_in() { git -C "$out/linux" "$@"; }
@@ -99,7 +75,7 @@ git_in() { git -C "$out/linux" "$@"; }
 maintainers() {
 	git_in show --format= >"$out/diff"
 	(cd "$tree" && scripts/get_maintainer.pl --no-git --no-git-fallback --no-rolestats "$out/diff" |
-		grep -vF -e "<$me>" -e linux-kernel@vger.kernel.org) || die "get_maintainer.pl knows nobody for $1"
+		grep -vF -e "<$me>" -e linux-kernel@vger.kernel.org) || die "get_maintainer.pl finds no maintainer for $1"
 }
 
 "$TOP/scripts/graft.sh" --unpatched "$tree" "$out/linux"
@@ -109,9 +85,8 @@ git_in tag base
 for patch in "$TOP"/patches/linux/*.patch; do
 	file=$(basename "$patch")
 	patch -d "$out/linux" -p1 -F0 -s --no-backup-if-mismatch <"$patch" || die "$file does not apply"
-	read -ra prefixes < <(sed -n '/^---/q; s/^Sources: //p' "$patch") || true
 	folder=$(stage "$file")
-	sources_of "$folder" "${prefixes[@]}" >"$out/files"
+	sources_of "$folder" "$patch" >"$out/files"
 	rsync --files-from="$out/files" "$folder" "$out/linux"
 	git_in add -A
 	{
@@ -139,7 +114,7 @@ figures=$(sed -n '/^\.\. table begins/,/^\.\. table ends/p' "$TOP/Documentation/
 } >"$out/cover"
 git_in config branch.series.description "$(cat "$out/cover")"
 git_in format-patch -q --cover-letter --cover-from-description=subject --subject-prefix="RFC PATCH" --no-signature -o "$out" base
-# Whoever gets one of the patches gets the cover letter.
+# The recipients of any patch get the cover letter.
 sort -u "$out/cc.all" | awk 'NR == FNR { cc = cc $0 "\n"; next } /^$/ && cc { printf "%s", cc; cc = "" } 1' - \
 	"$out/0000-cover-letter.patch" >"$out/cover" && mv "$out/cover" "$out/0000-cover-letter.patch"
 rm -rf "$out/cover" "$out/cc" "$out/cc.all" "$out/diff" "$out/files" "$out/message" "$out/stage.log" "$out/stage" "$out/sources"

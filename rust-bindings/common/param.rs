@@ -180,7 +180,10 @@ pub(crate) use section_string;
 macro_rules! writable_param {
     ($module:literal, $name:literal, $value:ty, $type:literal, $description:literal) => {
         #[cfg(MODULE)]
-        $crate::common::param::section_string!(".modinfo", concat!("parm=", $name, ":", $description));
+        $crate::common::param::section_string!(
+            ".modinfo",
+            concat!("parm=", $name, ":", $description)
+        );
         #[cfg(MODULE)]
         $crate::common::param::section_string!(".modinfo", concat!("parmtype=", $name, ":", $type));
         #[cfg(not(MODULE))]

@@ -10,8 +10,7 @@ use core::{
     ptr::NonNull, //
 };
 use kernel::{
-    bindings,
-    container_of,
+    bindings, container_of,
     prelude::*,
     sync::Arc,
     time::Jiffies,

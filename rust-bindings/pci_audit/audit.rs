@@ -24,9 +24,7 @@ pub fn enabled() -> bool {
 pub(crate) fn config_size(device: &pci::Device) -> usize {
     // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`. The reference proves that
     // the device is alive; its size does not change.
-    unsafe {
-        (*core::ptr::from_ref(device).cast::<kernel::bindings::pci_dev>()).cfg_size as usize
-    }
+    unsafe { (*core::ptr::from_ref(device).cast::<kernel::bindings::pci_dev>()).cfg_size as usize }
 }
 
 /// A record under construction. It is sent when the buffer is dropped.

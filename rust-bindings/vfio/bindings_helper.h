@@ -6,13 +6,8 @@
 #include <linux/vfio_pci_core.h>
 
 #include "vfio_pci_audit.h"
+#include "session/session.h"
 
 /* Static inlines, in hook.c. */
 unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size);
 int vfio_pci_audit_check_user(const void __user *from, unsigned long size);
-
-/* The files in debugfs, and the Rust function that shows their contents. */
-struct seq_file;
-void vfio_pci_audit_debugfs_start(void);
-void vfio_pci_audit_debugfs_stop(void);
-void vfio_pci_audit_show_sessions(struct seq_file *seq);

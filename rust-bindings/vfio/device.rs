@@ -11,7 +11,6 @@ use kernel::{
     prelude::*,
     uaccess::UserPtr, //
 };
-use pci_audit::Op;
 
 /// A VFIO PCI device that is open.
 ///
@@ -74,21 +73,19 @@ impl<'a> Device<'a> {
     /// Lets VFIO serve the first of `size` bytes at `offset`; unassigned ones among them may be
     /// accessed. May sleep. Returns how many it served.
     #[inline(always)]
-    pub(crate) fn rw(&self, op: Op, user: UserPtr, offset: usize, size: usize) -> Result<usize> {
+    pub(crate) fn rw(
+        &self,
+        iswrite: bool,
+        user: UserPtr,
+        offset: usize,
+        size: usize,
+    ) -> Result<usize> {
         let do_rw = self.do_rw.ok_or(EINVAL)?;
         let mut pos = offset as bindings::loff_t;
 
         // SAFETY: By the type invariants the device is open and the function serves it. It checks
         // the range, and user memory as every system call does.
-        let done = unsafe {
-            do_rw(
-                self.raw,
-                user.as_mut_ptr().cast(),
-                size,
-                &mut pos,
-                op == Op::Write,
-            )
-        };
+        let done = unsafe { do_rw(self.raw, user.as_mut_ptr().cast(), size, &mut pos, iswrite) };
         if done < 0 {
             Err(Error::from_errno(done as c_int))
         } else {

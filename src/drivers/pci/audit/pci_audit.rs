@@ -20,8 +20,8 @@
 //!
 //! The examples are tests; `device` is any [`pci::Device`].
 
-pub mod access;
 mod abi;
+pub mod access;
 mod bindings;
 mod emit;
 pub mod record;

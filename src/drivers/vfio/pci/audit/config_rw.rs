@@ -14,7 +14,10 @@ use crate::{
         self,
         Stretch, //
     },
-    session::Session,
+    session::{
+        self,
+        Session, //
+    },
     vfio::{
         check_user,
         clear_user,
@@ -26,25 +29,9 @@ use kernel::{
     prelude::*,
     uaccess::UserPtr, //
 };
-use pci_audit::{
-    Op,
-    Outcome,
-    Range, //
-};
-
 /// The id of `device` in the allow list.
 fn id(device: &pci::Device) -> Id {
     Id::new(device.vendor_id().as_raw(), device.device_id())
-}
-
-/// The operation of a system call.
-#[inline(always)]
-pub(crate) fn op(iswrite: bool) -> Op {
-    if iswrite {
-        Op::Write
-    } else {
-        Op::Read
-    }
 }
 
 /// The return value of a hook: a length or a negative errno.
@@ -61,7 +48,7 @@ pub(crate) fn into_ssize(result: Result<usize>) -> isize {
 pub(crate) struct ConfigRw<'a> {
     device: Device<'a>,
     session: Option<&'a Session>,
-    op: Op,
+    iswrite: bool,
     user: UserPtr,
     start: usize,
     map: &'a [u8],
@@ -75,7 +62,7 @@ impl<'a> ConfigRw<'a> {
     pub(crate) fn new(
         device: Device<'a>,
         session: Option<&'a Session>,
-        op: Op,
+        iswrite: bool,
         user: UserPtr,
         pos: i64,
         count: usize,
@@ -87,7 +74,7 @@ impl<'a> ConfigRw<'a> {
         Ok(Self {
             device,
             session,
-            op,
+            iswrite,
             user,
             start,
             map: map
@@ -97,12 +84,15 @@ impl<'a> ConfigRw<'a> {
         })
     }
 
-    /// The decision on the call's unassigned bytes. Taken once in a call.
+    /// Whether the call's unassigned bytes are blocked. Decided once in a call.
     #[inline(always)]
-    fn decide(&self) -> Outcome {
-        POLICY.decide(self.op, self.session.map(Session::lookup), || {
-            id(self.device.pci())
-        })
+    fn is_blocked(&self) -> bool {
+        let id = || id(self.device.pci());
+
+        match self.session {
+            Some(session) => POLICY.blocked_cached(self.iswrite, session.lookup(), id),
+            None => POLICY.blocked(self.iswrite, id()),
+        }
     }
 
     /// Serves the whole call and returns its length in bytes.
@@ -111,7 +101,7 @@ impl<'a> ConfigRw<'a> {
         match run::first(self.map) {
             // Most calls are for a dword.
             Some(Stretch::Unassigned(size)) if size == self.map.len() => {
-                self.serve_unassigned(self.decide(), 0, size)
+                self.serve_unassigned(self.is_blocked(), 0, size)
             }
             _ => self.serve_stretches(),
         }
@@ -120,13 +110,13 @@ impl<'a> ConfigRw<'a> {
     /// Serves a call of several stretches.
     #[inline(never)]
     fn serve_stretches(self) -> Result<usize> {
-        let outcome = self.decide();
+        let blocked = self.is_blocked();
         let mut done = 0;
 
         while let Some(stretch) = self.map.get(done..).and_then(run::first) {
             done += match stretch {
                 Stretch::Assigned(size) => self.pass(done, size)?,
-                Stretch::Unassigned(size) => self.serve_unassigned(outcome, done, size)?,
+                Stretch::Unassigned(size) => self.serve_unassigned(blocked, done, size)?,
             };
         }
         Ok(done)
@@ -137,8 +127,10 @@ impl<'a> ConfigRw<'a> {
     #[inline(always)]
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
-            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.decide(), 0, size),
-            Some(Stretch::Assigned(size)) => self.device.rw(self.op, self.user, self.start, size),
+            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.is_blocked(), 0, size),
+            Some(Stretch::Assigned(size)) => {
+                self.device.rw(self.iswrite, self.user, self.start, size)
+            }
             None => Err(EFAULT),
         }
     }
@@ -154,11 +146,11 @@ impl<'a> ConfigRw<'a> {
         // VFIO serves at most a dword at once; most calls are for no more.
         let mut at = self
             .device
-            .rw(self.op, self.user_at(done), self.start + done, size)?;
+            .rw(self.iswrite, self.user_at(done), self.start + done, size)?;
 
         while at < size {
             at += self.device.rw(
-                self.op,
+                self.iswrite,
                 self.user_at(done + at),
                 self.start + done + at,
                 size - at,
@@ -169,19 +161,24 @@ impl<'a> ConfigRw<'a> {
 
     /// Serves `size` unassigned bytes, `done` bytes into the call. Returns their number.
     #[inline(always)]
-    fn serve_unassigned(&self, outcome: Outcome, done: usize, size: usize) -> Result<usize> {
-        let range = Range::new(self.start + done, size, usize::MAX).map_err(|_| EFAULT)?;
-
+    fn serve_unassigned(&self, blocked: bool, done: usize, size: usize) -> Result<usize> {
         // The record comes first: the access may bring the machine down.
-        match self.session.filter(|_| pci_audit::enabled()) {
-            Some(session) => session.access(self.op, range, outcome),
-            None => pci_audit::trace(self.device.pci(), self.op, range, outcome),
+        session::access(
+            self.session,
+            self.device.pci(),
+            self.iswrite,
+            self.start + done,
+            size,
+            blocked,
+        );
+        if !blocked {
+            return self.pass(done, size);
         }
-        match (outcome, self.op) {
-            (Outcome::Allowed, _) => return self.pass(done, size),
-            (Outcome::Blocked, Op::Read) => clear_user(self.user_at(done), size)?,
+        if self.iswrite {
             // As without blocking, user memory has to be readable.
-            (Outcome::Blocked, Op::Write) => check_user(self.user_at(done), size)?,
+            check_user(self.user_at(done), size)?;
+        } else {
+            clear_user(self.user_at(done), size)?;
         }
         Ok(size)
     }

@@ -39,7 +39,5 @@ int vfio_pci_audit_check_user(const void __user *from, unsigned long size)
 }
 
 EXPORT_SYMBOL_GPL(vfio_pci_audit_users);
-EXPORT_SYMBOL_GPL(vfio_pci_audit_open);
-EXPORT_SYMBOL_GPL(vfio_pci_audit_close);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_config_rw);
 EXPORT_SYMBOL_GPL(vfio_pci_audit_single_rw);

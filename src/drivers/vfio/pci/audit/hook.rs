@@ -14,7 +14,6 @@ use crate::{
     },
     config_rw::{
         into_ssize,
-        op,
         ConfigRw, //
     },
     session::abi::from_raw,
@@ -47,7 +46,7 @@ unsafe fn config_rw<'a>(
     let session = unsafe { from_raw(session) };
     let user = UserPtr::from_ptr(buf.cast());
 
-    ConfigRw::new(device, session, op(iswrite), user, pos, count)
+    ConfigRw::new(device, session, iswrite, user, pos, count)
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.

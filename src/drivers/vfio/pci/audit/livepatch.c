@@ -1,42 +1,134 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The livepatch: has a stock vfio-pci-core call the module
+ * A livepatch that has a stock vfio-pci-core call vfio_pci_audit
  *
- * vfio_pci_config_rw(), which sees whole system calls, is replaced.  What is
- * not blocked goes on to vfio_pci_config_rw_single(), as it did before.  The
- * end of a session is the call of vfio_config_free(), which stays as it is: a
- * probe tells of it.
+ * It replaces vfio_pci_config_rw(), which sees whole system calls.  What is not
+ * blocked is passed to vfio_pci_config_rw_single(), as before.  A stock device
+ * has no member for a session, which is in a shadow variable instead.  A device
+ * may have been open for long when the livepatch is loaded: its session begins
+ * with its first access.  It ends when vfio_config_free() is called, where a
+ * probe is.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kprobes.h>
+#include <linux/livepatch.h>
+#include <linux/llist.h>
 #include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
 #include <linux/vfio_pci_core.h>
 
-#include "livepatch.h"
+#include "session/session.h"
+
+/* What a stock vfio-pci-core exports to its variant drivers. */
+vfio_pci_audit_do_rw vfio_pci_config_rw_single;
 
 /*
- * vfio_pci_config_rw_single().  It is looked up with the first access, and not
- * a dependency of this module, so that vfio-pci-core may come later: then no
+ * vfio_pci_config_rw_single().  It is looked up at the first access, and not a
+ * dependency of this module, so that vfio-pci-core may be loaded later: then no
  * device was ever open before the livepatch.
  */
-static typeof(vfio_pci_config_rw_single) *single;
+static vfio_pci_audit_do_rw *single;
 
-static typeof(single) look_up(void)
+static vfio_pci_audit_do_rw *look_up(void)
 {
-	typeof(single) found = symbol_get(vfio_pci_config_rw_single);
+	vfio_pci_audit_do_rw *found = symbol_get(vfio_pci_config_rw_single);
 
-	/* Who calls us holds vfio-pci-core; and we are told when it goes. */
+	/* The caller holds vfio-pci-core, or is called before it is unloaded. */
 	if (found)
 		symbol_put(vfio_pci_config_rw_single);
 	return found;
 }
 
-/* Differs from what it replaces in the middle only. */
-static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
-			 size_t count, loff_t *ppos, bool iswrite)
+/* "pciaudit" in ASCII: the shadow variables of this livepatch. */
+#define SHADOW_ID 0x7063696175646974UL
+
+/* What a shadow variable points to. */
+struct attached {
+	struct vfio_pci_audit_session *session;
+	/* The session holds a reference: the address is not used again. */
+	struct pci_dev *pdev;
+	struct llist_node node;
+};
+
+static void end_session(struct attached *attached)
 {
-	typeof(single) do_rw = READ_ONCE(single);
+	vfio_pci_audit_close(attached->session);
+	kfree(attached);
+}
+
+static struct attached *get_attached(struct vfio_pci_core_device *vdev)
+{
+	struct attached **shadow = klp_shadow_get(vdev, SHADOW_ID);
+
+	return shadow ? *shadow : NULL;
+}
+
+/* No access to @vdev is under way.  Does not sleep. */
+static void detach(struct vfio_pci_core_device *vdev)
+{
+	struct attached *attached = get_attached(vdev);
+
+	if (!attached)
+		return;
+	klp_shadow_free(vdev, SHADOW_ID, NULL);
+	end_session(attached);
+}
+
+static int store(void *obj, void *shadow_data, void *ctor_data)
+{
+	*(struct attached **)shadow_data = ctor_data;
+	return 0;
+}
+
+/* Begin the session of @vdev.  NULL when memory is short. */
+static struct attached *attach(struct vfio_pci_core_device *vdev)
+{
+	struct attached *attached, **shadow;
+
+	attached = kzalloc(sizeof(*attached), GFP_KERNEL);
+	if (!attached)
+		return NULL;
+	attached->pdev = vdev->pdev;
+	if (vfio_pci_audit_open(vdev->pdev, &attached->session)) {
+		kfree(attached);
+		return NULL;
+	}
+
+	/* Another first access may be faster: both have joined one session. */
+	shadow = klp_shadow_get_or_alloc(vdev, SHADOW_ID, sizeof(*shadow), GFP_KERNEL, store,
+					 attached);
+	if (shadow && *shadow == attached)
+		return attached;
+	end_session(attached);
+	return shadow ? *shadow : NULL;
+}
+
+/* NULL while auditing is off, or when memory is short. */
+static struct vfio_pci_audit_session *get_session(struct vfio_pci_core_device *vdev)
+{
+	struct attached *attached;
+
+	if (!READ_ONCE(audit_enabled))
+		return NULL;
+
+	attached = get_attached(vdev);
+	/* While kprobes are disarmed, the end of another device's session is missed. */
+	if (unlikely(attached && attached->pdev != vdev->pdev)) {
+		detach(vdev);
+		attached = NULL;
+	}
+	if (unlikely(!attached))
+		attached = attach(vdev);
+	return attached ? attached->session : NULL;
+}
+
+/* Differs from what it replaces in the middle only. */
+static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf, size_t count,
+			 loff_t *ppos, bool iswrite)
+{
+	vfio_pci_audit_do_rw *do_rw = READ_ONCE(single);
 	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
 	size_t done = 0;
 	ssize_t ret;
@@ -49,8 +141,7 @@ static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 	}
 
 	if (vfio_pci_audit_active()) {
-		ret = vfio_pci_audit_config_rw(vdev, buf, count, pos, iswrite,
-					       do_rw);
+		ret = vfio_pci_audit_rw(vdev, get_session(vdev), buf, count, pos, iswrite, do_rw);
 		if (ret > 0)
 			*ppos += ret;
 		return ret;
@@ -69,18 +160,48 @@ static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 
 static int closing(struct kprobe *probe, struct pt_regs *regs)
 {
-	vfio_pci_audit_close((void *)regs_get_kernel_argument(regs, 0));
+	detach((void *)regs_get_kernel_argument(regs, 0));
 	return 0;
 }
 
 static struct kprobe probe;
+static bool probing;
 
-/* vfio-pci-core is there, or on its way in. */
+/* Attached sessions whose shadow variables were freed. */
+static LLIST_HEAD(detached);
+
+static void collect(void *obj, void *shadow_data)
+{
+	struct attached *attached = *(struct attached **)shadow_data;
+
+	/* The livepatch core holds a spinlock here: sessions end later. */
+	llist_add(&attached->node, &detached);
+}
+
+/*
+ * No task is, or will be, in config_rw().  Also called by the module's exit: a
+ * livepatch with "replace" takes the place of this one without any callback.
+ */
+static void stop(void)
+{
+	struct attached *attached, *next;
+
+	if (probing)
+		unregister_kprobe(&probe);
+	probing = false;
+	WRITE_ONCE(single, NULL);
+
+	klp_shadow_free_all(SHADOW_ID, collect);
+	llist_for_each_entry_safe(attached, next, llist_del_all(&detached), node)
+		end_session(attached);
+}
+
+/* vfio-pci-core is loaded, or being loaded. */
 static int pre_patch(struct klp_object *object)
 {
 	int ret;
 
-	/* On its way in, it does not lend its symbols yet. */
+	/* While it is being loaded, its symbols cannot be looked up. */
 	if (object->mod->state == MODULE_STATE_LIVE && !look_up()) {
 		pr_err("this kernel's vfio-pci-core has no vfio_pci_config_rw_single(): nothing is patched\n");
 		return -ENOENT;
@@ -94,20 +215,18 @@ static int pre_patch(struct klp_object *object)
 	if (ret)
 		pr_err("cannot follow this kernel's vfio_config_free() (%d): nothing is patched\n",
 		       ret);
+	else
+		probing = true;
 	return ret;
 }
 
 static struct klp_patch patch;
 
-/* Nobody is, or will be, in config_rw(). */
 static void post_unpatch(struct klp_object *object)
 {
-	unregister_kprobe(&probe);
-	WRITE_ONCE(single, NULL);
-
-	/* Unless the transition was forced: somebody may be in there, with a session. */
+	/* After a forced transition, a task may be in config_rw(), with a session. */
 	if (!patch.forced)
-		vfio_pci_audit_close_all();
+		stop();
 }
 
 static struct klp_func functions[] = {
@@ -135,13 +254,31 @@ static struct klp_patch patch = {
 	.objs = objects,
 };
 
-int vfio_pci_audit_livepatch(void)
+static int __init vfio_pci_audit_livepatch_init(void)
 {
-	int ret = klp_enable_patch(&patch);
+	int ret;
 
+	/* The probe takes a spinlock where it must not sleep. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		pr_err("not for kernels with PREEMPT_RT: rebuild the kernel with the patch series\n");
+		return -EOPNOTSUPP;
+	}
+
+	ret = klp_enable_patch(&patch);
 	if (ret)
 		pr_err("the livepatch was refused (%d): nothing is patched\n", ret);
 	return ret;
 }
 
+static void __exit vfio_pci_audit_livepatch_exit(void)
+{
+	stop();
+}
+
+module_init(vfio_pci_audit_livepatch_init);
+module_exit(vfio_pci_audit_livepatch_exit);
+
+MODULE_AUTHOR("The vfio-pci-audit authors");
+MODULE_DESCRIPTION("Block and audit accesses to unassigned PCI config space of a stock vfio-pci");
+MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");

@@ -26,10 +26,6 @@ use kernel::{
         rcu, //
     },
 };
-use pci_audit::{
-    Op,
-    Outcome, //
-};
 
 /// Number of users (blocking parameters, tracers) that need the hook while auditing is off. C code
 /// reads it before it calls the hook.
@@ -41,7 +37,8 @@ pub(crate) static vfio_pci_audit_users: Atomic<i32> = Atomic::new(0);
 const MAX_NAMED: usize = 64;
 
 /// The policy. A change applies to the next system call.
-pub(crate) struct Policy {
+pub struct Policy {
+    /// Reads and writes.
     block: [Atomic<bool>; 2],
     /// Counts each of `block` that is set.
     users: &'static Atomic<i32>,
@@ -52,22 +49,28 @@ pub(crate) struct Policy {
 
 /// The result of the last look-up of a device's id: the list's generation, and in the lowest bit
 /// whether the device is listed. Each session has one, so that an access does not search the list.
-pub(crate) struct CachedLookup(Atomic<u64>);
+pub struct CachedLookup(Atomic<u64>);
+
+impl Default for CachedLookup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl CachedLookup {
     /// The id has not been looked up.
-    pub(crate) const fn new() -> Self {
+    pub const fn new() -> Self {
         // There is no generation 0.
         Self(Atomic::new(0))
     }
 }
 
 /// The policy in force.
-pub(crate) static POLICY: Policy = Policy::new(&vfio_pci_audit_users);
+pub static POLICY: Policy = Policy::new(&vfio_pci_audit_users);
 
 impl Policy {
     /// A policy that blocks nothing, and counts in `users` the operations that it blocks.
-    pub(crate) const fn new(users: &'static Atomic<i32>) -> Self {
+    pub const fn new(users: &'static Atomic<i32>) -> Self {
         Self {
             block: [Atomic::new(false), Atomic::new(false)],
             users,
@@ -76,25 +79,22 @@ impl Policy {
         }
     }
 
-    /// Whether an access by the device `id` that does `op` is blocked.
+    /// Whether a read or write of unassigned bytes of the device `id` is blocked.
     #[inline]
-    pub(crate) fn blocked(&self, op: Op, id: Id) -> bool {
-        self.blocks(op) && !self.allows(id)
+    pub fn blocked(&self, iswrite: bool, id: Id) -> bool {
+        self.blocks(iswrite) && !self.allows(id)
     }
 
-    /// The decision on accesses to unassigned bytes that do `op`, as the policy is now. The
-    /// device's `id` is read only if `lookup` is not of the list in force.
+    /// As [`Policy::blocked`]. The device's `id` is read only if `lookup` is not of the list in
+    /// force.
     #[inline(always)]
-    pub(crate) fn decide(
+    pub fn blocked_cached(
         &self,
-        op: Op,
-        lookup: Option<&CachedLookup>,
+        iswrite: bool,
+        lookup: &CachedLookup,
         id: impl FnOnce() -> Id,
-    ) -> Outcome {
-        Outcome::from_allowed(match lookup {
-            Some(lookup) => !self.blocks(op) || self.allows_cached(lookup, id),
-            None => !self.blocked(op, id()),
-        })
+    ) -> bool {
+        self.blocks(iswrite) && !self.allows_cached(lookup, id)
     }
 
     /// Whether the device `id` is listed, by its `lookup` if that is of the list in force.
@@ -116,22 +116,20 @@ impl Policy {
     fn look_up(&self, lookup: &CachedLookup, generation: u64, id: Id) -> bool {
         let listed = self.allows(id);
 
-        lookup
-            .0
-            .store(generation << 1 | u64::from(listed), Relaxed);
+        lookup.0.store(generation << 1 | u64::from(listed), Relaxed);
         listed
     }
 
-    /// Whether `op` is blocked for devices that are not listed.
+    /// Whether reads or writes are blocked for devices that are not listed.
     #[inline(always)]
-    pub(crate) fn blocks(&self, op: Op) -> bool {
-        self.block[op as usize].load(Relaxed)
+    pub fn blocks(&self, iswrite: bool) -> bool {
+        self.block[usize::from(iswrite)].load(Relaxed)
     }
 
-    /// Blocks or allows `op` for devices that are not listed. Returns whether that is a change. The
-    /// caller serializes changes.
-    pub(crate) fn set_blocks(&self, op: Op, block: bool) -> bool {
-        let blocked = self.block[op as usize].xchg(block, Relaxed);
+    /// Blocks or allows reads or writes for devices that are not listed. Returns whether that is a
+    /// change. The caller serializes changes.
+    pub fn set_blocks(&self, iswrite: bool, block: bool) -> bool {
+        let blocked = self.block[usize::from(iswrite)].xchg(block, Relaxed);
 
         self.users
             .add(i32::from(block) - i32::from(blocked), Relaxed);
@@ -144,7 +142,7 @@ impl Policy {
     }
 
     /// Calls `f` with the listed ids, sorted. `f` must not sleep.
-    pub(crate) fn with_allowed<R>(&self, f: impl FnOnce(&[Id]) -> R) -> R {
+    pub fn with_allowed<R>(&self, f: impl FnOnce(&[Id]) -> R) -> R {
         let guard = rcu::read_lock();
 
         f(self.allowed.read(&guard).map_or(&[], |ids| &ids[..]))
@@ -153,7 +151,7 @@ impl Policy {
     /// Replaces the list by the one in `text`. May sleep. The caller serializes changes.
     ///
     /// [`EINVAL`] for a bad entry; then the list in force stays.
-    pub(crate) fn set_allowed(&self, text: &[u8]) -> Result {
+    pub fn set_allowed(&self, text: &[u8]) -> Result {
         let mut ids = KVec::new();
 
         allow_list::parse(text, |id| ids.push(id, GFP_KERNEL)).map_err(|err| match err {
@@ -185,7 +183,7 @@ impl Policy {
     }
 
     /// Frees the list.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         self.replace(None);
     }
 }

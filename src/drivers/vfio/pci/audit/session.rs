@@ -10,6 +10,7 @@
 //!   (what was accessed), `bucket` and `pace` (how much is written), and `holders` (by whom).
 //! - `record`, `totals`: the texts of a session's other records.
 //! - `limits`: the parameters; `worker`: the work queue; `abi`: the functions that C calls.
+//! - `unattended`: accesses without a session.
 //! - `debugfs`: the state of every session, for root.
 
 pub(crate) mod abi;
@@ -26,6 +27,7 @@ pub mod record;
 pub mod totals;
 pub mod touched;
 pub(crate) mod tracing;
+pub(crate) mod unattended;
 pub(crate) mod worker;
 
 use crate::{
@@ -52,6 +54,7 @@ use kernel::{
 use ledger::Decision;
 use limits::LIMITS;
 use pci_audit::{
+    access::CONFIG_SPACE_SIZE,
     record::Access,
     Context,
     Emitted,
@@ -92,6 +95,32 @@ impl Sessions {
             _worker: worker,
         })
     }
+}
+
+/// Accounts for one access of `session` to the `size` unassigned bytes at `offset`, and records it
+/// within the limits. Does not wait for audit. Process context; may sleep.
+#[inline(always)]
+pub(crate) fn access(
+    session: Option<&Session>,
+    pci: &pci::Device,
+    iswrite: bool,
+    offset: usize,
+    size: usize,
+    blocked: bool,
+) {
+    let op = if iswrite { Op::Write } else { Op::Read };
+    let outcome = Outcome::from_allowed(!blocked);
+    // The config map has no more bytes than this.
+    let Ok(range) = Range::new(offset, size, CONFIG_SPACE_SIZE) else {
+        return;
+    };
+
+    match session {
+        Some(session) if pci_audit::enabled() => return session.access(op, range, outcome),
+        None if pci_audit::enabled() => unattended::lost(op, outcome),
+        _ => (),
+    }
+    pci_audit::trace(pci, op, range, outcome);
 }
 
 /// A session on one device.
@@ -148,7 +177,10 @@ impl Session {
         // gates under it.
         let limits = LIMITS.current();
 
-        match state.ledger.access(op, range, outcome, process, limits, now) {
+        match state
+            .ledger
+            .access(op, range, outcome, process, limits, now)
+        {
             Decision::Record { named } => {
                 drop(state);
                 self.record(op, range, outcome, process, named);

@@ -48,18 +48,6 @@ static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * Begin a session on @pdev, or join the one that is open.  May sleep.
- * Returns 0 or -ENOMEM.
- */
-int vfio_pci_audit_open(struct pci_dev *pdev,
-			struct vfio_pci_audit_session **session);
-/*
- * End a session.  None of its accesses is under way.  Does not sleep; NULL is
- * ignored.
- */
-void vfio_pci_audit_close(struct vfio_pci_audit_session *session);
-
-/*
  * Serve a whole system call of @count bytes at @pos: decide and record its
  * unassigned runs, and pass what is not blocked to @do_rw.  (By address: the
  * module of @do_rw depends on this one.)  @session may be NULL.

@@ -19,18 +19,20 @@ use kernel::{
     prelude::*,
     str::kstrtobool, //
 };
-use pci_audit::Op;
+
+const READ: bool = false;
+const WRITE: bool = true;
 
 fn show_bool(out: &mut Page<'_>, value: bool) -> fmt::Result {
     out.write_str(if value { "Y\n" } else { "N\n" })
 }
 
-/// Blocks `op` or allows it.
-fn set_blocks(op: Op, text: &CStr) -> Result {
+/// Blocks or allows reads or writes.
+fn set_blocks(iswrite: bool, text: &CStr) -> Result {
     let block = kstrtobool(text)?;
 
     // While the module is loaded, the other toggle may still come.
-    if POLICY.set_blocks(op, block) && is_running() {
+    if POLICY.set_blocks(iswrite, block) && is_running() {
         warn_of_blocked_reads();
     }
     Ok(())
@@ -38,7 +40,7 @@ fn set_blocks(op: Op, text: &CStr) -> Result {
 
 /// Warns if reads are blocked and writes are not.
 pub(crate) fn warn_of_blocked_reads() {
-    if POLICY.blocks(Op::Read) && !POLICY.blocks(Op::Write) {
+    if POLICY.blocks(READ) && !POLICY.blocks(WRITE) {
         pr_warn!(
             "block_pci_unassigned_read without block_pci_unassigned_write is dangerous: a guest \
              that reads, sets a bit and writes back puts wrong bits into a register\n"
@@ -52,11 +54,11 @@ impl Value for BlockRead {
     const FLAG: bool = true;
 
     fn set(text: &CStr) -> Result {
-        set_blocks(Op::Read, text)
+        set_blocks(READ, text)
     }
 
     fn show(out: &mut Page<'_>) -> fmt::Result {
-        show_bool(out, POLICY.blocks(Op::Read))
+        show_bool(out, POLICY.blocks(READ))
     }
 }
 
@@ -74,11 +76,11 @@ impl Value for BlockWrite {
     const FLAG: bool = true;
 
     fn set(text: &CStr) -> Result {
-        set_blocks(Op::Write, text)
+        set_blocks(WRITE, text)
     }
 
     fn show(out: &mut Page<'_>) -> fmt::Result {
-        show_bool(out, POLICY.blocks(Op::Write))
+        show_bool(out, POLICY.blocks(WRITE))
     }
 }
 

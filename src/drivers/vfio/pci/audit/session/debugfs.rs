@@ -6,7 +6,11 @@
 //! the log does not have yet. The numbers are those that `op=close` records, all of one moment:
 //! `reads + writes = records + suppressed + lost`.
 
-use super::devices;
+use super::{
+    devices,
+    totals::Totals,
+    unattended, //
+};
 use kernel::seq_file::{
     seq_print,
     SeqFile, //
@@ -18,21 +22,42 @@ pub(crate) use crate::vfio::seq_file::Files;
 pub(crate) fn show(out: &SeqFile) {
     devices::for_each(|device| {
         device.view(&mut |name, session, totals, open| {
-            seq_print!(
+            show_line(
                 out,
-                "device={} state={} session={} reads={} writes={} blocked_reads={} \
-                 blocked_writes={} records={} suppressed={} lost={}\n",
                 name,
                 if open { "open" } else { "closing" },
-                core::format_args!("{session}"),
-                totals.reads,
-                totals.writes,
-                totals.blocked_reads,
-                totals.blocked_writes,
-                totals.records,
-                totals.suppressed,
-                totals.lost
+                session,
+                totals,
             );
         });
     });
+
+    let unattended = unattended::totals();
+    if unattended != Totals::default() {
+        show_line(out, "?", "none", pci_audit::Session::NONE, unattended);
+    }
+}
+
+fn show_line(
+    out: &SeqFile,
+    device: &str,
+    state: &str,
+    session: pci_audit::Session,
+    totals: Totals,
+) {
+    seq_print!(
+        out,
+        "device={} state={} session={} reads={} writes={} blocked_reads={} blocked_writes={} \
+         records={} suppressed={} lost={}\n",
+        device,
+        state,
+        core::format_args!("{session}"),
+        totals.reads,
+        totals.writes,
+        totals.blocked_reads,
+        totals.blocked_writes,
+        totals.records,
+        totals.suppressed,
+        totals.lost
+    );
 }

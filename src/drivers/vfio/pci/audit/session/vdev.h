@@ -5,7 +5,7 @@
 #ifndef VFIO_PCI_AUDIT_VDEV_H
 #define VFIO_PCI_AUDIT_VDEV_H
 
-#include "../vfio_pci_audit.h"
+#include "session.h"
 
 #ifdef CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The files in debugfs: those of kernel::debugfs name no module as their owner,
- * and could be open while the module is unloaded
+ * What Rust cannot do yet: export a symbol to C, and name the module that owns
+ * a file in debugfs, without which it could be open while that is unloaded
  */
 #include <linux/debugfs.h>
+#include <linux/export.h>
 #include <linux/seq_file.h>
 
-#include "../vfio/bindings_helper.h"
+#include "session.h"
+
+EXPORT_SYMBOL_GPL(vfio_pci_audit_open);
+EXPORT_SYMBOL_GPL(vfio_pci_audit_close);
 
 static int vfio_pci_audit_sessions_show(struct seq_file *seq, void *unused)
 {

@@ -1,0 +1,20 @@
+/*
+ * Automatically generated file; DO NOT EDIT.
+ * vfio-pci-audit for a kernel that is not rebuilt
+ */
+#define CONFIG_VFIO_PCI_AUDIT_LIVEPATCH_MODULE 1
+#define CONFIG_AUDIT 1
+#define CONFIG_DEBUG_FS 1
+#define CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT 1
+#define CONFIG_KUNIT 1
+#define CONFIG_LIVEPATCH 1
+#define CONFIG_MODULES 1
+#define CONFIG_PCI_AUDIT_MODULE 1
+#define CONFIG_VFIO_PCI_AUDIT_MODULE 1
+#define CONFIG_SAMPLE_PCI_AUDIT_C_MODULE 1
+#define CONFIG_VFIO_PCI_CORE_MODULE 1
+#define CONFIG_REFUSED ""
+#define CONFIG_RUST 1
+#define CONFIG_PCI 1
+#define CONFIG_64BIT 1
+#define CONFIG_KPROBES 1

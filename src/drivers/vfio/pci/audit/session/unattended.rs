@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Accesses for which there was no memory for a session: only a livepatch has them, since a session
+//! begins with the first access there. They are decided and traced, and counted as lost.
+
+use super::totals::Totals;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+use pci_audit::{
+    Op,
+    Outcome, //
+};
+
+static LOST: [[Atomic<u64>; 2]; 2] = [const { [const { Atomic::new(0) }; 2] }; 2];
+
+/// Counts an access without a session.
+#[cold]
+pub(crate) fn lost(op: Op, outcome: Outcome) {
+    LOST[op as usize][outcome as usize].add(1, Relaxed);
+}
+
+/// The accesses without a session, of all devices.
+pub(crate) fn totals() -> Totals {
+    let lost = |op: Op, outcome: Outcome| LOST[op as usize][outcome as usize].load(Relaxed);
+    let blocked_reads = lost(Op::Read, Outcome::Blocked);
+    let blocked_writes = lost(Op::Write, Outcome::Blocked);
+    let reads = blocked_reads + lost(Op::Read, Outcome::Allowed);
+    let writes = blocked_writes + lost(Op::Write, Outcome::Allowed);
+
+    Totals {
+        reads,
+        writes,
+        blocked_reads,
+        blocked_writes,
+        lost: reads + writes,
+        ..Totals::default()
+    }
+}
