@@ -38,11 +38,11 @@ rc=0
 	echo
 	echo "Sizes of the modules, in bytes:"
 	echo
-	(cd "$BUILD/linux/m/drivers" && /usr/lib/llvm-19/bin/llvm-size pci/audit/pci_audit.ko vfio/pci/audit/vfio_pci_audit.ko)
+	(cd "$BUILD/linux/m/drivers" && /usr/lib/llvm-19/bin/llvm-size pci/audit/pci-audit.ko vfio/pci/audit/vfio-pci-audit.ko)
 	echo
 	echo "Stack frames of 100 bytes and more:"
 	echo
-	(cd "$BUILD/linux/m/drivers" && objdump -d pci/audit/pci_audit.ko vfio/pci/audit/vfio_pci_audit.ko |
+	(cd "$BUILD/linux/m/drivers" && objdump -d pci/audit/pci-audit.ko vfio/pci/audit/vfio-pci-audit.ko |
 		"$BUILD/linux/src/scripts/checkstack.pl" x86_64 | sed 's/^0x[0-9a-f]* //')
 } | tee "$out/sizes.txt"
 
