@@ -25,7 +25,7 @@ use kernel::{
 /// Whether the tracepoint is enabled: a static branch. May be called from any context.
 #[cfg(all(CONFIG_TRACEPOINTS, CONFIG_JUMP_LABEL))]
 #[inline(always)]
-fn is_traced() -> bool {
+pub fn is_traced() -> bool {
     // SAFETY: The key is that of a tracepoint, which C defines.
     unsafe {
         kernel::jump_label::static_branch_unlikely!(
@@ -42,7 +42,7 @@ fn is_traced() -> bool {
 /// the key.
 #[cfg(all(CONFIG_TRACEPOINTS, not(CONFIG_JUMP_LABEL)))]
 #[inline(always)]
-fn is_traced() -> bool {
+pub fn is_traced() -> bool {
     // SAFETY: The key is a valid, aligned integer. It may change at any time, hence the volatile
     // read, which is what `atomic_read()` does.
     unsafe {
@@ -61,7 +61,7 @@ fn is_traced() -> bool {
 /// Whether the tracepoint is enabled: this kernel has no tracepoints.
 #[cfg(not(CONFIG_TRACEPOINTS))]
 #[inline(always)]
-fn is_traced() -> bool {
+pub fn is_traced() -> bool {
     false
 }
 

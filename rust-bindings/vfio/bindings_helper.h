@@ -8,6 +8,5 @@
 #include "vfio_pci_audit.h"
 #include "session/session.h"
 
-/* Static inlines, in hook.c. */
+/* A static inline, in hook.c. */
 unsigned long vfio_pci_audit_clear_user(void __user *to, unsigned long size);
-int vfio_pci_audit_check_user(const void __user *from, unsigned long size);

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! User memory of a blocked access. `kernel::uaccess` neither clears user memory nor checks it
-//! without a buffer of that size.
+//! User memory of a blocked access. `kernel::uaccess` does not clear user memory.
 //!
 //! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
 
 use super::bindings;
 use kernel::{
-    error::to_result,
     prelude::*,
-    uaccess::UserPtr, //
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
 };
 
 /// Fills `size` bytes of user memory with zeros. May sleep. [`EFAULT`] if it cannot be written.
-#[inline(always)]
 pub(crate) fn clear_user(user: UserPtr, size: usize) -> Result {
     // SAFETY: `clear_user()` checks the range as every access to user memory does.
     if unsafe { bindings::vfio_pci_audit_clear_user(user.as_mut_ptr().cast(), size) } == 0 {
@@ -24,8 +24,13 @@ pub(crate) fn clear_user(user: UserPtr, size: usize) -> Result {
 }
 
 /// Checks that `size` bytes of user memory can be read. May sleep. [`EFAULT`] if not.
-#[inline(always)]
 pub(crate) fn check_user(user: UserPtr, size: usize) -> Result {
-    // SAFETY: `copy_from_user()` checks the range as every access to user memory does.
-    to_result(unsafe { bindings::vfio_pci_audit_check_user(user.as_const_ptr().cast(), size) })
+    let mut reader = UserSlice::new(user, size).reader();
+    let mut bytes = [0; 64];
+
+    while !reader.is_empty() {
+        let part = reader.len().min(bytes.len());
+        reader.read_slice(&mut bytes[..part])?;
+    }
+    Ok(())
 }

@@ -21,12 +21,12 @@ static void write_record(struct pci_dev *pdev)
 {
 	struct audit_buffer *ab;
 
-	ab = audit_log_start(audit_dummy_context() ? NULL : audit_context(),
+	ab = audit_log_start(NULL,
 			     GFP_NOWAIT, AUDIT_PCI);
 	if (!ab)
 		return;
-	audit_log_format(ab, "device=\"%s\" op=%s offset=%#x size=%zu res=%d",
-			 dev_name(&pdev->dev), "read", 0x40, (size_t)4, 1);
+	audit_log_format(ab, "device=\"%s\" op=%s offset=%#x size=%zu session=%llu res=%d",
+			 dev_name(&pdev->dev), "read", 0x40, (size_t)4, 7ULL, 1);
 	audit_log_end(ab);
 }
 

@@ -30,7 +30,10 @@ use kernel::{
 
 pub use crate::bindings::{
     audit::enabled,
-    trace::trace, //
+    trace::{
+        is_traced,
+        trace, //
+    },
 };
 
 /// How a record may be allocated.

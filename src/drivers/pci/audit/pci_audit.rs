@@ -43,6 +43,7 @@ pub use emit::{
     emit,
     emit_task,
     enabled,
+    is_traced,
     name,
     range,
     session_access,

@@ -34,8 +34,16 @@ fn id(device: &pci::Device) -> Id {
     Id::new(device.vendor_id().as_raw(), device.device_id())
 }
 
-/// The return value of a hook: a length or a negative errno.
+/// Whether reads or writes of the unassigned bytes of `device` are blocked, as the policy is now.
 #[inline(always)]
+pub(crate) fn decide(session: Option<&Session>, device: &pci::Device, iswrite: bool) -> bool {
+    match session {
+        Some(session) => POLICY.blocked_cached(iswrite, session.lookup(), || id(device)),
+        None => POLICY.blocked(iswrite, id(device)),
+    }
+}
+
+/// The return value of a hook: a length or a negative errno.
 pub(crate) fn into_ssize(result: Result<usize>) -> isize {
     match result {
         Ok(done) => done as isize,
@@ -58,7 +66,6 @@ impl<'a> ConfigRw<'a> {
     /// A call that reads or writes `count` bytes at `pos`.
     ///
     /// [`EFAULT`] when the range is not inside configuration space, as VFIO has it.
-    #[inline(always)]
     pub(crate) fn new(
         device: Device<'a>,
         session: Option<&'a Session>,
@@ -85,31 +92,12 @@ impl<'a> ConfigRw<'a> {
     }
 
     /// Whether the call's unassigned bytes are blocked. Decided once in a call.
-    #[inline(always)]
     fn is_blocked(&self) -> bool {
-        let id = || id(self.device.pci());
-
-        match self.session {
-            Some(session) => POLICY.blocked_cached(self.iswrite, session.lookup(), id),
-            None => POLICY.blocked(self.iswrite, id()),
-        }
+        decide(self.session, self.device.pci(), self.iswrite)
     }
 
     /// Serves the whole call and returns its length in bytes.
-    #[inline(always)]
     pub(crate) fn serve(self) -> Result<usize> {
-        match run::first(self.map) {
-            // Most calls are for a dword.
-            Some(Stretch::Unassigned(size)) if size == self.map.len() => {
-                self.serve_unassigned(self.is_blocked(), 0, size)
-            }
-            _ => self.serve_stretches(),
-        }
-    }
-
-    /// Serves a call of several stretches.
-    #[inline(never)]
-    fn serve_stretches(self) -> Result<usize> {
         let blocked = self.is_blocked();
         let mut done = 0;
 
@@ -124,7 +112,6 @@ impl<'a> ConfigRw<'a> {
 
     /// Serves the start of the call, an unassigned run or as many assigned bytes as VFIO serves at
     /// once, and returns its length in bytes.
-    #[inline(always)]
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
             Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.is_blocked(), 0, size),
@@ -135,18 +122,13 @@ impl<'a> ConfigRw<'a> {
         }
     }
 
-    #[inline(always)]
     fn user_at(&self, done: usize) -> UserPtr {
         self.user.wrapping_byte_add(done)
     }
 
     /// Lets VFIO serve `size` bytes, `done` bytes into the call.
-    #[inline(always)]
     fn pass(&self, done: usize, size: usize) -> Result<usize> {
-        // VFIO serves at most a dword at once; most calls are for no more.
-        let mut at = self
-            .device
-            .rw(self.iswrite, self.user_at(done), self.start + done, size)?;
+        let mut at = 0;
 
         while at < size {
             at += self.device.rw(
@@ -160,7 +142,6 @@ impl<'a> ConfigRw<'a> {
     }
 
     /// Serves `size` unassigned bytes, `done` bytes into the call. Returns their number.
-    #[inline(always)]
     fn serve_unassigned(&self, blocked: bool, done: usize, size: usize) -> Result<usize> {
         // The record comes first: the access may bring the machine down.
         session::access(

@@ -13,13 +13,19 @@ use crate::{
         vfio_pci_core_device, //
     },
     config_rw::{
+        decide,
         into_ssize,
         ConfigRw, //
     },
-    session::abi::from_raw,
+    session::{
+        self,
+        abi::from_raw, //
+    },
     vfio::Device,
 };
 use kernel::{
+    bindings::pci_dev,
+    pci,
     prelude::*,
     uaccess::UserPtr, //
 };
@@ -47,6 +53,32 @@ unsafe fn config_rw<'a>(
     let user = UserPtr::from_ptr(buf.cast());
 
     ConfigRw::new(device, session, iswrite, user, pos, count)
+}
+
+/// Decides and records an access to `size` unassigned bytes at `pos`, all of a run. May sleep, but
+/// not for audit. Returns whether the access is blocked.
+///
+/// # Safety
+///
+/// The caller holds a reference on `pdev` during the call. `session` is null or a session of the
+/// device from `vfio_pci_audit_open()` that is not closed during the call.
+#[no_mangle]
+unsafe extern "C" fn vfio_pci_audit_blocked(
+    session: *mut vfio_pci_audit_session,
+    pdev: *mut pci_dev,
+    pos: usize,
+    size: usize,
+    iswrite: bool,
+) -> bool {
+    // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`, and by the safety
+    // requirement `pdev` is valid during the call.
+    let device = unsafe { &*pdev.cast::<pci::Device>() };
+    // SAFETY: By the safety requirement.
+    let session = unsafe { from_raw(session) };
+    let blocked = decide(session, device, iswrite);
+
+    session::access(session, device, iswrite, pos, size, blocked);
+    blocked
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.
@@ -94,6 +126,11 @@ unsafe extern "C" fn vfio_pci_audit_single_rw(
 
 // The functions are those that the header declares.
 const _: () = {
+    let _ = if true {
+        bindings::vfio_pci_audit_blocked
+    } else {
+        vfio_pci_audit_blocked
+    };
     let _ = if true {
         bindings::vfio_pci_audit_config_rw
     } else {

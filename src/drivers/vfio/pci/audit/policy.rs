@@ -36,15 +36,24 @@ pub(crate) static vfio_pci_audit_users: Atomic<i32> = Atomic::new(0);
 /// Maximum number of bytes of a bad entry in the kernel log.
 const MAX_NAMED: usize = 64;
 
+/// One generation in [`Policy::state`].
+const GENERATION: u64 = 1 << 2;
+
+/// Whether `state` blocks reads or writes of devices that are not listed.
+#[inline(always)]
+fn blocks(state: u64, iswrite: bool) -> bool {
+    state & (1 << u32::from(iswrite)) != 0
+}
+
 /// The policy. A change applies to the next system call.
 pub struct Policy {
-    /// Reads and writes.
-    block: [Atomic<bool>; 2],
-    /// Counts each of `block` that is set.
+    /// In the two lowest bits, whether reads and writes are blocked. Above, the generation of the
+    /// list in force, which is incremented after the list was replaced. One word, so that an access
+    /// reads it once.
+    state: Atomic<u64>,
+    /// Counts the operations that are blocked.
     users: &'static Atomic<i32>,
     allowed: RcuBox<KVec<Id>>,
-    /// The number of the list in force. Incremented after the list was replaced.
-    generation: Atomic<u64>,
 }
 
 /// The result of the last look-up of a device's id: the list's generation, and in the lowest bit
@@ -72,10 +81,9 @@ impl Policy {
     /// A policy that blocks nothing, and counts in `users` the operations that it blocks.
     pub const fn new(users: &'static Atomic<i32>) -> Self {
         Self {
-            block: [Atomic::new(false), Atomic::new(false)],
+            state: Atomic::new(GENERATION),
             users,
             allowed: RcuBox::new(),
-            generation: Atomic::new(1),
         }
     }
 
@@ -94,20 +102,17 @@ impl Policy {
         lookup: &CachedLookup,
         id: impl FnOnce() -> Id,
     ) -> bool {
-        self.blocks(iswrite) && !self.allows_cached(lookup, id)
-    }
-
-    /// Whether the device `id` is listed, by its `lookup` if that is of the list in force.
-    #[inline(always)]
-    fn allows_cached(&self, lookup: &CachedLookup, id: impl FnOnce() -> Id) -> bool {
         // Pairs with the release in `replace()`: a reader of the generation sees its list.
-        let generation = self.generation.load(Acquire);
-        let cached = lookup.0.load(Relaxed);
-
-        if cached >> 1 == generation {
-            return cached & 1 != 0;
+        let state = self.state.load(Acquire);
+        if !blocks(state, iswrite) {
+            return false;
         }
-        self.look_up(lookup, generation, id())
+
+        let cached = lookup.0.load(Relaxed);
+        if cached >> 1 == state / GENERATION {
+            return cached & 1 == 0;
+        }
+        !self.look_up(lookup, state / GENERATION, id())
     }
 
     /// Looks the device `id` up. Under a list newer than `generation` it will be looked up again.
@@ -123,16 +128,20 @@ impl Policy {
     /// Whether reads or writes are blocked for devices that are not listed.
     #[inline(always)]
     pub fn blocks(&self, iswrite: bool) -> bool {
-        self.block[usize::from(iswrite)].load(Relaxed)
+        blocks(self.state.load(Relaxed), iswrite)
     }
 
     /// Blocks or allows reads or writes for devices that are not listed. Returns whether that is a
     /// change. The caller serializes changes.
     pub fn set_blocks(&self, iswrite: bool, block: bool) -> bool {
-        let blocked = self.block[usize::from(iswrite)].xchg(block, Relaxed);
+        let blocked = self.blocks(iswrite);
 
-        self.users
-            .add(i32::from(block) - i32::from(blocked), Relaxed);
+        if block != blocked {
+            let state = self.state.load(Relaxed) ^ 1 << u32::from(iswrite);
+
+            self.state.store(state, Release);
+            self.users.add(if block { 1 } else { -1 }, Relaxed);
+        }
         block != blocked
     }
 
@@ -178,8 +187,8 @@ impl Policy {
 
     fn replace(&self, ids: Option<KBox<KVec<Id>>>) {
         self.allowed.replace(ids);
-        self.generation
-            .store(self.generation.load(Relaxed) + 1, Release);
+        self.state
+            .store(self.state.load(Relaxed) + GENERATION, Release);
     }
 
     /// Frees the list.

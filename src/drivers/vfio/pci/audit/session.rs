@@ -108,6 +108,11 @@ pub(crate) fn access(
     size: usize,
     blocked: bool,
 ) {
+    let enabled = pci_audit::enabled();
+    if !enabled && !pci_audit::is_traced() {
+        return;
+    }
+
     let op = if iswrite { Op::Write } else { Op::Read };
     let outcome = Outcome::from_allowed(!blocked);
     // The config map has no more bytes than this.
@@ -116,8 +121,8 @@ pub(crate) fn access(
     };
 
     match session {
-        Some(session) if pci_audit::enabled() => return session.access(op, range, outcome),
-        None if pci_audit::enabled() => unattended::lost(op, outcome),
+        Some(session) if enabled => return session.access(op, range, outcome),
+        None if enabled => unattended::lost(op, outcome),
         _ => (),
     }
     pci_audit::trace(pci, op, range, outcome);

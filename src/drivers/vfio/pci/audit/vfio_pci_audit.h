@@ -9,6 +9,7 @@
 #define VFIO_PCI_AUDIT_H
 
 #include <linux/audit.h>
+#include <linux/uaccess.h>
 #include <linux/vfio_pci_core.h>
 
 /* The type of vfio_pci_config_do_rw(). */
@@ -48,6 +49,15 @@ static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
 }
 
 /*
+ * Decide and record an access to @size unassigned bytes at @pos, all of a run.
+ * @session may be NULL.  May sleep, but not for long.
+ * Returns whether the access is blocked.
+ */
+bool vfio_pci_audit_blocked(struct vfio_pci_audit_session *session,
+			    struct pci_dev *pdev, size_t pos, size_t size,
+			    bool iswrite);
+
+/*
  * Serve a whole system call of @count bytes at @pos: decide and record its
  * unassigned runs, and pass what is not blocked to @do_rw.  (By address: the
  * module of @do_rw depends on this one.)  @session may be NULL.
@@ -68,10 +78,27 @@ ssize_t vfio_pci_audit_single_rw(struct vfio_pci_core_device *vdev,
 				 char __user *buf, size_t count, loff_t pos,
 				 bool iswrite, vfio_pci_audit_do_rw *do_rw);
 
+/* As vfio_pci_audit_config_rw(), for an aligned dword that is all unassigned. */
+static inline ssize_t
+vfio_pci_audit_dword(struct vfio_pci_core_device *vdev,
+		     struct vfio_pci_audit_session *session, char __user *buf,
+		     loff_t pos, bool iswrite, vfio_pci_audit_do_rw *do_rw)
+{
+	u32 __user *dword = (u32 __user *)buf;
+	u32 val;
+	int ret;
+
+	if (!vfio_pci_audit_blocked(session, vdev->pdev, pos, 4, iswrite))
+		return do_rw(vdev, buf, 4, &pos, iswrite);
+
+	/* User memory that cannot be accessed is an error without blocking, too. */
+	ret = iswrite ? get_user_inline(val, dword) : put_user_inline(0, dword);
+	return ret ? ret : 4;
+}
+
 /*
  * vfio_pci_config_rw() while vfio_pci_audit_active().  Most calls are for a
- * dword of one capability, which @do_rw serves at once: look at the config map
- * before the module does.
+ * dword: look at the config map before the module serves the whole call.
  */
 static inline ssize_t
 vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
@@ -79,13 +106,21 @@ vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
 		  size_t count, loff_t pos, bool iswrite,
 		  vfio_pci_audit_do_rw *do_rw)
 {
-	ssize_t done = 0, ret;
+	ssize_t done, ret;
 
-	if (vfio_pci_audit_assigned(vdev, pos)) {
-		done = do_rw(vdev, buf, count, &pos, iswrite);
-		if (done < 0 || done == count)
-			return done;
+	if (!vfio_pci_audit_assigned(vdev, pos)) {
+		if (count == 4 && !(pos & 3) && (u64)pos < vdev->pdev->cfg_size &&
+		    *(u32 *)(vdev->pci_config_map + pos) == U32_MAX)
+			return vfio_pci_audit_dword(vdev, session, buf, pos,
+						    iswrite, do_rw);
+		return vfio_pci_audit_config_rw(vdev, session, buf, count, pos,
+						iswrite, do_rw);
 	}
+
+	/* It serves the bytes of one capability, a dword of them at most. */
+	done = do_rw(vdev, buf, count, &pos, iswrite);
+	if (done < 0 || done == count)
+		return done;
 
 	ret = vfio_pci_audit_config_rw(vdev, session, buf + done, count - done,
 				       pos + done, iswrite, do_rw);

@@ -82,6 +82,8 @@ impl Report {
 pub struct Account<M> {
     counters: [Counters; GROUPS],
     touched: M,
+    /// Whether there are marks although all of the counts were reported.
+    left: [bool; GROUPS],
 }
 
 const fn index(op: Op, outcome: Outcome) -> usize {
@@ -112,6 +114,7 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Account<M> {
         Self {
             counters: [Counters::default(); GROUPS],
             touched,
+            left: [false; GROUPS],
         }
     }
 
@@ -154,7 +157,7 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Account<M> {
     pub fn is_unreported(&self, op: Op, outcome: Outcome) -> bool {
         let group = index(op, outcome);
 
-        !self.counters[group].is_reported() || !touched::is_empty(&self.touched[group])
+        !self.counters[group].is_reported() || self.left[group]
     }
 
     /// The number of groups that a report would have something to say of.
@@ -201,6 +204,7 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Account<M> {
             from = range.end();
             *slot = Some(range);
         }
+        self.left[group] = !touched::is_empty(map);
         Some(Report {
             op,
             outcome,
@@ -221,7 +225,10 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Account<M> {
 
     /// Takes back a range of a report that was refused.
     pub fn restore_range(&mut self, op: Op, outcome: Outcome, range: Range) {
-        touched::mark(&mut self.touched[index(op, outcome)], range);
+        let group = index(op, outcome);
+
+        touched::mark(&mut self.touched[group], range);
+        self.left[group] = true;
     }
 
     /// Takes the counters, which leaves an account without accesses. Everything was reported.
@@ -241,6 +248,9 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Account<M> {
         self.add_counters(&other.take_counters());
         for (map, other) in self.touched.iter_mut().zip(other.touched.iter_mut()) {
             touched::absorb(map, other);
+        }
+        for (left, other) in self.left.iter_mut().zip(&mut other.left) {
+            *left |= core::mem::take(other);
         }
     }
 }
