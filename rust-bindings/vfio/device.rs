@@ -12,6 +12,15 @@ use kernel::{
     uaccess::UserPtr, //
 };
 
+/// `vfio_pci_audit_do_rw` of vfio_pci_audit.h, not NULL.
+type DoRw = unsafe extern "C" fn(
+    *mut bindings::vfio_pci_core_device,
+    *mut c_char,
+    usize,
+    *mut bindings::loff_t,
+    bool,
+) -> isize;
+
 /// A VFIO PCI device that is open.
 ///
 /// C changes the structure during a call, so that there is never a reference to it: fields that do
@@ -24,13 +33,13 @@ use kernel::{
 #[derive(Clone, Copy)]
 pub(crate) struct Device<'a> {
     raw: *mut bindings::vfio_pci_core_device,
-    do_rw: bindings::vfio_pci_audit_do_rw,
+    do_rw: DoRw,
     _open: PhantomData<&'a ()>,
 }
 
 impl<'a> Device<'a> {
     /// Wraps the device that VFIO passes to a hook, and VFIO's function that accesses bytes without
-    /// a decision.
+    /// a decision. [`EINVAL`] without that function.
     ///
     /// # Safety
     ///
@@ -40,13 +49,13 @@ impl<'a> Device<'a> {
     pub(crate) unsafe fn from_raw(
         raw: *mut bindings::vfio_pci_core_device,
         do_rw: bindings::vfio_pci_audit_do_rw,
-    ) -> Self {
+    ) -> Result<Self> {
         // INVARIANT: By the safety requirement.
-        Self {
+        Ok(Self {
             raw,
-            do_rw,
+            do_rw: do_rw.ok_or(EINVAL)?,
             _open: PhantomData,
-        }
+        })
     }
 
     /// The PCI device.
@@ -80,12 +89,11 @@ impl<'a> Device<'a> {
         offset: usize,
         size: usize,
     ) -> Result<usize> {
-        let do_rw = self.do_rw.ok_or(EINVAL)?;
         let mut pos = offset as bindings::loff_t;
 
         // SAFETY: By the type invariants the device is open and the function serves it. It checks
         // the range, and user memory as every system call does.
-        let done = unsafe { do_rw(self.raw, user.as_mut_ptr().cast(), size, &mut pos, iswrite) };
+        let done = unsafe { (self.do_rw)(self.raw, user.as_mut_ptr().cast(), size, &mut pos, iswrite) };
         if done < 0 {
             Err(Error::from_errno(done as c_int))
         } else {

@@ -83,10 +83,11 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Writes the digits of `n`, as `{}` or `{:x}` would. Every record has two or three numbers, and the
-/// general formatting code of `core` costs more than the rest of the record.
-pub(crate) fn write_number<const RADIX: u64>(f: &mut fmt::Formatter<'_>, n: u64) -> fmt::Result {
-    let mut digits = [0; 20];
+/// Writes the digits of `n`, as `{}` or `{:x}` would, to the end of `digits`. Every record has two
+/// or three numbers, and the general formatting code of `core` costs more than the rest of the
+/// record.
+#[inline]
+pub(crate) fn write_digits<const RADIX: u64>(digits: &mut [u8; 20], n: u64) -> &[u8] {
     let mut at = digits.len();
     let mut rest = n;
 
@@ -98,7 +99,14 @@ pub(crate) fn write_number<const RADIX: u64>(f: &mut fmt::Formatter<'_>, n: u64)
             break;
         }
     }
-    f.write_str(core::str::from_utf8(&digits[at..]).unwrap_or("?"))
+    &digits[at..]
+}
+
+/// Formats the digits of `n`.
+pub(crate) fn write_number<const RADIX: u64>(f: &mut fmt::Formatter<'_>, n: u64) -> fmt::Result {
+    let mut digits = [0; 20];
+
+    f.write_str(core::str::from_utf8(write_digits::<RADIX>(&mut digits, n)).unwrap_or("?"))
 }
 
 /// A non-empty range of bytes inside configuration space.
@@ -124,13 +132,20 @@ pub enum RangeError {
 impl Range {
     /// A range of `size` bytes at `offset` in a configuration space of `config_size` bytes.
     #[inline]
-    pub fn new(offset: usize, size: usize, config_size: usize) -> Result<Self, RangeError> {
-        if size == 0 {
-            return Err(RangeError::Empty);
-        }
-        let limit = config_size.min(CONFIG_SPACE_SIZE);
-        if offset >= limit || size > limit - offset {
-            return Err(RangeError::PastEnd);
+    pub const fn new(offset: usize, size: usize, config_size: usize) -> Result<Self, RangeError> {
+        let limit = if config_size < CONFIG_SPACE_SIZE {
+            config_size
+        } else {
+            CONFIG_SPACE_SIZE
+        };
+
+        // Two comparisons, since every access comes here.
+        if offset >= limit || size.wrapping_sub(1) >= limit - offset {
+            return Err(if size == 0 {
+                RangeError::Empty
+            } else {
+                RangeError::PastEnd
+            });
         }
         // INVARIANT: Both were just checked; `CONFIG_SPACE_SIZE` fits in 16 bits.
         Ok(Self {

@@ -17,7 +17,8 @@ use crate::{
         Access,
         Line,
         Session,
-        Text, //
+        Text,
+        LINE_SIZE, //
     },
 };
 use core::fmt;
@@ -171,14 +172,14 @@ pub(crate) fn access_with_gfp(
     };
 
     trace(device, op, range, outcome);
-    write(device, &access, gfp, false)
+    write_access(device, &access, gfp)
 }
 
 /// Records one access of a session: for callers that limit what they record, and that number the
 /// sessions of a device. Emits the tracepoint too.
 pub fn session_access(device: &pci::Device, access: &Access, context: Context) -> Result<Emitted> {
     trace(device, access.op, access.range, access.outcome);
-    write(device, access, context.gfp(), false)
+    write_access(device, access, context.gfp())
 }
 
 /// Writes another record about `device`: `device="..." op=` and then `body`. [`ENOBUFS`] when the
@@ -197,9 +198,21 @@ pub fn emit_task(
     write(device, body, context.gfp(), true)
 }
 
-fn write<T: fmt::Display + ?Sized>(
+fn write_access(device: &pci::Device, access: &Access, gfp: gfp_t) -> Result<Emitted> {
+    if !enabled() {
+        return Ok(Emitted::Off);
+    }
+
+    let mut buffer = Buffer::start(gfp)?;
+    let mut line = Line::<{ Access::SIZE }>::new();
+    access.append_with_device(&mut line, name(device));
+    buffer.write(line.bytes());
+    Ok(Emitted::Written)
+}
+
+fn write(
     device: &pci::Device,
-    body: &T,
+    body: &dyn fmt::Display,
     gfp: gfp_t,
     task: bool,
 ) -> Result<Emitted> {
@@ -208,7 +221,8 @@ fn write<T: fmt::Display + ?Sized>(
     }
 
     let mut buffer = Buffer::start(gfp)?;
-    buffer.write(Line::new().format(&Text {
+    let mut line = Line::<{ LINE_SIZE }>::new();
+    buffer.write(line.format(&Text {
         device: name(device),
         body,
     }));

@@ -6,6 +6,7 @@
 //! those of the audit field dictionary where it has one.
 
 use super::access::{
+    write_digits,
     write_number,
     Op,
     Outcome,
@@ -45,18 +46,56 @@ pub struct Access {
     pub outcome: Outcome,
 }
 
-// Written piece by piece: `write!` would cost more than the C equivalent of the whole record.
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.op.fmt(f)?;
-        f.write_str(" ")?;
-        self.range.fmt(f)?;
-        f.write_str(" session=")?;
-        self.session.fmt(f)?;
-        f.write_str(" res=")?;
-        self.outcome.fmt(f)
+impl Access {
+    /// Bytes that hold the longest text of an access, with its device.
+    pub const SIZE: usize = 128;
+
+    /// Appends the text to `line`. Not by way of `fmt`, whose calls for each piece would make the
+    /// record dearer than the same from C.
+    #[inline]
+    pub fn append<const N: usize>(&self, line: &mut Line<N>) {
+        line.push(match self.op {
+            Op::Read => b"read offset=0x",
+            Op::Write => b"write offset=0x",
+        });
+        line.push_number::<16>(self.range.offset() as u64);
+        line.push(b" size=");
+        line.push_number::<10>(self.range.size() as u64);
+        match self.session.0 {
+            Some(number) => {
+                line.push(b" session=");
+                line.push_number::<10>(number);
+            }
+            None => line.push(b" session=?"),
+        }
+        line.push(match self.outcome {
+            Outcome::Blocked => b" res=0",
+            Outcome::Allowed => b" res=1",
+        });
+    }
+
+    /// The record's whole text: everything after `msg=audit(...): `.
+    #[inline]
+    pub fn append_with_device<const N: usize>(&self, line: &mut Line<N>, device: &str) {
+        line.push(DEVICE.as_bytes());
+        line.push(device.as_bytes());
+        line.push(OP.as_bytes());
+        self.append(line);
     }
 }
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Line::<{ Self::SIZE }>::new();
+
+        self.append(&mut line);
+        f.write_str(core::str::from_utf8(line.bytes()).unwrap_or("?"))
+    }
+}
+
+// `device` is an encoded field to audit user space. The quotes mark a value that is not encoded.
+const DEVICE: &str = "device=\"";
+const OP: &str = "\" op=";
 
 /// A record's whole text: everything behind `msg=audit(...): `.
 pub struct Text<'a, T> {
@@ -68,57 +107,73 @@ pub struct Text<'a, T> {
 
 impl<T: fmt::Display> fmt::Display for Text<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `device` is an encoded field to audit user space. The quotes mark a value that is not
-        // encoded.
-        f.write_str("device=\"")?;
+        f.write_str(DEVICE)?;
         f.write_str(self.device)?;
-        f.write_str("\" op=")?;
+        f.write_str(OP)?;
         self.body.fmt(f)
     }
 }
 
 /// Bytes that hold the longest text: a record with eight numbers of 20 digits.
-const LINE_SIZE: usize = 384;
+pub const LINE_SIZE: usize = 384;
 
-/// A record's text on the stack.
-pub struct Line {
-    bytes: [u8; LINE_SIZE],
+/// A record's text on the stack. Text that does not fit is cut off; only a device name of hundreds
+/// of bytes can cause that.
+pub struct Line<const N: usize = LINE_SIZE> {
+    bytes: [u8; N],
     len: usize,
 }
 
-impl Line {
+impl<const N: usize> Line<N> {
     /// A line without text.
     #[inline]
     pub fn new() -> Self {
         Self {
-            bytes: [0; LINE_SIZE],
+            bytes: [0; N],
             len: 0,
         }
     }
 
-    /// Formats `text` into an empty line. Text that does not fit is cut off; only a device name of
-    /// hundreds of bytes can cause that.
+    /// Appends `text`.
+    #[inline]
+    pub fn push(&mut self, text: &[u8]) {
+        let room = &mut self.bytes[self.len..];
+        let take = text.len().min(room.len());
+
+        room[..take].copy_from_slice(&text[..take]);
+        self.len += take;
+    }
+
+    /// Appends the digits of `n`, as `{}` or `{:x}` would.
+    #[inline]
+    pub fn push_number<const RADIX: u64>(&mut self, n: u64) {
+        let mut digits = [0; 20];
+
+        self.push(write_digits::<RADIX>(&mut digits, n));
+    }
+
+    /// The text.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Formats `text` into an empty line.
     pub fn format<T: fmt::Display>(&mut self, text: &T) -> &[u8] {
         let _ = fmt::Write::write_fmt(self, format_args!("{text}"));
-        &self.bytes[..self.len]
+        self.bytes()
     }
 }
 
-impl Default for Line {
+impl<const N: usize> Default for Line<N> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Write for Line {
+impl<const N: usize> fmt::Write for Line<N> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        let take = s.len().min(LINE_SIZE - self.len);
-        self.bytes[self.len..self.len + take].copy_from_slice(&s.as_bytes()[..take]);
-        self.len += take;
-        if take < s.len() {
-            Err(fmt::Error)
-        } else {
-            Ok(())
-        }
+        self.push(s.as_bytes());
+        Ok(())
     }
 }

@@ -34,12 +34,12 @@ fn id(device: &pci::Device) -> Id {
     Id::new(device.vendor_id().as_raw(), device.device_id())
 }
 
-/// Whether reads or writes of the unassigned bytes of `device` are blocked, as the policy is now.
+/// Whether reads or writes of the unassigned bytes of `device` are allowed, as the policy is now.
 #[inline(always)]
-pub(crate) fn decide(session: Option<&Session>, device: &pci::Device, iswrite: bool) -> bool {
+pub(crate) fn allowed(session: Option<&Session>, device: &pci::Device, iswrite: bool) -> bool {
     match session {
-        Some(session) => POLICY.blocked_cached(iswrite, session.lookup(), || id(device)),
-        None => POLICY.blocked(iswrite, id(device)),
+        Some(session) => !POLICY.blocked_cached(iswrite, session.lookup(), || id(device)),
+        None => !POLICY.blocked(iswrite, id(device)),
     }
 }
 
@@ -91,20 +91,20 @@ impl<'a> ConfigRw<'a> {
         })
     }
 
-    /// Whether the call's unassigned bytes are blocked. Decided once in a call.
-    fn is_blocked(&self) -> bool {
-        decide(self.session, self.device.pci(), self.iswrite)
+    /// Whether the call's unassigned bytes may be accessed. Decided once in a call.
+    fn is_allowed(&self) -> bool {
+        allowed(self.session, self.device.pci(), self.iswrite)
     }
 
     /// Serves the whole call and returns its length in bytes.
     pub(crate) fn serve(self) -> Result<usize> {
-        let blocked = self.is_blocked();
+        let allowed = self.is_allowed();
         let mut done = 0;
 
         while let Some(stretch) = self.map.get(done..).and_then(run::first) {
             done += match stretch {
                 Stretch::Assigned(size) => self.pass(done, size)?,
-                Stretch::Unassigned(size) => self.serve_unassigned(blocked, done, size)?,
+                Stretch::Unassigned(size) => self.serve_unassigned(allowed, done, size)?,
             };
         }
         Ok(done)
@@ -114,7 +114,7 @@ impl<'a> ConfigRw<'a> {
     /// once, and returns its length in bytes.
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
-            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.is_blocked(), 0, size),
+            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.is_allowed(), 0, size),
             Some(Stretch::Assigned(size)) => {
                 self.device.rw(self.iswrite, self.user, self.start, size)
             }
@@ -128,21 +128,19 @@ impl<'a> ConfigRw<'a> {
 
     /// Lets VFIO serve `size` bytes, `done` bytes into the call.
     fn pass(&self, done: usize, size: usize) -> Result<usize> {
+        // In registers: VFIO is called for each dword.
+        let (device, iswrite) = (self.device, self.iswrite);
+        let (user, start) = (self.user_at(done), self.start + done);
         let mut at = 0;
 
         while at < size {
-            at += self.device.rw(
-                self.iswrite,
-                self.user_at(done + at),
-                self.start + done + at,
-                size - at,
-            )?;
+            at += device.rw(iswrite, user.wrapping_byte_add(at), start + at, size - at)?;
         }
         Ok(size)
     }
 
     /// Serves `size` unassigned bytes, `done` bytes into the call. Returns their number.
-    fn serve_unassigned(&self, blocked: bool, done: usize, size: usize) -> Result<usize> {
+    fn serve_unassigned(&self, allowed: bool, done: usize, size: usize) -> Result<usize> {
         // The record comes first: the access may bring the machine down.
         session::access(
             self.session,
@@ -150,9 +148,9 @@ impl<'a> ConfigRw<'a> {
             self.iswrite,
             self.start + done,
             size,
-            blocked,
+            allowed,
         );
-        if !blocked {
+        if allowed {
             return self.pass(done, size);
         }
         if self.iswrite {

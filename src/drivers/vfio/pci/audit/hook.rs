@@ -13,7 +13,7 @@ use crate::{
         vfio_pci_core_device, //
     },
     config_rw::{
-        decide,
+        allowed,
         into_ssize,
         ConfigRw, //
     },
@@ -47,7 +47,7 @@ unsafe fn config_rw<'a>(
     do_rw: vfio_pci_audit_do_rw,
 ) -> Result<ConfigRw<'a>> {
     // SAFETY: By the safety requirement.
-    let device = unsafe { Device::from_raw(vdev, do_rw) };
+    let device = unsafe { Device::from_raw(vdev, do_rw)? };
     // SAFETY: By the safety requirement.
     let session = unsafe { from_raw(session) };
     let user = UserPtr::from_ptr(buf.cast());
@@ -55,8 +55,8 @@ unsafe fn config_rw<'a>(
     ConfigRw::new(device, session, iswrite, user, pos, count)
 }
 
-/// Decides and records an access to `size` unassigned bytes at `pos`, all of a run. May sleep, but
-/// not for audit. Returns whether the access is blocked.
+/// Decides and records an access to an unassigned dword at `pos`, all of a run. May sleep, but not
+/// for audit. Returns whether the access is blocked.
 ///
 /// # Safety
 ///
@@ -67,7 +67,6 @@ unsafe extern "C" fn vfio_pci_audit_blocked(
     session: *mut vfio_pci_audit_session,
     pdev: *mut pci_dev,
     pos: usize,
-    size: usize,
     iswrite: bool,
 ) -> bool {
     // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`, and by the safety
@@ -75,10 +74,10 @@ unsafe extern "C" fn vfio_pci_audit_blocked(
     let device = unsafe { &*pdev.cast::<pci::Device>() };
     // SAFETY: By the safety requirement.
     let session = unsafe { from_raw(session) };
-    let blocked = decide(session, device, iswrite);
+    let allowed = allowed(session, device, iswrite);
 
-    session::access(session, device, iswrite, pos, size, blocked);
-    blocked
+    session::access(session, device, iswrite, pos, 4, allowed);
+    !allowed
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.

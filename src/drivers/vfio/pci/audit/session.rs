@@ -106,7 +106,7 @@ pub(crate) fn access(
     iswrite: bool,
     offset: usize,
     size: usize,
-    blocked: bool,
+    allowed: bool,
 ) {
     let enabled = pci_audit::enabled();
     if !enabled && !pci_audit::is_traced() {
@@ -114,16 +114,17 @@ pub(crate) fn access(
     }
 
     let op = if iswrite { Op::Write } else { Op::Read };
-    let outcome = Outcome::from_allowed(!blocked);
+    let outcome = Outcome::from_allowed(allowed);
     // The config map has no more bytes than this.
     let Ok(range) = Range::new(offset, size, CONFIG_SPACE_SIZE) else {
         return;
     };
 
-    match session {
-        Some(session) if enabled => return session.access(op, range, outcome),
-        None if enabled => unattended::lost(op, outcome),
-        _ => (),
+    if enabled {
+        match session {
+            Some(session) => return session.access(op, range, outcome),
+            None => unattended::lost(op, outcome),
+        }
     }
     pci_audit::trace(pci, op, range, outcome);
 }
@@ -152,7 +153,7 @@ impl Session {
         let state = &mut *guard;
 
         // During a flood, nearly all accesses take this path.
-        if state.ledger.is_shut(op, tick) && state.work_queued {
+        if state.ledger.is_shut(op, tick) {
             state.ledger.suppress(op, range, outcome);
             drop(guard);
             pci_audit::trace(&self.pci, op, range, outcome);

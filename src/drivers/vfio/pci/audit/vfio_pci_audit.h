@@ -49,13 +49,12 @@ static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * Decide and record an access to @size unassigned bytes at @pos, all of a run.
+ * Decide and record an access to an unassigned dword at @pos, all of a run.
  * @session may be NULL.  May sleep, but not for long.
  * Returns whether the access is blocked.
  */
 bool vfio_pci_audit_blocked(struct vfio_pci_audit_session *session,
-			    struct pci_dev *pdev, size_t pos, size_t size,
-			    bool iswrite);
+			    struct pci_dev *pdev, size_t pos, bool iswrite);
 
 /*
  * Serve a whole system call of @count bytes at @pos: decide and record its
@@ -88,7 +87,7 @@ vfio_pci_audit_dword(struct vfio_pci_core_device *vdev,
 	u32 val;
 	int ret;
 
-	if (!vfio_pci_audit_blocked(session, vdev->pdev, pos, 4, iswrite))
+	if (!vfio_pci_audit_blocked(session, vdev->pdev, pos, iswrite))
 		return do_rw(vdev, buf, 4, &pos, iswrite);
 
 	/* User memory that cannot be accessed is an error without blocking, too. */
@@ -106,21 +105,22 @@ vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
 		  size_t count, loff_t pos, bool iswrite,
 		  vfio_pci_audit_do_rw *do_rw)
 {
-	ssize_t done, ret;
+	const u8 *ids = vdev->pci_config_map + pos;
+	ssize_t done = 0, ret;
 
-	if (!vfio_pci_audit_assigned(vdev, pos)) {
-		if (count == 4 && !(pos & 3) && (u64)pos < vdev->pdev->cfg_size &&
-		    *(u32 *)(vdev->pci_config_map + pos) == U32_MAX)
-			return vfio_pci_audit_dword(vdev, session, buf, pos,
-						    iswrite, do_rw);
-		return vfio_pci_audit_config_rw(vdev, session, buf, count, pos,
-						iswrite, do_rw);
+	if (unlikely((u64)pos >= vdev->pdev->cfg_size))
+		return -EFAULT;
+
+	if (*ids != 0xff) { /* PCI_CAP_ID_INVALID */
+		/* It serves a dword of one capability at most. */
+		done = do_rw(vdev, buf, count, &pos, iswrite);
+		if (done < 0 || done == count)
+			return done;
+	} else if (count == 4 && !(pos & 3) && *(u32 *)ids == U32_MAX) {
+		/* The size of config space is a multiple of four. */
+		return vfio_pci_audit_dword(vdev, session, buf, pos, iswrite,
+					    do_rw);
 	}
-
-	/* It serves the bytes of one capability, a dword of them at most. */
-	done = do_rw(vdev, buf, count, &pos, iswrite);
-	if (done < 0 || done == count)
-		return done;
 
 	ret = vfio_pci_audit_config_rw(vdev, session, buf + done, count - done,
 				       pos + done, iswrite, do_rw);

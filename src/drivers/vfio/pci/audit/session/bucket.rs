@@ -129,6 +129,11 @@ impl Gate {
         tick < self.shut_until
     }
 
+    /// Forgets that there is no token.
+    pub fn open(&mut self) {
+        self.shut_until = 0;
+    }
+
     /// Takes tokens as [`Bucket::take`] does; returns whether there was one. `tick` was counted no
     /// later than `now`, and a tick has `tick_ns` nanoseconds, at least 1.
     pub fn take(&mut self, limit: Limit, now: Time, tokens: u32) -> bool {

@@ -269,6 +269,10 @@ impl WorkItem for Device {
             (pci_audit::enabled() && state.ledger.has_unreported()).then_some(worker::FIRST_REPORT)
         });
         state.work_queued = again.is_some();
+        if !state.work_queued {
+            // The next access without a record has the worker come back.
+            state.ledger.open_gates();
+        }
         let unused = if again.is_none() && state.open.is_none() && !state.ledger.has_unreported() {
             state.pci.take()
         } else {

@@ -228,7 +228,13 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Ledger<M> {
         (self.ended != Ended::No).then(|| (self.ended.session(), self.ended_account.totals()))
     }
 
-    /// Whether there is certainly no token for `op` at `tick`, as long as the limit is the same.
+    /// No gate is shut, so that the next access calls [`Ledger::access`]. Brings no tokens.
+    pub fn open_gates(&mut self) {
+        self.gates.iter_mut().for_each(Gate::open);
+    }
+
+    /// Whether there is certainly no token for `op` at `tick`, as long as the limit is the same and
+    /// [`Ledger::open_gates`] is not called.
     #[inline(always)]
     pub fn is_shut(&self, op: Op, tick: u64) -> bool {
         self.gates[op as usize].is_shut(tick)

@@ -32,12 +32,11 @@ fn words(range: Range) -> core::ops::RangeInclusive<usize> {
 /// Marks every byte of `range`.
 #[inline]
 pub fn mark(map: &mut Bitmap, range: Range) {
-    let first = range.offset() / BITS;
+    let bit = range.offset() % BITS;
 
     // Most accesses are within one word.
-    if first == (range.end() - 1) / BITS {
-        let ones = u64::MAX.wrapping_shr((BITS - range.size()) as u32);
-        map[first] |= ones.wrapping_shl((range.offset() % BITS) as u32);
+    if bit + range.size() <= BITS {
+        map[range.offset() / BITS] |= (u64::MAX >> (BITS - range.size())) << bit;
     } else {
         mark_words(map, range);
     }
