@@ -19,7 +19,8 @@ use crate::{
     },
     session::{
         self,
-        abi::from_raw, //
+        abi::from_raw,
+        Session, //
     },
     vfio::Device,
 };
@@ -69,15 +70,31 @@ unsafe extern "C" fn vfio_pci_audit_blocked(
     pos: usize,
     iswrite: bool,
 ) -> bool {
-    // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`, and by the safety
-    // requirement `pdev` is valid during the call.
-    let device = unsafe { &*pdev.cast::<pci::Device>() };
     // SAFETY: By the safety requirement.
     let session = unsafe { from_raw(session) };
+    // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`, and by the safety
+    // requirement `pdev` is valid during the call.
+    let device = || unsafe { &*pdev.cast::<pci::Device>() };
+
+    match session {
+        Some(session) => blocked(Some(session), session.pci(), pos, iswrite),
+        None => blocked_without_session(device(), pos, iswrite),
+    }
+}
+
+#[inline(always)]
+fn blocked(session: Option<&Session>, device: &pci::Device, pos: usize, iswrite: bool) -> bool {
     let allowed = allowed(session, device, iswrite);
 
     session::access(session, device, iswrite, pos, 4, allowed);
     !allowed
+}
+
+/// Not inlined, so that the usual case does not save registers for it.
+#[cold]
+#[inline(never)]
+fn blocked_without_session(device: &pci::Device, pos: usize, iswrite: bool) -> bool {
+    blocked(None, device, pos, iswrite)
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.

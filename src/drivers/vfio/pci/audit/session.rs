@@ -108,11 +108,6 @@ pub(crate) fn access(
     size: usize,
     allowed: bool,
 ) {
-    let enabled = pci_audit::enabled();
-    if !enabled && !pci_audit::is_traced() {
-        return;
-    }
-
     let op = if iswrite { Op::Write } else { Op::Read };
     let outcome = Outcome::from_allowed(allowed);
     // The config map has no more bytes than this.
@@ -120,13 +115,17 @@ pub(crate) fn access(
         return;
     };
 
-    if enabled {
-        match session {
-            Some(session) => return session.access(op, range, outcome),
-            None => unattended::lost(op, outcome),
+    if !pci_audit::enabled() {
+        pci_audit::trace(pci, op, range, outcome);
+        return;
+    }
+    match session {
+        Some(session) => session.access(op, range, outcome),
+        None => {
+            unattended::lost(op, outcome);
+            pci_audit::trace(pci, op, range, outcome);
         }
     }
-    pci_audit::trace(pci, op, range, outcome);
 }
 
 /// A session on one device.
@@ -138,6 +137,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// The PCI device.
+    #[inline]
+    pub(crate) fn pci(&self) -> &pci::Device {
+        &self.pci
+    }
+
     /// The result of the policy's last look-up of the device.
     #[inline]
     pub(crate) fn lookup(&self) -> &CachedLookup {
