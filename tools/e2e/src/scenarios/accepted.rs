@@ -14,7 +14,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "accepted/audit-rate",
     "with auditctl -r audit drops records that it took: records= counts them, audit's lost= says how many",
     audit_rate,
-)];
+)
+.rules(false)];
 
 fn audit_rate(lab: &mut Lab) -> Result<()> {
     const READS: u64 = 300;
@@ -42,9 +43,9 @@ fn audit_rate(lab: &mut Lab) -> Result<()> {
         found < READS,
         "auditctl -r {LIMIT} dropped nothing, so that this shows nothing"
     );
-    // Among what audit dropped may be op=open, too.
+    // Among what audit dropped may be op=open, too, and what it says of its own configuration.
     ensure!(
-        (READS - found..=READS - found + 1).contains(&dropped),
+        (READS - found..=READS - found + 4).contains(&dropped),
         "{} accesses are not in the log, and audit says lost={dropped}",
         READS - found
     );

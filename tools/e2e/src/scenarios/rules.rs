@@ -120,44 +120,39 @@ fn sessions(lab: &mut Lab) -> Result<()> {
 }
 
 fn slowest_access(lab: &mut Lab) -> Result<()> {
-    const FILL: usize = 20_000;
-    const ACCESSES: usize = 1_000;
+    /// The first of them fill the queue, and find kauditd at its attempts to reach the daemon.
+    const ACCESSES: usize = 20_000;
     const MOST: Duration = Duration::from_millis(50);
 
     let bdf = lab.express()?;
-    // Without a limit of ours audit's queue fills, and the accesses that are measured are recorded, or would be.
+    // Without a limit of ours audit's queue fills, and each access would be recorded.
     kernel::set_parameter(kernel::RATE, "0")?;
     let device = Device::open(bdf)?;
     let at = spot(device.map())?;
     let mut truth = Truth::default();
-    let mut slowest = |count: usize| -> Result<Duration> {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..count {
-            let started = Instant::now();
-            device.read_vec(at as u64, 4)?;
-            slowest = slowest.max(started.elapsed());
-            truth.add(Op::Read, true, at..at + 4);
-        }
-        Ok(slowest)
-    };
+    let mut took = Vec::with_capacity(ACCESSES);
     let lost_before = lab.audit().status("lost")?;
     // Nothing may ask audit anything until the daemon reads again: auditctl would wait for it, too.
     lab.audit().signal(Signal::STOP)?;
-    let filling = slowest(FILL);
-    let measured = slowest(ACCESSES);
+    let measured = (0..ACCESSES).try_for_each(|_| {
+        let started = Instant::now();
+        device.read_vec(at as u64, 4)?;
+        took.push(started.elapsed());
+        truth.add(Op::Read, true, at..at + 4);
+        anyhow::Ok(())
+    });
     lab.audit().signal(Signal::CONT)?;
-    let (filling, measured) = (filling?, measured?);
+    measured?;
+    took.sort_unstable();
+    let slowest: Vec<_> = took.iter().rev().take(3).collect();
     lab.note(format!(
-        "the slowest of {FILL} accesses that filled the queue took {filling:?}, of the {ACCESSES} after them {measured:?}"
+        "the slowest of {ACCESSES} accesses took {slowest:?}, half of them {:?} or less",
+        took[ACCESSES / 2]
     ));
     ensure!(
-        measured < MOST,
-        "with a full queue an access took {measured:?}"
-    );
-    // While it fills there is more to do: kauditd sends, and puts the daemon aside. But nothing waits for a minute.
-    ensure!(
-        filling < Duration::from_secs(1),
-        "while the queue filled an access took {filling:?}"
+        *slowest[0] < MOST,
+        "with a full queue an access took {:?}",
+        slowest[0]
     );
     let lost = lab.audit().status("lost")? - lost_before;
     ensure!(
