@@ -5,13 +5,13 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use vfio_client::stream::Op;
 use vfio_client::{sysfs, Bdf, Device};
 
 use super::{spot, Scenario};
 use crate::account::{Loss, Truth};
-use crate::budget::Budget;
+use crate::budget::{Budget, Written};
 use crate::holder::{self, Holder};
 use crate::kernel;
 use crate::lab::Lab;
@@ -107,6 +107,13 @@ fn forking(lab: &mut Lab) -> Result<()> {
     let budget = Budget::start(lab)?;
     let mut holder = Holder::start(bdf)?;
     holder.read_in_children(CHILDREN, at)?;
+    let records = lab.records_of(bdf)?;
+    // Each that is recorded takes two tokens of the reads, for itself and for the record that names it.
+    let opens = Written::count(&records).opens;
+    ensure!(
+        opens >= 12,
+        "only {opens} of {CHILDREN} children are named in the log"
+    );
     holder.kill()?;
     let mut truth = Truth::default();
     (0..CHILDREN).for_each(|_| truth.add(Op::Read, true, at..at + 4));
