@@ -143,6 +143,7 @@ say "    crates: all $(wc -l <"$dest/exported") Rust symbols that $release expor
 
 step stock-modules "building the modules for $release" in13 M="$TOP" MO="$dest/modules" "MODULES_CONFIG=${MODULES_CONFIG:-}" modules
 if [ -n "$image" ]; then
+	step stock-replace "building a livepatch that replaces others, for the tests" in13 M="$TOP/tools/modules/replace" MO="$dest/replace" modules
 	unpack "linux-base-$release" "$dest/image"
 	unpack "linux-binary-$release" "$dest/image"
 	unpack "linux-modules-$release" "$dest/image"
@@ -151,6 +152,7 @@ if [ -n "$image" ]; then
 	rm -rf "$dest/image/usr/lib/modules/$release/kernel/drivers/net"/{ethernet/mellanox,wireless}
 	ln -sfn usr/lib "$dest/image/lib"
 	mkdir -p "$dest/image/lib/modules/$release/updates"
+	rm -f "$dest/image/lib/modules/$release/updates"/*.ko
 	find "$dest/modules" -name '*.ko' -exec cp -t "$dest/image/lib/modules/$release/updates/" {} +
 	depmod -b "$dest/image" "$release"
 fi

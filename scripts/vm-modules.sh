@@ -11,8 +11,8 @@
 # modprobe.d. Without a MODULE, vfio-pci and vfio_iommu_type1 are meant. unload removes every module of VFIO and ours unless it is
 # told which. What is built in counts as loaded; its parameters belong on the kernel's command line.
 #
-# With STOCK=, a folder of build-stock.sh --image, the modules are those of a stock kernel, and vfio_pci_audit is a livepatch, which
-# is loaded first unless other modules are named.
+# With STOCK=, a folder of build-stock.sh --image, the modules are those of a stock kernel, and vfio_pci_audit comes to it by a
+# livepatch, vfio_pci_audit_livepatch, which is loaded first unless other modules are named.
 set -euo pipefail
 
 die() { printf 'error: vm-modules: %s\n' "$*" >&2; exit 1; }
@@ -42,7 +42,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 stock=${STOCK:-}
-livepatch=/sys/kernel/livepatch/vfio_pci_audit
+livepatch=/sys/kernel/livepatch/vfio_pci_audit_livepatch
 
 # A task keeps to the old function until it was seen outside of it: a moment, or as long as it sleeps in there.
 wait_for_livepatch() {
@@ -55,7 +55,7 @@ wait_for_livepatch() {
 
 case $verb in
 load)
-	[ ${#modules[@]} -gt 0 ] || modules=(${stock:+vfio_pci_audit} vfio-pci vfio_iommu_type1)
+	[ ${#modules[@]} -gt 0 ] || modules=(${stock:+vfio_pci_audit_livepatch} vfio-pci vfio_iommu_type1)
 	rm -rf "$root"
 	mkdir -p "$tree" "$root/options"
 	# As modprobe wants them; the file is there even if it is empty, so that the host's own options stay out.
@@ -84,7 +84,7 @@ load)
 	done
 	;;
 unload)
-	if [ -e $livepatch ] && { [ ${#modules[@]} -eq 0 ] || [[ " ${modules[*]} " == *" vfio_pci_audit "* ]]; }; then
+	if [ -e $livepatch ] && { [ ${#modules[@]} -eq 0 ] || [[ " ${modules[*]} " == *" vfio_pci_audit_livepatch "* ]]; }; then
 		echo 0 >$livepatch/enabled
 		wait_for_livepatch
 	fi

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the records of a session tell all that its client did, by count and by place.
+//! Whether the records of sessions tell all that their clients did, by count and by place.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Result};
 use vfio_client::stream::{self, Op, Touched};
 
-use crate::record::{Kind, Record, Totals};
+use crate::record::{Kind, Record, Session, Totals};
 
 /// What may have happened to records on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +85,34 @@ impl Truth {
 
 /// How many accesses have a record of their own.
 pub(crate) fn accesses(records: &[Record]) -> u64 {
-    let access = |record: &&Record| matches!(record.kind, Kind::Access { .. });
-    records.iter().filter(access).count() as u64
+    records.iter().filter(|record| record.is_access()).count() as u64
 }
 
-/// Check all records of a session against what its client did.
+/// The totals of every end, with the session that it is of.
+pub(crate) fn closes(records: &[Record]) -> impl Iterator<Item = (&Record, Totals)> {
+    records.iter().filter_map(|record| match record.kind {
+        Kind::Close(totals) => Some((record, totals)),
+        _ => None,
+    })
+}
+
+/// Check all records of one session against what its client did.
 pub(crate) fn check(records: &[Record], truth: &Truth, loss: Loss) -> Result<Totals> {
-    let totals = frame(records, loss)?;
+    let ends = closes(records).count();
+    ensure!(ends == 1, "{ends} op=close records");
+    let number = records[0].session;
+    ensure!(number.is_some(), "it has no number: {}", records[0].text);
+    if let Some(other) = records.iter().find(|record| record.session != number) {
+        bail!("not of session {number:?}: {}", other.text);
+    }
+    check_all(records, truth, loss)
+}
+
+/// Check the records of any number of sessions of one device against what their clients did together; the sum of all ends.
+///
+/// Ends that could not be told one by one are told together, so that only the sums are sure to add up.
+pub(crate) fn check_all(records: &[Record], truth: &Truth, loss: Loss) -> Result<Totals> {
+    let totals = frames(records, loss)?;
     counts(&totals, truth)?;
     let found = accesses(records);
     if loss == Loss::Unnoticed {
@@ -116,24 +138,83 @@ pub(crate) fn check(records: &[Record], truth: &Truth, loss: Loss) -> Result<Tot
     Ok(totals)
 }
 
-/// One op=open in front, one op=close at the end.
-fn frame(records: &[Record], loss: Loss) -> Result<Totals> {
-    let opens = records.iter().filter(|r| r.kind == Kind::Open).count();
-    ensure!(opens == 1, "{opens} op=open records");
-    // Where audit refuses records it may refuse this one, too; it is then tried again later.
-    ensure!(
-        loss != Loss::None || records[0].kind == Kind::Open,
-        "the first record is not op=open: {}",
-        records[0].text
-    );
-    let mut closes = records.iter().filter_map(|record| match record.kind {
-        Kind::Close(totals) => Some((record, totals)),
-        _ => None,
-    });
-    let (close, totals) = closes.next().context("no op=close")?;
-    ensure!(closes.next().is_none(), "more than one op=close");
-    ensure!(close.res == Some(true), "op=close without res=1");
-    Ok(totals)
+/// An op=open in front of the accesses of each session, and one end for it; the sum of all ends.
+fn frames(records: &[Record], loss: Loss) -> Result<Totals> {
+    let mut sum = Totals::default();
+    let mut ends: BTreeMap<Session, Totals> = BTreeMap::new();
+    for (record, totals) in closes(records) {
+        ensure!(
+            record.res == Some(true),
+            "op=close without res=1: {}",
+            record.text
+        );
+        ensure!(
+            totals.reads + totals.writes > 0,
+            "an end of no access: {}",
+            record.text
+        );
+        let before = ends.insert(record.session, totals);
+        ensure!(
+            record.session.is_none() || before.is_none(),
+            "a second end: {}",
+            record.text
+        );
+        add(&mut sum, &totals);
+    }
+    ensure!(!ends.is_empty(), "no op=close");
+
+    let mut recorded: BTreeMap<Session, u64> = BTreeMap::new();
+    let mut opened: BTreeMap<Session, u64> = BTreeMap::new();
+    for record in records {
+        if record.kind == Kind::Open {
+            *opened.entry(record.session).or_default() += 1;
+        }
+        if !record.is_access() {
+            continue;
+        }
+        ensure!(
+            record.session.is_some(),
+            "an access without a session: {}",
+            record.text
+        );
+        // Where audit refuses records it may refuse this one, too; it is then tried again with the next access.
+        ensure!(
+            loss != Loss::None || opened.contains_key(&record.session),
+            "no op=open came before {}",
+            record.text
+        );
+        *recorded.entry(record.session).or_default() += 1;
+    }
+    for (session, opened) in opened {
+        ensure!(
+            loss != Loss::None || recorded.contains_key(&session),
+            "{opened} op=open of session {session:?}, of which no access is recorded"
+        );
+    }
+    for (session, recorded) in recorded {
+        match ends.get(&session) {
+            Some(end) => ensure!(
+                end.records == recorded || loss == Loss::Unnoticed,
+                "{recorded} accesses of session {session:?} are in the log, and its op=close says {}",
+                end.records
+            ),
+            None => ensure!(
+                ends.contains_key(&None),
+                "session {session:?} has no end"
+            ),
+        }
+    }
+    Ok(sum)
+}
+
+fn add(sum: &mut Totals, other: &Totals) {
+    sum.reads += other.reads;
+    sum.writes += other.writes;
+    sum.blocked_reads += other.blocked_reads;
+    sum.blocked_writes += other.blocked_writes;
+    sum.records += other.records;
+    sum.suppressed += other.suppressed;
+    sum.lost += other.lost;
 }
 
 fn counts(totals: &Totals, truth: &Truth) -> Result<()> {
@@ -185,10 +266,11 @@ fn reports(records: &[Record], totals: &Totals, loss: Loss) -> Result<()> {
         lost += refused;
         let follow = records[at + 1..]
             .iter()
-            // Accesses go on while a report is written.
-            .filter(|next| !matches!(next.kind, Kind::Access { .. }))
+            // Accesses go on while a report is written, and with them new holders come.
+            .filter(|next| !next.is_access() && next.kind != Kind::Open)
             .take_while(|next| {
                 next.res == record.res
+                    && next.session == record.session
                     && matches!(next.kind, Kind::Touched { op: other, .. } if other == op)
             })
             .count() as u64;

@@ -3,6 +3,7 @@
 //! The audit system: a daemon with a log of its own, auditctl to set the kernel's side, ausearch as the judge.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -107,6 +108,23 @@ impl Audit {
         command::stdout(Command::new(self.prefix.join("sbin/auditctl")).args(arguments))
     }
 
+    /// Load audit rules, besides those that are there.
+    pub(crate) fn load_rules(&self, rules: &[&str]) -> Result<()> {
+        let file = self.folder.join("audit.rules");
+        fs::write(&file, rules.join("\n") + "\n")
+            .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o600)))
+            .with_context(|| file.display().to_string())?;
+        // With a file it goes on past a rule that it cannot load, and says so.
+        let said = self.ctl(&["-R", &file.display().to_string()])?;
+        let loaded = self.ctl(&["-l"])?;
+        ensure!(
+            loaded.lines().count() >= rules.len() && !loaded.starts_with("No rules"),
+            "of {} rules there are only {loaded}: {said}",
+            rules.len()
+        );
+        Ok(())
+    }
+
     /// One number of `auditctl -s`.
     pub(crate) fn status(&self, name: &str) -> Result<u64> {
         let text = self.ctl(&["-s"])?;
@@ -156,6 +174,14 @@ impl Audit {
     pub(crate) fn records(&mut self) -> Result<Vec<Record>> {
         self.drain()?;
         record::parse_all(&self.search(&["-m", "PCI", "--raw"])?)
+    }
+
+    /// The log, line for line, with every type of record.
+    pub(crate) fn lines(&mut self) -> Result<Vec<String>> {
+        self.drain()?;
+        let log = fs::read(self.log()).with_context(|| self.log().display().to_string())?;
+        let log = String::from_utf8_lossy(&log);
+        Ok(log.lines().map(str::to_owned).collect())
     }
 
     /// Every PCI record that is in the log by now, as the daemon wrote it. For who looks again and again: ausearch, a

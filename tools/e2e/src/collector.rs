@@ -3,6 +3,7 @@
 //! A second audit daemon, which takes records from others over the network and none from this kernel.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
@@ -70,7 +71,12 @@ impl Drop for Collector {
 fn is_listening(port: u16) -> Result<bool> {
     let local = format!(":{port:04X}");
     for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = fs::read_to_string(file).with_context(|| file.to_owned())?;
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            // A kernel may be built without the newer of the two.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).context(file),
+        };
         let listens = |line: &str| {
             let mut words = line.split_whitespace().skip(1);
             words.next().is_some_and(|word| word.ends_with(&local)) && words.nth(1) == Some("0A")

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device that another process holds, which may be killed.
+//! A device that other processes hold, which may be killed.
 
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::Bdf;
 
-/// The process: `vfio-client hold`.
+/// The process: `vfio-client hold`, or another that was given what that holds.
 pub(crate) struct Holder {
     program: PathBuf,
     child: Child,
@@ -17,37 +17,85 @@ pub(crate) struct Holder {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
+/// The program, which scenarios may copy.
+pub(crate) fn program() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("vfio-client"))
+}
+
 impl Holder {
     /// Start it, and wait until the device is open.
     pub(crate) fn start(bdf: Bdf) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("vfio-client");
-        let mut child = Command::new(&program)
-            .args(["hold", &bdf.to_string()])
+        let mut holder = Self::spawn(&program()?, &["hold", &bdf.to_string()])?;
+        holder.expect("open")?;
+        Ok(holder)
+    }
+
+    /// Start another program that waits for a device on `socket`.
+    pub(crate) fn receiver(program: &Path, socket: &Path) -> Result<Self> {
+        let mut holder = Self::spawn(program, &["receive", &socket.display().to_string()])?;
+        holder.expect("listening")?;
+        Ok(holder)
+    }
+
+    /// Give the device to one that waits for it.
+    pub(crate) fn pass(&mut self, other: &mut Self, socket: &Path) -> Result<()> {
+        self.command(&format!("pass {}", socket.display()))?;
+        other.expect("open")
+    }
+
+    /// Go on as another program, in the same process.
+    pub(crate) fn exec(&mut self, program: &Path) -> Result<()> {
+        writeln!(self.commands, "exec {}", program.display())?;
+        self.expect("open")?;
+        self.program = program.to_owned();
+        Ok(())
+    }
+
+    fn spawn(program: &Path, arguments: &[&str]) -> Result<Self> {
+        let mut child = Command::new(program)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| program.display().to_string())?;
-        let mut holder = Self {
+        Ok(Self {
             commands: child.stdin.take().context("no input")?,
             answers: BufReader::new(child.stdout.take().context("no output")?).lines(),
             child,
-            program,
-        };
-        let said = holder.answer()?;
-        ensure!(said == "open", "the client said {said:?}");
-        Ok(holder)
+            program: program.to_owned(),
+        })
     }
 
     fn answer(&mut self) -> Result<String> {
         Ok(self.answers.next().context("the client ended")??)
     }
 
+    fn expect(&mut self, word: &str) -> Result<()> {
+        let said = self.answer()?;
+        ensure!(said == word, "the client said {said:?}, not {word:?}");
+        Ok(())
+    }
+
+    /// Have it obey a line; what it answers.
+    fn command(&mut self, line: &str) -> Result<String> {
+        writeln!(self.commands, "{line}")?;
+        let said = self.answer()?;
+        let answer = said.strip_prefix("ok");
+        let answer = answer.with_context(|| format!("{line:?}: the client said {said:?}"))?;
+        Ok(answer.trim_start().to_owned())
+    }
+
     /// Have it read a dword of configuration space.
     pub(crate) fn read(&mut self, at: usize) -> Result<()> {
-        writeln!(self.commands, "read {at:#x} 4")?;
-        let said = self.answer()?;
-        ensure!(said.starts_with("ok "), "the client said {said:?}");
-        Ok(())
+        self.command(&format!("read {at:#x} 4")).map(drop)
+    }
+
+    /// Have children of it read a dword, one after the other, each once; their process ids.
+    pub(crate) fn read_in_children(&mut self, times: u64, at: usize) -> Result<Vec<u32>> {
+        let pids = self.command(&format!("fork {times} read {at:#x} 4"))?;
+        pids.split_whitespace()
+            .map(|pid| pid.parse().with_context(|| pids.clone()))
+            .collect()
     }
 
     /// What it runs.

@@ -2,6 +2,7 @@
 
 //! What the kernel shows and takes: module parameters, messages, the driver of a device.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use rustix::fs::OFlags;
 use vfio_client::{sysfs, Bdf};
+
+use crate::record::Session;
 
 /// Where the policy's parameters are.
 const PARAMETERS: &str = "/sys/module/vfio_pci_audit/parameters";
@@ -30,7 +33,7 @@ pub(crate) const DEFAULTS: [(&str, &str); 5] = [
     (BLOCK_READ, "N"),
     (BLOCK_WRITE, "N"),
     (ALLOW_IDS, ""),
-    (RATE, "24"),
+    (RATE, "1"),
     (BURST, "24"),
 ];
 
@@ -46,6 +49,55 @@ pub(crate) fn has_policy() -> bool {
 
 /// What root may see of sessions, a line for each.
 pub(crate) const SESSIONS: &str = "/sys/kernel/debug/vfio_pci_audit/sessions";
+
+/// A session that is open, or an end that could not be told yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The device.
+    pub(crate) device: String,
+    /// Whether it is open.
+    pub(crate) open: bool,
+    /// Its number, or nothing where it is `?`.
+    pub(crate) session: Session,
+    /// Reads and writes.
+    pub(crate) accesses: u64,
+}
+
+impl Shown {
+    fn parse(line: &str) -> Option<Self> {
+        let words: HashMap<&str, &str> = line
+            .split(' ')
+            .map(|word| word.split_once('='))
+            .collect::<Option<_>>()?;
+        let number = |key| words.get(key)?.parse::<u64>().ok();
+        Some(Self {
+            device: (*words.get("device")?).to_owned(),
+            open: match *words.get("state")? {
+                "open" => true,
+                "closing" => false,
+                _ => return None,
+            },
+            session: match *words.get("session")? {
+                "?" => None,
+                number => Some(number.parse().ok()?),
+            },
+            accesses: number("reads")? + number("writes")?,
+        })
+    }
+}
+
+/// What the policy shows of sessions; nothing where it is not there.
+pub(crate) fn sessions() -> Result<Vec<Shown>> {
+    let lines = match fs::read_to_string(SESSIONS) {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context(SESSIONS),
+    };
+    lines
+        .lines()
+        .map(|line| Shown::parse(line).with_context(|| format!("{SESSIONS} has {line:?}")))
+        .collect()
+}
 
 /// Whether the policy has sessions, open ones or such as still have something to say.
 pub(crate) fn has_sessions() -> bool {
@@ -133,6 +185,13 @@ impl Messages {
             }
         }
     }
+}
+
+/// Whether a message means that the kernel is broken.
+pub(crate) fn is_complaint(message: &str) -> bool {
+    ["BUG:", "Oops", "WARNING:", "general protection"]
+        .iter()
+        .any(|word| message.contains(word))
 }
 
 /// Give a device to vfio-pci.

@@ -15,6 +15,7 @@ use crate::audit::{wait_until, Audit};
 use crate::kernel;
 use crate::modules::Modules;
 use crate::record::{Kind, Record, Totals};
+use crate::rules;
 
 /// An error that means: this cannot be tried here.
 #[derive(Debug)]
@@ -79,8 +80,9 @@ impl Lab {
         })
     }
 
-    /// Nothing is left of what came before: modules, parameters, devices, audit, log.
-    pub(crate) fn reset(&mut self, name: &str) -> Result<()> {
+    /// Nothing is left of what came before: modules, parameters, devices, audit, log. With `rules`, audit rules are loaded
+    /// as they are on a real host.
+    pub(crate) fn reset(&mut self, name: &str, rules: bool) -> Result<()> {
         self.notes.clear();
         self.taken.clear();
         if !kernel::has_policy() && self.modules.with_vfio() {
@@ -94,19 +96,51 @@ impl Lab {
                 "the kernel has no vfio_pci_audit, or it has no parameters"
             );
         }
+        // It may have been stopped, and auditctl would wait for it; or it may have ended.
+        let _ = self.audit.signal(rustix::process::Signal::CONT);
+        self.audit.reset()?;
         if kernel::has_policy() {
             self.default_policy()?;
             self.bind()?;
+            self.tell_pending_ends()?;
         }
         let prefix = self.audit.prefix().to_owned();
         let folder = Path::new(LOGS).join(name.replace('/', "-"));
-        // A session may end after its device was closed, and that is not for the new log. If audit refuses to hear of
-        // its end, that takes minutes, which are not waited for.
-        wait_until(Duration::from_secs(20), || Ok(!kernel::has_sessions()))?;
         // The old daemon has to be gone before the new one comes.
         self.audit.stop(rustix::process::Signal::TERM)?;
         self.audit = Audit::fresh(&prefix, folder)?;
+        if rules {
+            self.audit.load_rules(rules::GUIDE)?;
+            self.note(format!("with {} audit rules loaded", rules::GUIDE.len()));
+        }
+        // Nothing of what came before has used up what a device may write.
+        if kernel::has_policy() {
+            self.fill()?;
+        }
         Ok(())
+    }
+
+    /// Have the ends told that a scenario left behind, which is not for the log of the next.
+    fn tell_pending_ends(&mut self) -> Result<()> {
+        let patience = Duration::from_secs(10);
+        if wait_until(patience, || Ok(!kernel::has_sessions()))? {
+            return Ok(());
+        }
+        // What audit refused goes out when there is a new end.
+        for shown in kernel::sessions()? {
+            let device = Device::open(shown.device.parse()?)?;
+            if let Some(run) = device.map().all_runs().first() {
+                device.read_vec(run.start as u64, 1)?;
+            }
+        }
+        let told = wait_until(patience, || Ok(!kernel::has_sessions()))?;
+        ensure!(told, "sessions stay: {:?}", kernel::sessions()?);
+        Ok(())
+    }
+
+    /// Fill what every device may write: a parameter that is written does it, though it stays as it is.
+    pub(crate) fn fill(&self) -> Result<()> {
+        kernel::set_parameter(kernel::BURST, &kernel::parameter(kernel::BURST)?)
     }
 
     /// All parameters as they are when nobody has set them.
@@ -271,16 +305,31 @@ impl Lab {
     pub(crate) fn settle(&mut self, device: Device, truth: &Truth, loss: Loss) -> Result<Totals> {
         let bdf = device.bdf();
         drop(device);
-        // Reports may come later when audit has refused them, so a wrong account may yet become right: where audit has
-        // little room, after many tries.
+        self.settled(bdf, loss, |records| account::check(records, truth, loss))
+    }
+
+    /// Check the account of all sessions of a device, which are over; the sum of their totals.
+    pub(crate) fn settle_all(&mut self, bdf: Bdf, truth: &Truth, loss: Loss) -> Result<Totals> {
+        self.settled(bdf, loss, |records| {
+            account::check_all(records, truth, loss)
+        })
+    }
+
+    fn settled(
+        &mut self,
+        bdf: Bdf,
+        loss: Loss,
+        check: impl Fn(&[Record]) -> Result<Totals>,
+    ) -> Result<Totals> {
+        // Ends, and reports that audit has refused, come later, so a wrong account may yet become right.
         let patience = match loss {
             Loss::Refused => Duration::from_secs(60),
-            Loss::None | Loss::Unnoticed => Duration::from_secs(10),
+            Loss::None | Loss::Unnoticed => Duration::from_secs(15),
         };
         let mut account = Err(anyhow::anyhow!("never checked"));
         wait_until(patience, || {
             let records = self.records_of(bdf)?;
-            account = account::check(&records, truth, loss);
+            account = check(&records);
             Ok(account.is_ok())
         })?;
         account.with_context(|| format!("the account of {bdf}"))

@@ -2,14 +2,17 @@
 
 //! Loading and unloading VFIO's modules, patched and not, by scripts/vm-modules.sh.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
+use rustix::system::delete_module;
 
 use crate::command;
 use crate::lab::Skip;
-use crate::livepatch::Livepatch;
+use crate::livepatch::{self, Livepatch};
 
 /// VFIO's modules as the build left them.
 pub(crate) struct Modules {
@@ -104,7 +107,7 @@ impl Modules {
         self.run("unload", &[])
     }
 
-    /// Whether the kernel is a stock one, and vfio_pci_audit a livepatch.
+    /// Whether the kernel is a stock one, which vfio_pci_audit comes to by a livepatch.
     pub(crate) fn stock(&self) -> bool {
         self.stock.is_some()
     }
@@ -117,10 +120,10 @@ impl Modules {
         Livepatch::read(stock)
     }
 
-    /// Load the livepatch, and nothing of VFIO.
+    /// Load the livepatch and the policy that it is of, and nothing of VFIO.
     pub(crate) fn load_livepatch(&self, parameters: &[String]) -> Result<()> {
         let mut arguments = parameters.to_vec();
-        arguments.push("vfio_pci_audit".to_owned());
+        arguments.push(livepatch::NAME.to_owned());
         self.run("load", &arguments)
     }
 
@@ -135,9 +138,58 @@ impl Modules {
         self.run("load", &arguments.map(str::to_owned))
     }
 
-    /// Disable and unload the livepatch, and nothing of VFIO.
+    /// Disable and unload the livepatch, unload the policy that it is of, and nothing of VFIO.
     pub(crate) fn unload_livepatch(&self) -> Result<()> {
-        self.run("unload", &["vfio_pci_audit".to_owned()])
+        let modules = [livepatch::NAME, "vfio_pci_audit"];
+        self.run("unload", &modules.map(str::to_owned))
+    }
+
+    /// Unload the livepatch that another has replaced, and the policy that it is of.
+    pub(crate) fn unload_replaced(&self) -> Result<()> {
+        command::stdout(Command::new("rmmod").args([livepatch::NAME, "vfio_pci_audit"])).map(drop)
+    }
+
+    /// A livepatch that replaces all others.
+    pub(crate) fn replacing(&self) -> Result<PathBuf> {
+        let Some(stock) = &self.stock else {
+            bail!(Skip("this kernel takes no livepatch of ours".into()));
+        };
+        let file = stock.join("replace/e2e-replace.ko");
+        if !file.exists() {
+            bail!(Skip(
+                "there is no livepatch that replaces others (make stock-image)".into()
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Unload all of them, one by one, and how long each took; without what scripts and programs take to start.
+    pub(crate) fn unload_each(&self) -> Result<Vec<(&'static str, Duration)>> {
+        if self.built_in() {
+            bail!(Skip("VFIO is built in, so it cannot be unloaded".into()));
+        }
+        let mut took = Vec::new();
+        for name in [
+            livepatch::NAME,
+            "vfio_pci",
+            "vfio_pci_core",
+            "vfio_pci_audit",
+            "pci_audit",
+        ] {
+            if !Path::new("/sys/module").join(name).exists() {
+                continue;
+            }
+            let started = Instant::now();
+            if name == livepatch::NAME {
+                livepatch::unload()?;
+            } else {
+                let word = CString::new(name)?;
+                delete_module(&word, livepatch::O_NONBLOCK)
+                    .with_context(|| format!("delete_module({name})"))?;
+            }
+            took.push((name, started.elapsed()));
+        }
+        Ok(took)
     }
 
     /// Unload VFIO, but not the livepatch.

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The records that `ausearch --raw` prints, as values that outlive its output.
+//!
+//! Each is held against the form that it has to have, so that no scenario passes on records that say the right thing in
+//! the wrong words.
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
+use vfio_client::stream::Op;
 use vfio_pci_audit::record;
 pub(crate) use vfio_pci_audit::record::{Kind, Totals};
+
+/// Which session a record is of: its number, or nothing where it is `?`.
+///
+/// Callers of the generic service have none, and ends of several sessions that are told together have more than one.
+pub(crate) type Session = Option<u64>;
 
 /// One PCI record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,32 +24,134 @@ pub(crate) struct Record {
     pub(crate) serial: u64,
     /// The device, without its quotes.
     pub(crate) device: String,
+    /// `session=`.
+    pub(crate) session: Session,
     /// `res=`, where the record has one.
     pub(crate) res: Option<bool>,
     /// What it tells.
     pub(crate) kind: Kind,
     /// All fields, exactly as they were written.
     pub(crate) text: String,
+    /// The same without `session=`, for who does not know its number.
+    pub(crate) plain: String,
+}
+
+impl Record {
+    /// Whether it is that of an access.
+    pub(crate) fn is_access(&self) -> bool {
+        matches!(self.kind, Kind::Access { .. })
+    }
+
+    /// The process that an op=open names.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let mut words = self.text.split(' ');
+        words.find_map(|word| word.strip_prefix("pid=")?.parse().ok())
+    }
+
+    /// Check the words: what the fields are called and in which order they come.
+    fn check_form(&self) -> Result<()> {
+        let form = form(&self.device, self.session, self.res, &self.kind);
+        let as_it_should_be = match self.kind {
+            // What comes between is the kernel's own, audit_log_task_info().
+            Kind::Open => self.text.starts_with(&form) && self.text.ends_with(" res=1"),
+            _ => self.text == form,
+        };
+        ensure!(as_it_should_be, "{:?} should be {form:?}", self.text);
+        Ok(())
+    }
+}
+
+/// `session=` and its value, as a record has it.
+pub(crate) fn session_field(session: Session) -> String {
+    match session {
+        Some(number) => format!("session={number}"),
+        None => "session=?".to_owned(),
+    }
+}
+
+/// What a record says, from its first byte to its last; of op=open, the part before the fields of the task.
+fn form(device: &str, session: Session, res: Option<bool>, kind: &Kind) -> String {
+    let name = |op: &Op| match op {
+        Op::Read => "read",
+        Op::Write => "write",
+    };
+    let session = session_field(session);
+    let fields = match kind {
+        Kind::Access { op, offset, size } => {
+            format!("op={} offset={offset:#x} size={size} {session}", name(op))
+        }
+        Kind::Open => return format!("device=\"{device}\" op=open {session} "),
+        Kind::Suppressed {
+            op,
+            count,
+            lost,
+            ranges,
+        } => format!(
+            "op=suppressed access={} {session} count={count} lost={lost} ranges={ranges}",
+            name(op)
+        ),
+        Kind::Touched { op, offset, size } => format!(
+            "op=touched access={} offset={offset:#x} size={size} {session}",
+            name(op)
+        ),
+        Kind::Close(t) => format!(
+            "op=close {session} reads={} writes={} blocked_reads={} blocked_writes={} records={} suppressed={} lost={}",
+            t.reads, t.writes, t.blocked_reads, t.blocked_writes, t.records, t.suppressed, t.lost
+        ),
+    };
+    format!(
+        "device=\"{device}\" {fields} res={}",
+        u8::from(res.unwrap_or_default())
+    )
+}
+
+/// Take `session=` out of a text: its value, and the rest.
+pub(crate) fn without_session(text: &str) -> Result<(Session, String)> {
+    let (before, rest) = text
+        .split_once(" session=")
+        .with_context(|| format!("no session= in {text:?}"))?;
+    let (value, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    let session = match value {
+        "?" => None,
+        number => Some(
+            number
+                .parse()
+                .with_context(|| format!("session={number}"))?,
+        ),
+    };
+    Ok((session, format!("{before} {after}")))
 }
 
 /// Read every PCI record of a text.
 pub(crate) fn parse_all(text: &str) -> Result<Vec<Record>> {
-    let records = text.lines().filter_map(|line| {
-        let record = record::parse(line.as_bytes());
-        record
-            .with_context(|| format!("in the record {line:?}"))
-            .transpose()
-    });
-    records
-        .map(|record| {
-            record.map(|record| Record {
-                time: record.time,
-                serial: record.serial,
-                device: record.device.to_string(),
-                res: record.res,
-                kind: record.kind,
-                text: record.text.to_owned(),
-            })
+    text.lines()
+        .filter_map(|line| {
+            parse(line)
+                .with_context(|| format!("in the record {line:?}"))
+                .transpose()
         })
         .collect()
 }
+
+fn parse(line: &str) -> Result<Option<Record>> {
+    let Some(record) = record::parse(line.as_bytes())? else {
+        return Ok(None);
+    };
+    let (session, plain) = without_session(record.text)?;
+    let record = Record {
+        time: record.time,
+        serial: record.serial,
+        device: record.device.to_string(),
+        session,
+        res: record.res,
+        kind: record.kind,
+        text: record.text.to_owned(),
+        plain,
+    };
+    record.check_form()?;
+    Ok(Some(record))
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

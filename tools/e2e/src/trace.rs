@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::mount::{mount, MountFlags};
 
+use crate::record::without_session;
+
 const TRACEFS: &str = "/sys/kernel/tracing";
 
 /// Accesses to unassigned configuration space.
@@ -58,6 +60,11 @@ impl Trace {
         })
     }
 
+    /// Forget the events so far.
+    pub(crate) fn forget(&self) -> Result<()> {
+        self.write("trace", "\n")
+    }
+
     /// The name and the text of each event so far, in the order in which they came.
     pub(crate) fn events(&self) -> Result<Vec<(&'static str, String)>> {
         let file = self.folder.join("trace");
@@ -72,9 +79,14 @@ impl Trace {
         Ok(trace.lines().filter_map(event).collect())
     }
 
-    /// The texts alone.
+    /// The texts alone, without the session, where an event has it.
     pub(crate) fn texts(&self) -> Result<Vec<String>> {
-        Ok(self.events()?.into_iter().map(|(_, text)| text).collect())
+        let plain = |text: String| without_session(&text).map_or(text, |(_, plain)| plain);
+        Ok(self
+            .events()?
+            .into_iter()
+            .map(|(_, text)| plain(text))
+            .collect())
     }
 }
 

@@ -2,25 +2,22 @@
 
 //! A device held open through VFIO.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use vfio_bindings::bindings::vfio::VFIO_PCI_CONFIG_REGION_INDEX;
 use vfio_ioctls::{VfioContainer, VfioDevice, VfioError};
 
-use crate::{fd, sysfs, Bdf, ConfigMap, Error};
+use crate::{fd, sysfs, Bdf, ConfigMap, Error, Region};
 
 /// A PCI device, opened through its group and a container of its own. May be used by many threads.
 pub struct Device {
     // Dropped first: only when no descriptor of the device is left can its group leave the container.
-    file: File,
+    region: Region,
     vfio: VfioDevice,
     container: Arc<VfioContainer>,
     bdf: Bdf,
-    start: u64,
     size: u64,
     map: ConfigMap,
 }
@@ -63,9 +60,8 @@ impl Device {
             cause,
         })?;
         Ok(Self {
-            file,
+            region: Region::new(file, vfio.get_region_offset(VFIO_PCI_CONFIG_REGION_INDEX)),
             bdf,
-            start: vfio.get_region_offset(VFIO_PCI_CONFIG_REGION_INDEX),
             size: vfio.get_region_size(VFIO_PCI_CONFIG_REGION_INDEX),
             vfio,
             container,
@@ -88,51 +84,34 @@ impl Device {
         &self.map
     }
 
+    /// Its configuration space, as any process that is given the descriptor may use it.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
     /// Read with one system call.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        let done = self.file.read_at(bytes, self.start + offset);
-        check("read", offset, bytes.len(), done)
+        self.region.read(offset, bytes)
     }
 
     /// Read with one system call into a new vector.
     pub fn read_vec(&self, offset: u64, size: usize) -> Result<Vec<u8>, Error> {
-        let mut bytes = vec![0; size];
-        self.read(offset, &mut bytes)?;
-        Ok(bytes)
+        self.region.read_vec(offset, size)
     }
 
     /// Write with one system call.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        let done = self.file.write_at(bytes, self.start + offset);
-        check("write", offset, bytes.len(), done)
+        self.region.write(offset, bytes)
     }
 
     /// The descriptor, and where in it configuration space begins: for system calls of the caller's own.
     pub fn config_region(&self) -> (BorrowedFd<'_>, u64) {
-        (self.file.as_fd(), self.start)
+        self.region.descriptor()
     }
 
     /// Reset the device, if it can be.
     pub fn reset(&self) {
         self.vfio.reset();
-    }
-}
-
-fn check(op: &'static str, offset: u64, size: usize, done: io::Result<usize>) -> Result<(), Error> {
-    match done {
-        Ok(done) if done == size => Ok(()),
-        Ok(done) => Err(Error::Short {
-            op,
-            offset,
-            size,
-            done,
-        }),
-        Err(cause) => Err(Error::Access {
-            op,
-            offset,
-            size,
-            cause,
-        }),
     }
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The only `unsafe` of this crate.
+//! System calls that the standard library has no safe function for: the only `unsafe` of this crate.
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
 
 /// Duplicate the file descriptor of something that hands it out raw only.
 ///
@@ -15,4 +16,63 @@ pub(crate) fn duplicate(owner: &impl AsRawFd) -> io::Result<File> {
     // SAFETY: `owner` is borrowed for the whole of the block, so its descriptor stays open in it.
     let fd = unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) };
     Ok(fd.try_clone_to_owned()?.into())
+}
+
+/// A descriptor that this process had before it executed this program, as a file of its own.
+///
+/// The inherited one stays open as well: what else of the process may use it is not known here.
+pub(crate) fn inherited(fd: RawFd) -> io::Result<File> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is not -1. If it is not open, duplicating it fails, and nothing else is done with it.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok(fd.try_clone_to_owned()?.into())
+}
+
+/// The result of a system call.
+fn result(done: isize) -> io::Result<usize> {
+    usize::try_from(done).map_err(|_| io::Error::last_os_error())
+}
+
+/// Read with one system call to an address that is nobody's.
+pub(crate) fn read_to_nowhere(fd: BorrowedFd<'_>, at: u64, size: usize) -> io::Result<usize> {
+    // SAFETY: the page at address 0 is never mapped, so the kernel writes nothing.
+    result(unsafe { libc::pread(fd.as_raw_fd(), ptr::null_mut(), size.min(4096), at as _) })
+}
+
+/// Write with one system call from an address that is nobody's.
+pub(crate) fn write_from_nowhere(fd: BorrowedFd<'_>, at: u64, size: usize) -> io::Result<usize> {
+    // SAFETY: the page at address 0 is never mapped, and the kernel only reads.
+    result(unsafe { libc::pwrite(fd.as_raw_fd(), ptr::null(), size.min(4096), at as _) })
+}
+
+/// Have a child process, a copy of this one, do something, and wait for it; its process id. It ends with what was done.
+///
+/// It is an error if there is another thread, since what that was about to do is not done in the child.
+pub fn in_child(act: impl FnOnce() -> bool) -> io::Result<u32> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("a process with threads is not copied"));
+    }
+    // SAFETY: the child is a copy of the only thread, and so may do what that may.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let code = i32::from(!act());
+        // SAFETY: it returns to nobody. What the parent has buffered is the parent's to write.
+        unsafe { libc::_exit(code) }
+    }
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut status = 0;
+    // SAFETY: the status is this function's own.
+    if unsafe { libc::waitpid(pid, &mut status, 0) } != pid {
+        return Err(io::Error::last_os_error());
+    }
+    match status {
+        0 => Ok(pid as u32),
+        status => Err(io::Error::other(format!(
+            "the child ended with {status:#x}"
+        ))),
+    }
 }

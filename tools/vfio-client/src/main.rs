@@ -2,13 +2,14 @@
 
 //! Reads and writes the configuration space of a PCI device through VFIO.
 
-use std::io::{BufRead, Write};
+mod hold;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand};
-use vfio_client::{hex, stream, sweep, sysfs, Bdf, Device};
+use vfio_client::{hex, stream, sweep, sysfs, Bdf, Device, Region};
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -69,10 +70,26 @@ enum Command {
     },
     /// Make random accesses, and print the totals as JSON
     Stream(StreamArgs),
-    /// Keep the device open and obey "read OFFSET SIZE" and "write OFFSET HEXBYTES" from standard input
+    /// Keep the device open and obey a line of standard input at a time:
+    ///
+    /// "read OFFSET SIZE", "write OFFSET HEXBYTES", "fork N LINE" (N children in turn obey that line),
+    /// "pass SOCKET" (hand the device to a process that receives), "exec PROGRAM" (go on as that program).
+    #[command(verbatim_doc_comment)]
     Hold {
         /// The device
         bdf: Bdf,
+    },
+    /// The same, with a device that another process passes
+    Receive {
+        /// Where to listen for it
+        socket: PathBuf,
+    },
+    /// The same, with a device that this process had before it executed this program
+    Inherit {
+        /// The number of its descriptor
+        fd: i32,
+        /// Where in it configuration space begins
+        start: u64,
     },
 }
 
@@ -161,7 +178,9 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Stream(args) => stream(&args),
-        Command::Hold { bdf } => hold(&Device::open(bdf)?),
+        Command::Hold { bdf } => hold::obey_all(Device::open(bdf)?.region()),
+        Command::Receive { socket } => hold::receive(&socket),
+        Command::Inherit { fd, start } => hold::obey_all(&Region::inherit(fd, start)?),
     }
 }
 
@@ -192,39 +211,4 @@ fn stream(args: &StreamArgs) -> Result<()> {
         each.join(",")
     );
     Ok(())
-}
-
-/// One line in, one line out, so that whoever drives this knows when an access is over.
-fn hold(device: &Device) -> Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "open")?;
-    out.flush()?;
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        match obey(device, &line) {
-            Ok(answer) => writeln!(out, "ok{answer}")?,
-            Err(error) => writeln!(out, "error {error:#}")?,
-        }
-        out.flush()?;
-    }
-    Ok(())
-}
-
-fn obey(device: &Device, line: &str) -> Result<String> {
-    let number = |text| hex::number(text).map_err(anyhow::Error::msg);
-    match line.split_whitespace().collect::<Vec<_>>()[..] {
-        ["read", offset, size] => {
-            let size = number(size)?.min(1 << 16) as usize;
-            let bytes = device.read_vec(number(offset)?, size)?;
-            Ok(format!(" {}", hex::plain(&bytes)))
-        }
-        ["write", offset, bytes] => {
-            device.write(number(offset)?, &hex::parse(bytes)?)?;
-            Ok(String::new())
-        }
-        _ => bail!("not \"read OFFSET SIZE\" or \"write OFFSET HEXBYTES\": {line}"),
-    }
 }

@@ -35,7 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "flood/backlog-1",
         "with room for one record in audit's queue",
-        |lab| backlog(lab, "1", "24", 100_000),
+        |lab| backlog(lab, "1", "1", 100_000),
     ),
     Scenario::new(
         "flood/backlog-64",
@@ -43,11 +43,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         |lab| backlog(lab, "64", "0", 20_000),
     ),
     Scenario::new("flood/rate-0", "without a limit of our own", rate_0),
-    Scenario::new("flood/rate-1", "with one record a second", rate_1),
+    Scenario::new("flood/rate-24", "with 24 records a second", rate_24),
     Scenario::new(
         "flood/auditd-stopped",
         "a daemon that does not read: no access waits for it, and the account is right",
-        |lab| auditd_stopped(lab, "24"),
+        |lab| auditd_stopped(lab, "1"),
     ),
     Scenario::new(
         "flood/auditd-stopped-rate-0",
@@ -150,8 +150,8 @@ fn rate_0(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-fn rate_1(lab: &mut Lab) -> Result<()> {
-    kernel::set_parameter(kernel::RATE, "1")?;
+fn rate_24(lab: &mut Lab) -> Result<()> {
+    kernel::set_parameter(kernel::RATE, "24")?;
     flood(lab, &plan(10, 100_000), true, Loss::None).map(drop)
 }
 

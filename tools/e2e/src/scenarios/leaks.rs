@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use vfio_client::stream::{self, Plan};
 use vfio_client::{sysfs, Bdf, Device};
 
 use super::{spot, Scenario};
 use crate::holder::Holder;
-use crate::kernel::{self, Messages};
+use crate::kernel;
 use crate::lab::Lab;
 use crate::slab::{self, Caches};
 
@@ -27,11 +27,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         rounds(lab, 1000)
     })
     .long(),
-    Scenario::new(
-        "leaks/unload-with-reports-pending",
-        "the modules go within seconds though audit refuses what a closed session has to say",
-        unload_pending,
-    ),
     Scenario::new(
         "leaks/load-and-unload",
         "5 times load, a session, unload",
@@ -204,46 +199,6 @@ fn rounds(lab: &mut Lab, rounds: u64) -> Result<()> {
 fn replug(lab: &Lab) -> Result<()> {
     write(Path::new("/sys/bus/pci/rescan"), "1")?;
     lab.bind()
-}
-
-/// A message of the kernel that means that it is broken.
-fn complaint(message: &str) -> bool {
-    ["BUG:", "Oops", "WARNING:", "general protection"]
-        .iter()
-        .any(|word| message.contains(word))
-}
-
-fn unload_pending(lab: &mut Lab) -> Result<()> {
-    const REFUSED: &str = "audit refused the end of a session";
-
-    if lab.modules.built_in() {
-        return lab.modules.unload();
-    }
-    let mut messages = Messages::follow()?;
-    let device = Device::open(lab.express()?)?;
-    // A daemon that is stopped does not do: after some tries the kernel puts it aside, and takes records again.
-    lab.audit()
-        .ctl(&["-a", "never,exclude", "-F", "msgtype=1340"])?;
-    flood(&device, 1)?;
-    drop(device);
-    let started = Instant::now();
-    lab.modules.unload()?;
-    let took = started.elapsed();
-    let said = messages.read()?;
-    lab.note(format!("unloading took {:.1} s", took.as_secs_f64()));
-    ensure!(
-        said.iter().any(|message| message.contains(REFUSED)),
-        "audit did not refuse the end of the session, so that this shows nothing"
-    );
-    if let Some(message) = said.iter().find(|message| complaint(message)) {
-        bail!("the kernel says {message}");
-    }
-    // The session would try again for ten minutes. A livepatch takes some seconds to let go of the kernel by itself.
-    ensure!(
-        took < Duration::from_secs(20),
-        "unloading the modules took {took:?}"
-    );
-    lab.reload(&[])
 }
 
 fn load_and_unload(lab: &mut Lab, rounds: u64) -> Result<()> {

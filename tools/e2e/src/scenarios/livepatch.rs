@@ -4,8 +4,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use vfio_client::stream::{self, Op, Plan};
@@ -14,8 +16,11 @@ use vfio_client::Device;
 use super::leaks::compare;
 use super::{access_text, access_texts, expect_verdict, spot, Scenario, Verdict};
 use crate::account::{self, Loss, Truth};
-use crate::kernel;
+use crate::audit::wait_until;
+use crate::command;
+use crate::kernel::{self, Messages};
 use crate::lab::{Lab, Skip};
+use crate::livepatch;
 use crate::record::{Kind, Record, Totals};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -38,6 +43,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "livepatch/under-flood",
         "5 times loaded and unloaded while four threads access a device",
         |lab| under_flood(lab, 5),
+    ),
+    Scenario::new(
+        "livepatch/replaced",
+        "another livepatch that replaces it leaves nothing behind: unloaded, and a device closed, there is no complaint",
+        replaced,
     ),
     Scenario::new(
         "livepatch/thousand-rounds",
@@ -107,7 +117,7 @@ fn open_device(lab: &mut Lab) -> Result<()> {
         device.write(at as u64, &[0; 2])?;
         lab.modules.unload_livepatch()?;
 
-        let records = lab.take(bdf)?;
+        let records = lab.take_session(bdf)?;
         let expected = [access_text(bdf, Op::Write, at, 2, false)];
         ensure!(
             access_texts(&records) == expected
@@ -121,9 +131,9 @@ fn open_device(lab: &mut Lab) -> Result<()> {
     drop(device);
     let mut truth = Truth::default();
     truth.add(Op::Read, true, at..at + 4);
-    // The end is a work item's, right after.
+    // The end is a work item's, right after, and at the latest when its module goes.
     lab.modules.unload_livepatch()?;
-    let records = lab.take(bdf)?;
+    let records = lab.take_session(bdf)?;
     whole_session(&records)?;
     account::check(&records, &truth, Loss::None).map(drop)
 }
@@ -177,7 +187,7 @@ fn at_boot(lab: &mut Lab) -> Result<()> {
             .with_context(|| format!("{name} was not loaded"))
     };
     ensure!(
-        at("vfio_pci_audit")? > at("vfio_pci_core")?,
+        at(livepatch::NAME)? > at("vfio_pci_core")?,
         "vfio-pci-core came first"
     );
     for (name, value) in options {
@@ -216,6 +226,8 @@ fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
             Ok(())
         });
         let done = compare(lab, 2, rounds, |lab, _| {
+            // Each round is to have an op=open, and an end that waits for nothing.
+            lab.fill()?;
             livepatch.load()?;
             device.read_vec(at as u64, 4)?;
             livepatch.unload()?;
@@ -231,4 +243,67 @@ fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
         flooding.join().expect("flooding does not panic")?;
         done
     })
+}
+
+fn replaced(lab: &mut Lab) -> Result<()> {
+    needs_livepatch(lab)?;
+    let replacing = lab.modules.replacing()?;
+    let bdf = lab.express()?;
+    let mut messages = Messages::follow()?;
+    for round in 0..2 {
+        let device = Device::open(bdf)?;
+        let at = spot(device.map())?;
+        let mut truth = Truth::default();
+        device.read_vec(at as u64, 4)?;
+        truth.add(Op::Read, true, at..at + 4);
+
+        // What replaces a livepatch does not run its callbacks.
+        let insmod = |file: &Path| command::stdout(Command::new("insmod").arg(file)).map(drop);
+        insmod(&replacing)?;
+        let replaced = wait_until(Duration::from_secs(60), || {
+            Ok(!Path::new("/sys/kernel/livepatch")
+                .join(livepatch::NAME)
+                .exists())
+        })?;
+        ensure!(replaced, "the livepatch was not replaced");
+        let line = fs::read_to_string("/proc/cmdline")?;
+        ensure!(
+            line.starts_with("replaced"),
+            "the other is not in force: {line}"
+        );
+        // Nothing watches now.
+        device.read_vec(at as u64, 4)?;
+
+        let started = Instant::now();
+        lab.modules.unload_replaced()?;
+        let took = started.elapsed();
+        lab.note(format!("round {round}: unloading took {took:?}"));
+        ensure!(
+            took < Duration::from_secs(5),
+            "unloading what was replaced took {took:?} while a device is open"
+        );
+        let probes = fs::read_to_string("/sys/kernel/debug/kprobes/list")?;
+        ensure!(!probes.contains("vfio"), "a probe stays: {probes}");
+        let records = lab.take_session(bdf)?;
+        account::check(&records, &truth, Loss::None)?;
+
+        drop(device);
+        let gone = command::stdout(Command::new("rmmod").arg("e2e_replace"));
+        ensure!(gone.is_err(), "a livepatch that is in force was unloaded");
+        fs::write("/sys/kernel/livepatch/e2e_replace/enabled", "0")?;
+        let left = wait_until(Duration::from_secs(60), || {
+            Ok(command::stdout(Command::new("rmmod").arg("e2e_replace")).is_ok())
+        })?;
+        ensure!(left, "the other livepatch stays");
+        // Ours comes back as the guide says, in the place where it was.
+        lab.modules.load_livepatch(&[])?;
+        let device = Device::open(bdf)?;
+        expect_verdict(lab, &device, super::PASSED)?;
+        drop(device);
+        lab.take_session(bdf)?;
+    }
+    let said = messages.read()?;
+    let complaint = said.iter().find(|message| kernel::is_complaint(message));
+    ensure!(complaint.is_none(), "the kernel says {complaint:?}");
+    Ok(())
 }

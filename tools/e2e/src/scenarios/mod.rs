@@ -2,13 +2,18 @@
 
 //! The table of scenarios, and what many of them do.
 
+mod accepted;
 mod audit_off;
+mod blocked;
 mod builtin;
+mod day;
+mod device_limits;
 mod differential;
 mod faults;
 mod fleet;
 mod flood;
 mod guest;
+mod holders;
 mod kselftest;
 mod leaks;
 mod limits;
@@ -18,10 +23,13 @@ mod policy;
 mod policy_list;
 mod race;
 mod records;
+mod refused;
+mod rules;
 mod samples;
 mod sessions;
 mod spans;
 mod tracing;
+mod turns;
 mod unpatched;
 mod variant;
 
@@ -31,7 +39,7 @@ use vfio_client::{hex, sysfs, Bdf, ConfigMap, Device};
 
 use crate::account::{Loss, Truth};
 use crate::lab::Lab;
-use crate::record::{Kind, Record};
+use crate::record::Record;
 
 /// Something to try.
 pub(crate) struct Scenario {
@@ -41,6 +49,8 @@ pub(crate) struct Scenario {
     pub(crate) shows: &'static str,
     /// Only run when asked for.
     pub(crate) long: bool,
+    /// Whether audit rules are loaded, where that is not left to its place in the list.
+    pub(crate) rules: Option<bool>,
     /// Runs it on a machine that was just reset.
     pub(crate) run: fn(&mut Lab) -> Result<()>,
 }
@@ -51,12 +61,19 @@ impl Scenario {
             name,
             shows,
             long: false,
+            rules: None,
             run,
         }
     }
 
     const fn long(mut self) -> Self {
         self.long = true;
+        self
+    }
+
+    /// Audit rules are loaded, or are not, wherever it stands.
+    const fn rules(mut self, loaded: bool) -> Self {
+        self.rules = Some(loaded);
         self
     }
 }
@@ -86,6 +103,15 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         guest::SCENARIOS,
         livepatch::SCENARIOS,
         builtin::SCENARIOS,
+        holders::SCENARIOS,
+        turns::SCENARIOS,
+        blocked::SCENARIOS,
+        accepted::SCENARIOS,
+        refused::SCENARIOS,
+        device_limits::SCENARIOS,
+        day::SCENARIOS,
+        // These may end the machine where they fail.
+        rules::SCENARIOS,
     ]
     .into_iter()
     .flatten()
@@ -144,7 +170,7 @@ fn try_both(device: &Device) -> Result<Verdict> {
     Ok(Verdict { read, write })
 }
 
-/// The text that DESIGN.md gives the record of an access.
+/// The text that DESIGN.md gives the record of an access, without its session.
 fn access_text(bdf: Bdf, op: Op, offset: usize, size: usize, allowed: bool) -> String {
     let op = match op {
         Op::Read => "read",
@@ -156,12 +182,12 @@ fn access_text(bdf: Bdf, op: Op, offset: usize, size: usize, allowed: bool) -> S
     )
 }
 
-/// The texts of those records that are of an access.
+/// The texts of those records that are of an access, without their session.
 fn access_texts(records: &[Record]) -> Vec<&str> {
     records
         .iter()
-        .filter(|record| matches!(record.kind, Kind::Access { .. }))
-        .map(|record| record.text.as_str())
+        .filter(|record| record.is_access())
+        .map(|record| record.plain.as_str())
         .collect()
 }
 
@@ -173,6 +199,8 @@ fn expect_accesses(lab: &mut Lab, bdf: Bdf, expected: &[String]) -> Result<()> {
         found == expected,
         "recorded were {found:#?}, and expected {expected:#?}"
     );
+    let nameless = records.iter().find(|record| record.session.is_none());
+    ensure!(nameless.is_none(), "no session has {nameless:?}");
     Ok(())
 }
 
@@ -201,20 +229,28 @@ fn audit_reads(lab: &mut Lab) -> Result<()> {
         .map(drop)
 }
 
-/// Read once; all records of the event that tells of it.
-fn event_of_read(lab: &mut Lab, device: &Device) -> Result<String> {
-    let (bdf, at) = (device.bdf(), spot(device.map())?);
-    device.read_vec(at as u64, 4)?;
-    let records = lab.take(bdf)?;
-    ensure!(
-        access_texts(&records) == [access_text(bdf, Op::Read, at, 4, true)],
-        "recorded were {records:?}"
-    );
-    let serial = records
-        .last()
-        .map(|record| record.serial)
-        .unwrap_or_default();
-    lab.audit().search(&["-a", &serial.to_string(), "--raw"])
+/// The number of the event that a line of the log belongs to.
+fn serial(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" msg=audit(")?;
+    let (stamp, _) = rest.split_once("):")?;
+    stamp.split_once(':')?.1.parse().ok()
+}
+
+/// Check that no record of another type belongs to the event of any of these.
+fn expect_single(lab: &mut Lab, records: &[Record]) -> Result<()> {
+    let lines = lab.audit().lines()?;
+    for record in records {
+        let event: Vec<_> = lines
+            .iter()
+            .filter(|line| serial(line) == Some(record.serial))
+            .collect();
+        ensure!(
+            event.len() == 1,
+            "one record became an event of {}: {event:#?}",
+            event.len()
+        );
+    }
+    Ok(())
 }
 
 /// A session that leaves records of every kind; all of them.

@@ -12,7 +12,7 @@ use rustix::mount::{mount, MountFlags};
 use vfio_client::stream::Op;
 use vfio_client::{sysfs, Bdf};
 
-use super::{access_text, expect_accesses, Scenario};
+use super::{access_text, access_texts, Scenario};
 use crate::kernel;
 use crate::lab::Lab;
 use crate::trace::Trace;
@@ -38,6 +38,17 @@ const DEBUGFS: &str = "/sys/kernel/debug";
 const MSI_ADDRESS: usize = 0x44;
 /// The first base address register, which the drivers protect.
 const BAR: usize = 0x10;
+
+/// Check the accesses that were recorded since the last look: of no session, since these drivers have none.
+fn expect_accesses(lab: &mut Lab, bdf: Bdf, expected: &[String]) -> Result<()> {
+    let records = lab.take(bdf)?;
+    let found = access_texts(&records);
+    ensure!(
+        found == expected && records.iter().all(|record| record.session.is_none()),
+        "recorded were {records:#?}, and expected {expected:#?}"
+    );
+    Ok(())
+}
 
 fn config_file(name: &str) -> Result<PathBuf> {
     let root = Path::new(DEBUGFS);

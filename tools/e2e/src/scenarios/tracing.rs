@@ -13,7 +13,7 @@ use crate::trace::Trace;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "tracing/as-the-records",
-        "accesses that pass and that are blocked have an event each, which reads as the record does",
+        "accesses that pass and that are blocked have an event each, which says what the record does",
         as_the_records,
     ),
     Scenario::new(
