@@ -12,7 +12,10 @@ use anyhow::{bail, ensure, Context, Result};
 use rustix::fs::OFlags;
 use vfio_client::{sysfs, Bdf};
 
-use crate::record::Session;
+/// Which session a record is of: its number, or nothing where it is `?`.
+///
+/// Callers of the generic service have none, and ends of several sessions that are told together have more than one.
+pub(crate) type Session = Option<u64>;
 
 /// Where the policy's parameters are.
 const PARAMETERS: &str = "/sys/module/vfio_pci_audit/parameters";

@@ -10,10 +10,8 @@ use vfio_client::stream::Op;
 use vfio_pci_audit::record;
 pub(crate) use vfio_pci_audit::record::{Kind, Totals};
 
-/// Which session a record is of: its number, or nothing where it is `?`.
-///
-/// Callers of the generic service have none, and ends of several sessions that are told together have more than one.
-pub(crate) type Session = Option<u64>;
+pub(crate) use crate::kernel::Session;
+use crate::trace::without_session;
 
 /// One PCI record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,23 +101,6 @@ fn form(device: &str, session: Session, res: Option<bool>, kind: &Kind) -> Strin
         "device=\"{device}\" {fields} res={}",
         u8::from(res.unwrap_or_default())
     )
-}
-
-/// Take `session=` out of a text: its value, and the rest.
-pub(crate) fn without_session(text: &str) -> Result<(Session, String)> {
-    let (before, rest) = text
-        .split_once(" session=")
-        .with_context(|| format!("no session= in {text:?}"))?;
-    let (value, after) = rest.split_once(' ').unwrap_or((rest, ""));
-    let session = match value {
-        "?" => None,
-        number => Some(
-            number
-                .parse()
-                .with_context(|| format!("session={number}"))?,
-        ),
-    };
-    Ok((session, format!("{before} {after}")))
 }
 
 /// Read every PCI record of a text.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::mount::{mount, MountFlags};
 
-use crate::record::without_session;
+use crate::kernel::Session;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -96,4 +96,21 @@ impl Drop for Trace {
         let _ = self.enable(false);
         let _ = fs::remove_dir(&self.folder);
     }
+}
+
+/// Take `session=` out of a text: its value, and the rest.
+pub(crate) fn without_session(text: &str) -> Result<(Session, String)> {
+    let (before, rest) = text
+        .split_once(" session=")
+        .with_context(|| format!("no session= in {text:?}"))?;
+    let (value, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    let session = match value {
+        "?" => None,
+        number => Some(
+            number
+                .parse()
+                .with_context(|| format!("session={number}"))?,
+        ),
+    };
+    Ok((session, format!("{before} {after}")))
 }

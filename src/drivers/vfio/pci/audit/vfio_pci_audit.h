@@ -49,7 +49,7 @@ static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * Decide and record an access to an unassigned dword at @pos, all of a run.
+ * Decide and record an access to an unassigned, aligned dword at @pos.
  * @session may be NULL.  May sleep, but not for long.
  * Returns whether the access is blocked.
  */
