@@ -161,7 +161,9 @@ impl Session {
         if state.ledger.is_shut(op, tick) {
             state.ledger.suppress(op, range, outcome);
             drop(guard);
-            pci_audit::trace(&self.pci, op, range, outcome);
+            if pci_audit::is_traced() {
+                pci_audit::trace(&self.pci, op, range, outcome);
+            }
             return;
         }
         drop(guard);
