@@ -122,7 +122,9 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Account<M> {
 
     /// Whether there was no access.
     pub fn is_empty(&self) -> bool {
-        self.counters.iter().all(|counters| counters.accesses() == 0)
+        self.counters
+            .iter()
+            .all(|counters| counters.accesses() == 0)
     }
 
     /// An access has a record of its own.

@@ -77,7 +77,10 @@ impl fmt::Display for SessionRecord {
                  ranges={ranges} res={outcome}"
             ),
             Record::Touched(op, range, outcome) => {
-                write!(f, "touched access={op} {range} session={session} res={outcome}")
+                write!(
+                    f,
+                    "touched access={op} {range} session={session} res={outcome}"
+                )
             }
         }
     }
