@@ -28,7 +28,7 @@ RUSTC_BOOTSTRAP=1 exec "$@" -Cinstrument-coverage -Zcoverage-options=branch -Cop
 END
 chmod +x "$out/rustc"
 cover() {
-	RUSTC_WORKSPACE_WRAPPER=$out/rustc LLVM_PROFILE_FILE="$out/%p-%m.profraw" host_cargo test --release -p pci-audit-core "$@"
+	RUSTC_WORKSPACE_WRAPPER=$out/rustc LLVM_PROFILE_FILE="$out/%p-%m.profraw" host_cargo test --release -p pci-audit -p pci-audit-core "$@"
 }
 programs() { cover --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/-object=\1/p'; }
 
@@ -36,7 +36,7 @@ rm -f "$out"/*.profraw
 step coverage "running the tests of the core-only files, with coverage" cover
 mapfile -t objects < <(programs)
 "$tools/llvm-profdata" merge -sparse "$out"/*.profraw -o "$out/all.profdata"
-mapfile -t files < <(sed -n 's!^#\[path = "../../../\(.*\)"\]$!\1!p' "$TOP/tools/core/src/lib.rs")
+mapfile -t files < <(cd "$TOP" && find tools/pci-audit/src tools/core/src -type l -exec realpath --relative-to=. {} + | sort)
 
 export() { "$tools/llvm-cov" export -instr-profile="$out/all.profdata" "${objects[@]}" "$@" 2>>"$out/llvm-cov.log"; }
 : >"$out/llvm-cov.log"

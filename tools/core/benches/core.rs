@@ -7,6 +7,14 @@
 #![allow(missing_docs)]
 
 use criterion::{black_box, criterion_group, criterion_main, BenchmarkId, Criterion};
+use pci_audit::{
+    record::{
+        Access,
+        Line,
+        Text, //
+    },
+    Session, //
+};
 use pci_audit_core::{
     access::{
         Op,
@@ -16,7 +24,7 @@ use pci_audit_core::{
     },
     account::{
         Account,
-        GAPS, //
+        GROUPS, //
     },
     allow_list::{
         self,
@@ -25,12 +33,13 @@ use pci_audit_core::{
     bucket::{
         Bucket,
         Gate,
-        Limit, //
+        Limit,
+        Time, //
     },
-    record::{
-        Line,
-        Record,
-        Text, //
+    holders::Process,
+    ledger::{
+        Ledger,
+        Limits, //
     },
     run::{
         self,
@@ -39,10 +48,7 @@ use pci_audit_core::{
     touched::Bitmap,
 };
 
-const LIMIT: Limit = Limit {
-    rate: 24,
-    burst: 24,
-};
+const LIMIT: Limit = Limit::per_second(24, 24);
 
 /// A map like that of an e1000e: a header, some capabilities, and two long runs.
 fn map() -> [u8; CONFIG_SPACE_SIZE] {
@@ -111,23 +117,29 @@ fn lists(c: &mut Criterion) {
 
 fn limits(c: &mut Criterion) {
     let mut group = c.benchmark_group("bucket");
+    let now = Time {
+        ns: 1,
+        tick: 0,
+        tick_ns: 4_000_000,
+    };
     let mut bucket = Bucket::new();
     let mut gate = Gate::new();
 
-    while bucket.take(LIMIT, 1) {}
-    while gate.take(LIMIT, 1, 0, 4_000_000) {}
+    while bucket.take(LIMIT, now.ns, 1).is_ok() {}
+    while gate.take(LIMIT, now, 1) {}
     group.bench_function("refusal by the clock", |b| {
-        b.iter(|| bucket.take(LIMIT, black_box(1)))
+        b.iter(|| bucket.take(LIMIT, black_box(1), 1))
     });
     group.bench_function("refusal by ticks", |b| {
         b.iter(|| gate.is_shut(black_box(0)))
     });
 }
 
+const EMPTY: Bitmap = [0; CONFIG_SPACE_SIZE / 64];
+
 fn accounts(c: &mut Criterion) {
     let mut group = c.benchmark_group("account");
-    let empty: Bitmap = [0; CONFIG_SPACE_SIZE / 64];
-    let mut account = Account::new(Box::new([empty; GAPS]));
+    let mut account = Account::new(Box::new([EMPTY; GROUPS]));
 
     for (name, range) in [("dword", range(0x40, 4)), ("everything", range(0, 4096))] {
         group.bench_function(format!("suppressed, {name}"), |b| {
@@ -136,15 +148,56 @@ fn accounts(c: &mut Criterion) {
     }
 }
 
+fn ledgers(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ledger");
+    let bitmaps = || Box::new([EMPTY; GROUPS]);
+    let process = Process {
+        tgid: 1,
+        started: 1,
+        executed: 1,
+    };
+    let now = Time {
+        ns: 1,
+        tick: 0,
+        tick_ns: 4_000_000,
+    };
+
+    for (name, limits) in [
+        ("recorded", Limits::new(0, 24)),
+        ("suppressed by the clock", Limits::new(1, 24)),
+    ] {
+        let mut ledger = Ledger::new(bitmaps(), bitmaps());
+        ledger.begin(1);
+        ledger.named(process);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                ledger.access(
+                    Op::Read,
+                    black_box(range(0x40, 4)),
+                    Outcome::Allowed,
+                    process,
+                    limits,
+                    now,
+                )
+            })
+        });
+    }
+}
+
 fn records(c: &mut Criterion) {
     let text = Text {
         device: "0000:01:00.0",
-        record: Record::Access(Op::Read, range(0x298, 4), Outcome::Allowed),
+        body: Access {
+            op: Op::Read,
+            range: range(0x298, 4),
+            session: Session(Some(7)),
+            outcome: Outcome::Allowed,
+        },
     };
     c.bench_function("record", |b| {
         b.iter(|| Line::new().format(black_box(&text)).len())
     });
 }
 
-criterion_group!(benches, runs, lists, limits, accounts, records);
+criterion_group!(benches, runs, lists, limits, accounts, ledgers, records);
 criterion_main!(benches);

@@ -11,4 +11,4 @@ pub mod session;
 
 pub use pci_audit::access;
 pub use policy::allow_list;
-pub use session::{account, bucket, totals, touched};
+pub use session::{account, bucket, holders, ledger, pace, record, totals, touched};

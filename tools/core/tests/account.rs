@@ -10,9 +10,10 @@ use pci_audit_core::{
         CONFIG_SPACE_SIZE, //
     },
     account::{
+        self,
         Account,
         Report,
-        GAPS,
+        GROUPS,
         MAX_RANGES, //
     },
     touched::{
@@ -48,7 +49,7 @@ fn ranges_of(map: &Bitmap, bridge: usize) -> Vec<Range> {
 
 #[test]
 fn an_account_is_empty_until_the_first_access() {
-    let mut map = [EMPTY; GAPS];
+    let mut map = [EMPTY; GROUPS];
     let mut account = Account::new(&mut map);
 
     assert!(account.is_empty());
@@ -120,12 +121,12 @@ proptest! {
         accesses in prop::collection::vec((0u8..3, any::<bool>(), any::<bool>(), range()), 1..200),
         refuse in prop::collection::vec(any::<bool>(), 64),
     ) {
-        let mut account = Account::new(Box::new([EMPTY; GAPS]));
+        let mut account = Account::new(Box::new([EMPTY; GROUPS]));
         let mut expected: [BTreeSet<usize>; 4] = Default::default();
         let mut named: [BTreeSet<usize>; 4] = Default::default();
         let (mut suppressed, mut lost) = (0, 0);
         let mut refuse = refuse.into_iter().cycle();
-        let mut take = |account: &mut Account<Box<[Bitmap; GAPS]>>, most, last, refuse: bool| {
+        let mut take = |account: &mut Account<Box<[Bitmap; GROUPS]>>, most, last, refuse: bool| {
             for op in Op::ALL {
                 for outcome in Outcome::ALL {
                     let Some(report) = account.take(op, outcome, most, last) else { continue };
@@ -169,8 +170,8 @@ proptest! {
     }
 }
 
-fn restore(account: &mut Account<Box<[Bitmap; GAPS]>>, report: &Report) {
-    account.restore_counts(report);
+fn restore(account: &mut Account<Box<[Bitmap; GROUPS]>>, report: &Report) {
+    account.restore_counts(report.op, report.outcome, report.suppressed, report.lost);
     for range in report.ranges() {
         account.restore_range(report.op, report.outcome, range);
     }
