@@ -71,20 +71,26 @@ same_code() {
 other_code() {
 	! cmp -s "$BUILD/linux/unpatched/vfio_pci_config.o" "$BUILD/linux/m/drivers/vfio/pci/vfio_pci_config.o"
 }
-# stock_refused WORDS VARIABLE=VALUE...: building for a stock kernel that is configured so ends with these words.
+# stock_refused WORDS OPTION...: building for a stock kernel that is configured so ends with these words.
 stock_refused() {
-	local words=$1 output
+	local words=$1 objects=$tree.objects output
 	shift
-	output=$(make -s -f "$TOP/Kbuild" "src=$TOP" objtree=/nonexistent "$@" 2>&1) && return 1
+	mkdir -p "$objects"
+	ln -sfn "$BUILD/linux/m/scripts" "$objects/scripts"
+	printf 'CONFIG_%s\n' "$@" >"$objects/.config"
+	output=$(make -s -f "$TOP/Kbuild" "src=$TOP" "obj=$objects" "objtree=$objects" 2>&1) && return 1
 	echo "$output"
 	grep -qF "$words" <<<"$output"
 }
 stock_refusals() {
-	local good=(CONFIG_LIVEPATCH=y CONFIG_RUST=y CONFIG_AUDIT=y CONFIG_KPROBES=y CONFIG_VFIO_PCI_CORE=m)
-	stock_refused "has vfio_pci_audit of its own" "${good[@]}" CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y || return 1
-	stock_refused "no CONFIG_LIVEPATCH" "${good[@]:1}" || return 1
-	stock_refused "no CONFIG_RUST" CONFIG_LIVEPATCH=y "${good[@]:2}" || return 1
-	stock_refused "CONFIG_VFIO_PCI_CORE=m" "${good[@]:0:4}" CONFIG_VFIO_PCI_CORE=y || return 1
+	local good=(64BIT=y PCI=y LIVEPATCH=y RUST=y AUDIT=y KPROBES=y VFIO_PCI_CORE=m)
+	stock_refused "has vfio_pci_audit of its own" "${good[@]}" VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y || return 1
+	stock_refused "no CONFIG_LIVEPATCH" "${good[@]/LIVEPATCH=y/}" || return 1
+	stock_refused "no CONFIG_RUST" "${good[@]/RUST=y/}" || return 1
+	stock_refused "no CONFIG_AUDIT" "${good[@]/AUDIT=y/}" || return 1
+	stock_refused "no CONFIG_KPROBES" "${good[@]/KPROBES=y/}" || return 1
+	stock_refused "no CONFIG_VFIO_PCI_CORE=m" "${good[@]/CORE=m/CORE=y}" || return 1
+	stock_refused "PREEMPT_RT" "${good[@]}" PREEMPT_RT=y || return 1
 	stock_refused "no Rust crates" "${good[@]}"
 }
 

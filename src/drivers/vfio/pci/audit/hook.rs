@@ -77,13 +77,13 @@ unsafe extern "C" fn vfio_pci_audit_blocked(
     let device = || unsafe { &*pdev.cast::<pci::Device>() };
 
     match session {
-        Some(session) => blocked(Some(session), session.pci(), pos, iswrite),
-        None => blocked_without_session(device(), pos, iswrite),
+        Some(session) => dword(Some(session), session.pci(), pos, iswrite),
+        None => dword_without_session(device(), pos, iswrite),
     }
 }
 
 #[inline(always)]
-fn blocked(session: Option<&Session>, device: &pci::Device, pos: usize, iswrite: bool) -> bool {
+fn dword(session: Option<&Session>, device: &pci::Device, pos: usize, iswrite: bool) -> bool {
     let allowed = allowed(session, device, iswrite);
     // It is an aligned dword of configuration space. With the mask, the compiler leaves out checks.
     let offset = pos & 0xffc;
@@ -95,8 +95,8 @@ fn blocked(session: Option<&Session>, device: &pci::Device, pos: usize, iswrite:
 /// Not inlined, so that the usual case does not save registers for it.
 #[cold]
 #[inline(never)]
-fn blocked_without_session(device: &pci::Device, pos: usize, iswrite: bool) -> bool {
-    blocked(None, device, pos, iswrite)
+fn dword_without_session(device: &pci::Device, pos: usize, iswrite: bool) -> bool {
+    dword(None, device, pos, iswrite)
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.
