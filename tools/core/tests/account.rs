@@ -10,7 +10,6 @@ use pci_audit_core::{
         CONFIG_SPACE_SIZE, //
     },
     account::{
-        self,
         Account,
         Report,
         GROUPS,

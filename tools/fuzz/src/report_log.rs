@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 
-use pci_audit_core::access::{Op, Outcome, Range, CONFIG_SPACE_SIZE};
-use pci_audit_core::record::{Line, Record as Written, Text};
+use pci_audit::access::CONFIG_SPACE_SIZE;
+use pci_audit::record::{Access, Line, Text};
+use pci_audit::{Op, Outcome, Range, Session};
+use pci_audit_core::record::{Record as Written, SessionRecord};
 use vfio_pci_audit::lines;
 use vfio_pci_audit::record::{self, Holder, Kind, Record};
 use vfio_pci_audit::tally::Tally;
@@ -21,13 +23,21 @@ struct Model {
 
 type Key = (String, Bdf, bool, bool);
 
-/// What the kernel would have written for this to be read.
-fn written(kind: Kind, outcome: Outcome) -> Written {
+/// What the kernel would have written behind `op=` for this to be read.
+fn written(kind: Kind, session: Session, outcome: Outcome) -> String {
     let range = |offset, size| {
         Range::new(offset, size, CONFIG_SPACE_SIZE).expect("it lies in configuration space")
     };
-    match kind {
-        Kind::Access { op, offset, size } => Written::Access(op, range(offset, size), outcome),
+    let record = match kind {
+        Kind::Access { op, offset, size } => {
+            return Access {
+                op,
+                range: range(offset, size),
+                session,
+                outcome,
+            }
+            .to_string()
+        }
         Kind::Open => Written::Open,
         Kind::Close(totals) => Written::Close(totals),
         Kind::Suppressed {
@@ -43,7 +53,8 @@ fn written(kind: Kind, outcome: Outcome) -> Written {
             ranges: ranges.try_into().unwrap_or(u32::MAX),
         },
         Kind::Touched { op, offset, size } => Written::Touched(op, range(offset, size), outcome),
-    }
+    };
+    SessionRecord { session, record }.to_string()
 }
 
 /// Formats a record as the kernel does, and reads that.
@@ -58,7 +69,7 @@ fn round_trip(record: &Record<'_>) {
     let mut line = Line::new();
     let text = line.format(&Text {
         device: &device,
-        record: written(kind, outcome),
+        body: written(kind, Session::NONE, outcome),
     });
     let text = std::str::from_utf8(text).expect("it is ASCII");
     let line = format!("type=PCI msg=audit(1747758000.123:456): {text}");

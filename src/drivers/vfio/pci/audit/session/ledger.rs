@@ -85,6 +85,8 @@ pub enum Decision {
 }
 
 /// What the worker does next.
+// One is on the stack at a time; a box would have to be allocated.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
     /// Write this record, and call [`Ledger::refused`] if audit does not take it.
