@@ -176,9 +176,8 @@ pub(crate) fn access_with_gfp(
 }
 
 /// Records one access of a session: for callers that limit what they record, and that number the
-/// sessions of a device. Emits the tracepoint too.
+/// sessions of a device. They emit the tracepoint themselves, with [`trace`].
 pub fn session_access(device: &pci::Device, access: &Access, context: Context) -> Result<Emitted> {
-    trace(device, access.op, access.range, access.outcome);
     write_access(device, access, context.gfp())
 }
 

@@ -213,13 +213,16 @@ impl Session {
             session: pci_audit::Session(Some(self.number)),
             outcome,
         };
-        let result = if named || self.name(process) {
-            pci_audit::session_access(&self.pci, &access, Context::NoWait)
+        pci_audit::trace(&self.pci, op, range, outcome);
+        let result = if named {
+            Ok(Emitted::Written)
         } else {
-            pci_audit::trace(&self.pci, op, range, outcome);
-            Err(ENOBUFS)
-        };
-
+            self.name(process)
+        }
+        .and_then(|emitted| match emitted {
+            Emitted::Written => pci_audit::session_access(&self.pci, &access, Context::NoWait),
+            Emitted::Off => Ok(Emitted::Off),
+        });
         let mut state = self.device.state.lock();
         match result {
             Ok(Emitted::Written) => state.ledger.recorded(op, outcome),
@@ -233,24 +236,24 @@ impl Session {
         }
     }
 
-    /// Emits `op=open` for the current process, unless another of its threads did. Returns whether
-    /// the log names it. Does not wait for audit.
-    fn name(&self, process: Process) -> bool {
+    /// Emits `op=open` for the current process, unless another of its threads did. Does not wait
+    /// for audit. [`ENOBUFS`] when audit refuses the record: then the process is not named.
+    fn name(&self, process: Process) -> Result<Emitted> {
         // An access of the process is not recorded before the process is named.
         let _naming = self.device.naming.lock();
 
         if self.device.state.lock().ledger.is_named(process) {
-            return true;
+            return Ok(Emitted::Written);
         }
         let open = SessionRecord {
             session: pci_audit::Session(Some(self.number)),
             record: Record::Open,
         };
-        let named = pci_audit::emit_task(&self.pci, &open, Context::NoWait).is_ok();
-        if named {
+        let emitted = pci_audit::emit_task(&self.pci, &open, Context::NoWait)?;
+        if emitted == Emitted::Written {
             self.device.state.lock().ledger.named(process);
         }
-        named
+        Ok(emitted)
     }
 
     /// Has the worker report in a while, unless it will anyway.
