@@ -176,7 +176,8 @@ static bool next_access(int audit_fd, struct access_record *record, int timeout)
 
 		fields = strstr(message.text, "device=");
 		if (fields &&
-		    sscanf(fields, "device=\"%31[^\"]\" op=%7s offset=%x size=%u res=%u",
+		    sscanf(fields,
+			   "device=\"%31[^\"]\" op=%7s offset=%x size=%u session=%*31s res=%u",
 			   device, record->op, &record->offset, &record->size,
 			   &record->res) == 5 &&
 		    !strcmp(device, device_bdf))
