@@ -194,7 +194,7 @@ fn stream(args: &StreamArgs) -> Result<()> {
     Ok(())
 }
 
-/// One line in, one line out, so that whoever drives this knows when an access is over.
+/// One line in, one line out, so that the controlling process knows when an access is over.
 fn hold(device: &Device) -> Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "open")?;
