@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Audit-userspace with our patches, in the stable and in the newest version: build both, and run the test suite of each, with our
-# tests in it. Prints KTAP, a result for each of its tests.
+# Audit-userspace with our patches, in the stable and in the newest version: build both, and run the
+# test suite of each, with our tests in it. Prints KTAP, a result for each of its tests.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -19,7 +19,8 @@ suite() {
 	local which=$1 name=$2 log=$BUILD/log/$2-check.log version verdict test
 	shift 2
 	rm -f "$log"
-	"$TOP/scripts/build-audit.sh" --check "$@" >/dev/null || result "not ok" "the $which audit userspace is built and tested"
+	"$TOP/scripts/build-audit.sh" --check "$@" >/dev/null ||
+		result "not ok" "the $which audit userspace is built and tested"
 	[ -e "$log" ] || return 0
 	version="audit $("$BUILD/$name/sbin/auditctl" -v | grep -o '[0-9.]*$' || true)"
 	while IFS=': ' read -r verdict test; do
@@ -30,7 +31,8 @@ suite() {
 		esac
 	done < <(grep -E '^(PASS|XFAIL|SKIP|FAIL|XPASS|ERROR): ' "$log")
 	for test in "${ours[@]}"; do
-		grep -q "^[A-Z]*: $test\$" "$log" || result "not ok" "$version: $test is in the suite"
+		grep -q "^[A-Z]*: $test\$" "$log" ||
+			result "not ok" "$version: $test is in the suite"
 	done
 }
 

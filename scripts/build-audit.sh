@@ -1,15 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build audit-userspace with the patches of patches/audit-userspace into build/audit and print where it is. Nothing goes onto the
-# host: sources are fetched through a private apt into build/audit-src, and the prefix holds programs, plugins and etc/audit.
+# Build audit-userspace with the patches of patches/audit-userspace into build/audit and print where
+# it is. Nothing goes onto the host: sources are fetched through a private apt into build/audit-src,
+# and the prefix holds programs, plugins and etc/audit.
 #
 #   build-audit.sh [--newest] [--check] [--unpatched]
 #
-# --newest     take the newest 4.x of Debian unstable instead of Debian stable's, into build/audit-newest
+# --newest     take the newest 4.x of Debian unstable instead of Debian stable's, into
+#              build/audit-newest
 # --check      run audit-userspace's own test suite too, with our tests in it
-# --unpatched  build auditd and ausearch without the patches too, into build/audit-unpatched, and print where that is
-# AUDIT_SUITE=  the Debian suite to take the source from; unless it is given, the next suite follows where a mirror does not hold
+# --unpatched  build auditd and ausearch without the patches too, into build/audit-unpatched, and
+#              print where that is
+# AUDIT_SUITE=  the Debian suite to take the source from; unless it is given, the next suite follows
+#               where a mirror does not hold
 #               the version that stable's index names, or where the patches do not apply to it
 . "$(dirname "$0")/lib.sh"
 
@@ -26,10 +30,12 @@ done
 [ -z "${AUDIT_SUITE:-}" ] || suites=("$AUDIT_SUITE")
 name=$(basename "$prefix")
 patches=("$TOP"/patches/audit-userspace/*.patch)
-key=$({ echo "${suites[*]}" && echo "$prefix" && cat "$0" "${patches[@]}"; } | sha256sum | cut -c1-16)
+key=$({ echo "${suites[*]}" && echo "$prefix" && cat "$0" "${patches[@]}"; } | sha256sum |
+	cut -c1-16)
 
 is() { [ -e "$1" ] && [ "$(cat "$1")" = "$key" ]; }
-if [ -z "$check" ] && is "$prefix/.stamp" && { [ -z "$unpatched" ] || is "$unpatched/.stamp"; }; then
+if [ -z "$check" ] && is "$prefix/.stamp" && { [ -z "$unpatched" ] ||
+	is "$unpatched/.stamp"; }; then
 	echo "${unpatched:-$prefix}"
 	exit
 fi
@@ -37,26 +43,33 @@ fi
 # One orig tarball of $suite in $src; apt verifies it against the signed index.
 fetch() {
 	local version
-	private_apt "audit-$suite" deb-src "$suite" || die "no Debian mirror in the system's apt sources"
+	private_apt "audit-$suite" deb-src "$suite" ||
+		die "no Debian mirror in the system's apt sources"
 	step "$name-index" "reading the source index of $suite" apt-get "${apt_private[@]}" update
-	version=$(apt-cache "${apt_private[@]}" showsrc --only-source audit | sed -n 's/^Version: //p' |
+	version=$(apt-cache "${apt_private[@]}" showsrc --only-source audit |
+		sed -n 's/^Version: //p' |
 		grep -E '^([0-9]+:)?4\.' | sort -V | tail -n 1 || true)
 	[ -n "$version" ] || die "the source index of $suite names no audit 4.x"
 	mkdir -p "$src"
 	cd "$src"
-	step "$name-download" "downloading the source of audit $version" apt-get "${apt_private[@]}" \
+	step "$name-download" "downloading the source of audit $version" apt-get \
+		"${apt_private[@]}" \
 		-o APT::Sandbox::User=root source --tar-only --download-only "audit=$version"
 	cd "$TOP"
 }
 
-orig() { find "$BUILD/audit-src/$suite" -maxdepth 1 -name 'audit_4.*.orig.tar.*' 2>/dev/null | sort -V | tail -n 1 || true; }
+orig() { find "$BUILD/audit-src/$suite" -maxdepth 1 -name 'audit_4.*.orig.tar.*' 2>/dev/null |
+	sort -V | tail -n 1 || true; }
 
-# The patch that adds tests touches Makefiles that change from version to version: a build that is not to be tested does without.
+# The patch that adds tests touches Makefiles that change from version to version: a build that is
+# not to be tested does without.
 apply() {
 	local patch
 	for patch in "${patches[@]}"; do
-		case $patch in *-tests-*) [ "$1" = tests ] || continue ;; *) [ "$1" = code ] || continue ;; esac
-		patch -d "$work" -p1 --no-backup-if-mismatch -i "$patch" >>"$BUILD/log/$name-patch.log" 2>&1 || return 1
+		case $patch in *-tests-*) [ "$1" = tests ] || continue ;; *) [ "$1" = code ] ||
+			continue ;; esac
+		patch -d "$work" -p1 --no-backup-if-mismatch -i "$patch" \
+			>>"$BUILD/log/$name-patch.log" 2>&1 || return 1
 	done
 }
 
@@ -98,8 +111,10 @@ done
 
 if ! is "$work/.built"; then
 	cd "$work"
-	step "$name-configure" "configuring audit $version" sh -c 'autoreconf -fi && ./configure "$@"' configure \
-		--prefix="$prefix" --sysconfdir="$prefix/etc" --runstatedir=/run --without-python3 --without-golang \
+	step "$name-configure" "configuring audit $version" sh -c \
+		'autoreconf -fi && ./configure "$@"' configure \
+		--prefix="$prefix" --sysconfdir="$prefix/etc" --runstatedir=/run --without-python3 \
+		--without-golang \
 		--disable-zos-remote --disable-gssapi-krb5 --with-io_uring
 	step "$name-make" "building audit $version" make -j"$JOBS"
 	cd "$TOP"
@@ -120,7 +135,8 @@ if ! is "$prefix/.stamp"; then
 	rm -rf "$prefix"
 	step "$name-install" "installing audit $version into build/$name" make -C "$work" install
 	# The plugins' configuration names programs of the host.
-	sed -i -e "s!/\(usr/\)\?sbin/!$prefix/sbin/!" -e "s!allowlist /etc/audit/!allowlist $prefix/etc/audit/!" \
+	sed -i -e "s!/\(usr/\)\?sbin/!$prefix/sbin/!" -e \
+		"s!allowlist /etc/audit/!allowlist $prefix/etc/audit/!" \
 		"$prefix"/etc/audit/plugins.d/*.conf
 	echo "$key" >"$prefix/.stamp"
 fi
@@ -135,7 +151,8 @@ make_unpatched() {
 	make -C "$1/src" -j"$JOBS" LDFLAGS=-static auditd ausearch
 }
 
-# The files that the patches change, as they were, in a copy of what is built: no need to configure and build it all again.
+# The files that the patches change, as they were, in a copy of what is built: no need to configure
+# and build it all again.
 if [ -n "$unpatched" ] && ! is "$unpatched/.stamp"; then
 	copy=$work.unpatched
 	rm -rf "$copy" "$unpatched"

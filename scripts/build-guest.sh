@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build-guest.sh BZIMAGE: build the guest that runs inside the VM: its root file system is busybox and one script. Inside the VM, which
-# is emulated, its kernel takes minutes to boot. So it is booted here, and saved in build/guest/state for the VM to go on with.
+# build-guest.sh BZIMAGE: build the guest that runs inside the VM: its root file system is busybox
+# and one script. Inside the VM, which is emulated, its kernel takes minutes to boot. So it is
+# booted here, and saved in build/guest/state for the VM to go on with.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=guest/machine.sh
@@ -39,9 +40,11 @@ is_up() {
 boot() {
 	mkfifo "$work/monitor.in" "$work/monitor.out"
 	exec 3<>"$work/monitor.in" 4<>"$work/monitor.out"
-	timeout 300 qemu-system-x86_64 "${guest_machine[@]}" -kernel "$kernel" -initrd "$work/initramfs" \
+	timeout 300 qemu-system-x86_64 "${guest_machine[@]}" -kernel "$kernel" -initrd \
+		"$work/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable pty.legacy_count=0 8250.nr_uarts=1 pcie_ports=compat" \
-		-serial "file:$work/console" -chardev "pipe,id=monitor,path=$work/monitor" -mon monitor &
+		-serial "file:$work/console" -chardev "pipe,id=monitor,path=$work/monitor" -mon \
+		monitor &
 	is_up "$work/console" || { cat "$work/console"; return 1; }
 	# It has said that it is up, and sleeps.
 	sleep 0.3
@@ -52,12 +55,14 @@ boot() {
 	[ -s "$work/state" ]
 }
 goes_on() {
-	timeout 20 qemu-system-x86_64 "${guest_machine[@]}" -incoming "exec:cat '$work/state'" -serial "file:$work/goes-on" -monitor none &
+	timeout 20 qemu-system-x86_64 "${guest_machine[@]}" -incoming "exec:cat '$work/state'" \
+		-serial "file:$work/goes-on" -monitor none &
 	is_up "$work/goes-on" || return
 	kill $!
 	wait $! || true
 }
-# One in a dozen was saved where QEMU 7.2 retries the same instruction for ever; likely so while it writes to the console.
+# One in a dozen was saved where QEMU 7.2 retries the same instruction for ever; likely so while it
+# writes to the console.
 boot_and_try() {
 	local try
 	for try in 1 2 3; do

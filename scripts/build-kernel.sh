@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build-kernel.sh m|y|novfio|debug: graft into the kernel tree and build the test kernel in build/linux/m, with VFIO as modules, in
-# build/linux/y, with everything built in and KUnit, in build/linux/novfio, without VFIO, or in build/linux/debug, with VFIO as
-# modules and every checker of mistakes (test-kernel-debug.config).
-# KDIR= is a tree of the user's; without it one is fetched.
+# build-kernel.sh m|y|novfio|debug: graft into the kernel tree and build the test kernel in
+# build/linux/m, with VFIO as modules, in build/linux/y, with everything built in and KUnit, in
+# build/linux/novfio, without VFIO, or in build/linux/debug, with VFIO as modules and every checker
+# of mistakes (test-kernel-debug.config). KDIR= is a tree of the user's; without it one is fetched.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -31,7 +31,8 @@ configure() {
 	toolchain
 	mkdir -p "$objects"
 	# Most of what the other kernel compiled is the same in this one.
-	if [[ $kind = @(y|novfio) ]] && [ ! -e "$objects/.config" ] && [ -e "$BUILD/linux/m/vmlinux" ]; then
+	if [[ $kind = @(y|novfio) ]] && [ ! -e "$objects/.config" ] &&
+		[ -e "$BUILD/linux/m/vmlinux" ]; then
 		rm -rf "$objects"
 		cp -a "$BUILD/linux/m" "$objects"
 	fi
@@ -40,14 +41,17 @@ configure() {
 	make -C "$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" olddefconfig
 }
 
-key=$(cat "${config[@]}" "$TOP"/src/drivers/pci/audit/Kconfig "$TOP"/src/drivers/vfio/pci/audit/Kconfig "$TOP"/src/samples/pci_audit/Kconfig | sha256sum)
+key=$(cat "${config[@]}" "$TOP"/src/drivers/pci/audit/Kconfig \
+	"$TOP"/src/drivers/vfio/pci/audit/Kconfig "$TOP"/src/samples/pci_audit/Kconfig | sha256sum)
 if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
 	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure
 	cat "${config[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u | while read -r option; do
 		wanted=$(cat "${config[@]}" | grep "^$option=" | tail -n 1)
-		grep -qx "$wanted" "$objects/.config" || die "the kernel in $tree cannot have $wanted"
+		grep -qx "$wanted" "$objects/.config" ||
+			die "the kernel in $tree cannot have $wanted"
 	done
-	[ "$kind" != novfio ] || ! grep -q '^CONFIG_VFIO=' "$objects/.config" || die "the kernel without VFIO has it"
+	[ "$kind" != novfio ] || ! grep -q '^CONFIG_VFIO=' "$objects/.config" ||
+		die "the kernel without VFIO has it"
 	echo "$tree $key" >"$objects/.configured"
 fi
 case $kind in

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build the kselftest of the series, for the kernel in build/linux/m: build/linux/selftests/vfio/vfio_pci_unassigned_access_test
+# Build the kselftest of the series, for the kernel in build/linux/m:
+# build/linux/selftests/vfio/vfio_pci_unassigned_access_test
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -13,7 +14,8 @@ objects=$BUILD/linux/m
 build() {
 	mkdir -p "$out"
 	[ -e "$objects/usr/include/linux/iommufd.h" ] || kmake "$objects" headers
-	make -C "$tree/tools/testing/selftests/vfio" "OUTPUT=$out" "KHDR_INCLUDES=-isystem $objects/usr/include" \
+	make -C "$tree/tools/testing/selftests/vfio" "OUTPUT=$out" \
+		"KHDR_INCLUDES=-isystem $objects/usr/include" \
 		"$out/vfio_pci_unassigned_access_test"
 }
 

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build what the series is compared with, for the kernel image in build/linux/m and with its configuration:
+# Build what the series is compared with, for the kernel image in build/linux/m and with its
+# configuration:
 #
 #	build/linux/unpatched   vfio-pci-core.ko and vfio-pci.ko without the series
-#	build/linux/off         the same with the series and without CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
+#	build/linux/off         the same with the series and without
+#                               CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -21,7 +23,8 @@ build() {
 		rm -r "$dest/drivers" "$dest/include"
 	fi
 	rsync -a --exclude '*/' "$tree/drivers/vfio/pci/" "$dest/"
-	rsync -a --include '*/' --include '*.h' --exclude '*' "$tree/drivers/vfio/pci/audit" "$dest/"
+	rsync -a --include '*/' --include '*.h' --exclude '*' "$tree/drivers/vfio/pci/audit" \
+		"$dest/"
 	[ "$1" = off ] || { cp "$dest"/changed/* "$dest/" && rm -r "$dest/changed"; }
 	# The variant drivers are not built.
 	sed -i '/\/$/d' "$dest/Makefile"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build the variant driver of the tests, for the kernel in build/linux/m: build/linux/variant/vfio_pci_loop.ko
+# Build the variant driver of the tests, for the kernel in build/linux/m:
+# build/linux/variant/vfio_pci_loop.ko
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# deb.sh [--small]: build Debian packages of the kernel with the series and the option on, into build/deb. The configuration is the
-# running kernel's, or CONFIG=FILE; --small is that of the tests, in build/deb-small. KDIR= is a tree of the user's; without it one
-# is fetched. Prints the image package's path.
+# deb.sh [--small]: build Debian packages of the kernel with the series and the option on, into
+# build/deb. The configuration is the running kernel's, or CONFIG=FILE; --small is that of the
+# tests, in build/deb-small. KDIR= is a tree of the user's; without it one is fetched. Prints the
+# image package's path.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -43,7 +44,8 @@ configure() {
 	*) cp "$base" "$objects/.config" ;;
 	esac
 	[ ${#fragments[@]} -eq 0 ] ||
-		(cd "$objects" && "$tree/scripts/kconfig/merge_config.sh" -m -O . .config "${fragments[@]}")
+		(cd "$objects" && "$tree/scripts/kconfig/merge_config.sh" -m -O . .config \
+		"${fragments[@]}")
 	config --enable AUDIT --enable RUST --enable VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
 	is VFIO '[ym]' || config --module VFIO
 	is VFIO_PCI '[ym]' || config --module VFIO_PCI
@@ -56,7 +58,8 @@ configure() {
 
 toolchain
 # A new configuration, not new sources: what is in the folder already is made use of.
-key=$tree$(cat "${fragments[@]}" "$TOP"/src/drivers/pci/audit/Kconfig "$TOP"/src/drivers/vfio/pci/audit/Kconfig \
+key=$tree$(cat "${fragments[@]}" "$TOP"/src/drivers/pci/audit/Kconfig \
+	"$TOP"/src/drivers/vfio/pci/audit/Kconfig \
 	"$([ "$base" = tinyconfig ] && echo /dev/null || echo "$base")" | sha256sum)
 if [ "$(cat "$dest/.configured" 2>/dev/null)" != "$key" ]; then
 	step deb-config "configuring, from $base" configure
@@ -67,7 +70,8 @@ if [ "$(cat "$dest/.configured" 2>/dev/null)" != "$key" ]; then
 	echo "$key" >"$dest/.configured"
 fi
 
-# The release tells these packages from those of the distribution. The one with debug information takes gigabytes.
+# The release tells these packages from those of the distribution. The one with debug information
+# takes gigabytes.
 export DEB_BUILD_PROFILES="${DEB_BUILD_PROFILES-pkg.linux-upstream.nokerneldbg}"
 find "$dest" -maxdepth 1 -name 'linux-*' -delete
 step deb "building packages in build/${dest#"$BUILD/"} (as long as the configuration takes)" \

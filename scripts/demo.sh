@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# In the VM: show what the modules do, scene by scene, on an emulated e1000e. What reached the device is not guessed: probes on
-# the kernel's last functions before the hardware tell. All accesses are of one byte, unlike those that others make by the way.
+# In the VM: show what the modules do, scene by scene, on an emulated e1000e. What reached the
+# device is not guessed: probes on the kernel's last functions before the hardware tell. All
+# accesses are of one byte, unlike those that others make by the way.
 #
-# With STOCK=, a folder of build-stock.sh --image, the kernel is Debian's own, and a guest holds the device before the modules come.
+# With STOCK=, a folder of build-stock.sh --image, the kernel is Debian's own, and a guest holds the
+# device before the modules come.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -38,9 +40,11 @@ scene() {
 	scripts/vm-auditd.sh sync
 	after=$(records)
 	reach=$(grep -v '^#' "$trace/trace" | grep -c . || true)
-	result=$(search --raw | grep -E "op=(read|write) offset=$offset" | tail -n 1 | sed 's/.*\(op=.*\)/\1/' || true)
+	result=$(search --raw | grep -E "op=(read|write) offset=$offset" | tail -n 1 |
+		sed 's/.*\(op=.*\)/\1/' || true)
 	[ "$after" -gt "$before" ] || result=
-	rows+=("$(printf '%-46s  %-7s  %s' "$what" "$([ "$reach" -gt 0 ] && echo yes || echo no)" "$result")")
+	rows+=("$(printf '%-46s  %-7s  %s' "$what" "$([ "$reach" -gt 0 ] && echo yes ||
+		echo no)" "$result")")
 }
 
 [ -d "$trace/events" ] || mount -t tracefs none "$trace"
@@ -69,7 +73,8 @@ with_a_guest_inside() {
 	echo "inside an emulated machine. Give it a minute."
 	mkfifo $fifo
 	local poke=poke=$offset:0xff:1
-	scripts/vm-guest.sh --timeout 1200 $device wait $poke wait $poke wait $poke wait $poke <$fifo >$said 2>&1 &
+	scripts/vm-guest.sh --timeout 1200 $device wait $poke wait $poke wait $poke wait $poke \
+		<$fifo >$said 2>&1 &
 	guest=$!
 	exec 4>$fifo
 	until [ "$(steps)" -gt 0 ]; do
@@ -84,7 +89,7 @@ with_a_guest_inside() {
 	echo Y >$params/block_pci_unassigned_write
 	scene "the same guest, block_pci_unassigned_write=Y" guest_step
 	echo
-	echo "* echo 0 >/sys/kernel/livepatch/vfio_pci_audit/enabled; rmmod vfio_pci_audit, while the guest runs"
+	echo "* echo 0 >/sys/kernel/livepatch/vfio_pci_audit_livepatch/enabled; rmmod, while the guest runs"
 	scripts/vm-modules.sh unload vfio_pci_audit pci_audit
 	scene "the same guest, vfio_pci_audit unloaded" guest_step
 	exec 4>&-
@@ -94,7 +99,8 @@ with_a_guest_inside() {
 	scripts/vm-modules.sh load
 }
 
-echo "Device $device ($(cat /sys/bus/pci/devices/$device/vendor):$(cat /sys/bus/pci/devices/$device/device)), an emulated e1000e, is bound to vfio-pci."
+echo "Device $device ($(cat /sys/bus/pci/devices/$device/vendor):$(cat \
+	/sys/bus/pci/devices/$device/device)), an emulated e1000e, is bound to vfio-pci."
 echo "Byte $offset of its configuration space belongs to no capability. Its config space:"
 client map $device | sed -n '1,12s/^/    /p'
 
@@ -113,7 +119,8 @@ if [ -z "${STOCK:-}" ]; then
 	echo
 	echo "A real guest comes next: QEMU with a vfio-pci device, in which root writes through the guest's own sysfs."
 	echo "(It is an emulated machine inside an emulated machine. Give it a minute.)"
-	scene "a guest's root writes, both toggles Y" scripts/vm-guest.sh $device poke=$offset:0xff:1
+	scene "a guest's root writes, both toggles Y" scripts/vm-guest.sh $device \
+		poke=$offset:0xff:1
 fi
 
 echo

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# dkms-build.sh RELEASE: what dkms runs, in its copy of the sources, for each kernel: both modules into this folder. What is fetched
-# and prepared for a kernel stays in /var/cache/vfio-pci-audit.
+# dkms-build.sh RELEASE: what dkms runs, in its copy of the sources, for each kernel: both modules
+# into this folder. What is fetched and prepared for a kernel stays in /var/cache/vfio-pci-audit.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ release=${1:?usage: dkms-build.sh RELEASE}
 export BUILD=/var/cache/vfio-pci-audit
 mkdir -p "$BUILD"
 
-# dkms has its own log, in which nobody looks: the system's log gets a word as well.
+# Report to the system's log too: dkms has a log of its own that is easily overlooked.
 loud() {
 	local reason
 	reason=$(sed -n 's/^error: //p' "$BUILD/last-error" | head -n 1)

@@ -1,26 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# fuzz.sh [TARGET...]: fuzz each target of tools/fuzz for SECONDS_EACH (default 600) with cargo-fuzz. It takes a nightly toolchain
-# of rustup. What the fuzzer learns stays in build/fuzz; an input that makes a target fail is named at the end.
+# fuzz.sh [TARGET...]: fuzz each target of tools/fuzz for SECONDS_EACH (default 600) with
+# cargo-fuzz. It takes a nightly toolchain of rustup. What the fuzzer learns stays in build/fuzz; an
+# input that makes a target fail is named at the end.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 seconds=${SECONDS_EACH:-600}
 crate=$TOP/tools/fuzz
 targets=("$@")
-[ $# -gt 0 ] || mapfile -t targets < <(find "$crate/corpus" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort)
+[ $# -gt 0 ] || mapfile -t targets < <(find "$crate/corpus" -mindepth 1 -maxdepth 1 -type d \
+	-printf '%f\n' | sort)
 
 cargo=(rustup run nightly cargo)
-"${cargo[@]}" --version >/dev/null 2>&1 || die "fuzzing takes a nightly toolchain: rustup toolchain install nightly"
+"${cargo[@]}" --version >/dev/null 2>&1 ||
+	die "fuzzing takes a nightly toolchain: rustup toolchain install nightly"
 [ -x "$BUILD/bin/cargo-fuzz" ] ||
-	step cargo-fuzz "building cargo-fuzz 0.13.2" env -u RUSTC "${cargo[@]}" install --locked --root "$BUILD" cargo-fuzz --version 0.13.2
+	step cargo-fuzz "building cargo-fuzz 0.13.2" env -u RUSTC "${cargo[@]}" install --locked \
+	--root "$BUILD" cargo-fuzz --version 0.13.2
 
 for target in "${targets[@]}"; do
 	learnt=$BUILD/fuzz/corpus/$target
 	mkdir -p "$learnt" "$BUILD/fuzz/artifacts/$target"
 	step "fuzz-$target" "fuzzing $target for $seconds s" env -u RUSTC PATH="$BUILD/bin:$PATH" \
-		CARGO_TARGET_DIR="$BUILD/fuzz/target" "${cargo[@]}" fuzz run --fuzz-dir "$crate/libfuzzer" "$target" \
+		CARGO_TARGET_DIR="$BUILD/fuzz/target" "${cargo[@]}" fuzz run --fuzz-dir \
+		"$crate/libfuzzer" "$target" \
 		"$learnt" "$crate/corpus/$target" -- "-max_total_time=$seconds" -max_len=8192 \
 		"-artifact_prefix=$BUILD/fuzz/artifacts/$target/" -print_final_stats=1
 	say "    $(grep -E '^stat::number_of_executed_units' "$BUILD/log/fuzz-$target.log")"

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# graft.sh TREE: put the sources and the C glue into a kernel tree. Again is harmless, and brings a tree up to date.
-# graft.sh --remove TREE: take both out, leaving the tree as it was.
-# graft.sh --unpatched TREE FOLDER: copy the files that the glue changes into FOLDER, as they were.
+# graft.sh TREE: put the sources and the C glue into a kernel tree. Again is harmless, and brings a
+# tree up to date. graft.sh --remove TREE: take both out, leaving the tree as it was. graft.sh
+# --unpatched TREE FOLDER: copy the files that the glue changes into FOLDER, as they were.
 #
-# A note in the tree says what was put there: the files that were added, and the patches as they were applied.
+# A note in the tree says what was put there: the files that were added, and the patches as they
+# were applied.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -29,20 +30,23 @@ apply() { patch -d "$1" -p1 -F0 -s --no-backup-if-mismatch -r - "${@:3}" <"$2"; 
 apply_all() { for patch in "$TOP"/patches/linux/*.patch; do apply "$1" "$patch" || return 1; done; }
 revert_all() {
 	[ -d "$note/patches" ] || return 0
-	for patch in $(printf '%s\n' "$note"/patches/*.patch | sort -r); do apply "$1" "$patch" -R || return 1; done
+	for patch in $(printf '%s\n' "$note"/patches/*.patch |
+		sort -r); do apply "$1" "$patch" -R || return 1; done
 }
 
 # copy_unpatched FOLDER: the files that the glue changes, as they were without it.
 copy_unpatched() {
-	(cd "$tree" && cat "$TOP"/patches/linux/*.patch "$note"/patches/*.patch 2>/dev/null | sed -n 's,^--- a/,,p' |
+	(cd "$tree" && cat "$TOP"/patches/linux/*.patch "$note"/patches/*.patch 2>/dev/null |
+		sed -n 's,^--- a/,,p' |
 		sort -u | xargs -r ls -d 2>/dev/null | xargs -r cp --parents -t "$1")
 	revert_all "$1"
 }
 
 same_patches() { diff -rq "$TOP/patches/linux" "$note/patches" >/dev/null 2>&1; }
 
-# Patches are applied and reverted on copies, and only what differs goes into the tree: it is never left half patched, and a
-# header that stays the same has not half of the kernel compiled again. glue apply|revert
+# Patches are applied and reverted on copies, and only what differs goes into the tree: it is never
+# left half patched, and a header that stays the same has not half of the kernel compiled again.
+# glue apply|revert
 glue() {
 	copy_unpatched "$copies" && { [ "$1" = revert ] || apply_all "$copies"; } || return 1
 	rsync --recursive --checksum "$copies/" "$tree/"
@@ -51,7 +55,8 @@ glue() {
 
 remove_sources() {
 	[ -f "$note/files" ] || return 0
-	(cd "$tree" && xargs -r rm -f <"$note/files" && xargs -r -n 1 dirname <"$note/files" | sort -ru |
+	(cd "$tree" && xargs -r rm -f <"$note/files" && xargs -r -n 1 dirname <"$note/files" |
+		sort -ru |
 		xargs -r rmdir --ignore-fail-on-non-empty -p 2>/dev/null) || true
 	rm "$note/files"
 }
@@ -85,7 +90,8 @@ if ! same_patches; then
 	if ! output=$(glue apply 2>&1); then
 		say "$output"
 		rmdir "$note" 2>/dev/null || true
-		die "the series does not apply to $tree (Linux $(make -s -C "$tree" kernelversion)); nothing was changed"
+		die "the series does not apply to $tree (Linux $(make -s -C "$tree" \
+			kernelversion)); nothing was changed"
 	fi
 	cp -r "$TOP/patches/linux" "$note/patches"
 fi

@@ -15,7 +15,7 @@ mapfile -t rust < <(find src rust-bindings kunit -name '*.rs' -type f)
 mapfile -t c < <(find src rust-bindings kunit tools -name '*.[ch]' -type f ! -path '*/trace/*')
 mapfile -t trace < <(find src -path '*/trace/*.h' -type f)
 
-# Patches carry no sign-off before somebody mails them, and name no maintainers; the lines of a sample record cannot be broken.
+# Patches have no sign-off before they are mailed, and name no maintainers; the lines of a sample record cannot be broken.
 checkpatch() { "$tree/scripts/checkpatch.pl" --root="$tree" --no-tree --strict --terse --show-types --no-summary "$@"; }
 checkpatch_series() {
 	local patch rc=0

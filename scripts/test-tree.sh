@@ -20,7 +20,7 @@ cp -r "$tree" "$tree.orig"
 
 unchanged() { diff -r "$tree.orig" "$tree"; }
 again() { cp -r "$tree" "$tree.once" && graft "$tree" && diff -r "$tree.once" "$tree" && rm -rf "$tree.once"; }
-# In a name of its own: whoever mails the series gives theirs.
+# A name for the test: the author of the mailed series is taken from git.
 series() {
 	GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=Test GIT_CONFIG_KEY_1=user.email \
 		GIT_CONFIG_VALUE_1=test@localhost KDIR=$source SERIES=$tree.series "$TOP/scripts/series.sh" || return 1

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A PCI driver that lets somebody else reach configuration space, and audits it
+ * A PCI driver that lets root access configuration space, and audits it
  *
  * It binds to QEMU's edu and pci-testdev and gives root a file in debugfs,
  * pci_audit_c/DEVICE/config, that reads and writes as the device's config

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts the instructions of system calls on configuration space, and judges them.
+//! Counts the instructions of system calls on configuration space, and checks them against targets.
 //!
-//! - `counter`: counts one system call; `sample`: what stands for many counts.
+//! - `counter`: counts one system call; `sample`: summarises many counts.
 //! - `cell`: the accesses, columns of the table; `matrix`: its rows; `growth`: the charts.
 //! - `lab`: the machine that is measured on.
-//! - `memory`: what a session takes.
-//! - `result`: what was measured; `checks` judges it, `table` and `chart` show it.
+//! - `memory`: the memory that a session takes.
+//! - `result`: the measured figures; `checks` compares them with targets, `table` and `chart` print them.
 
 mod cell;
 mod chart;
@@ -92,7 +92,7 @@ enum Verb {
     },
 }
 
-/// Measure in a process that audit does not follow and that waits for nobody: what it wakes, such as
+/// Measure in a process that audit does not follow and that waits for no other: what it wakes, such as
 /// the daemon, runs when it sleeps.
 fn measure_in_child(lab: &Lab) -> Result<ExitCode> {
     lab.enable_audit(false)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was measured, as it is handed from the machine under test to whoever judges it.
+//! Measured results, as the machine under test passes them to the host that checks them.
 
 use serde::{Deserialize, Serialize};
 

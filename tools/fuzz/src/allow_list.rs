@@ -9,7 +9,7 @@ use pci_audit_core::allow_list::{contains, normalize, parse, Id, ParseError};
 
 type Pair = (u16, u16);
 
-/// What `isspace()` of C calls white space, but for the vertical tab, which nobody types.
+/// What `isspace()` of C calls white space, except for the vertical tab, which is not typed.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c)
 }

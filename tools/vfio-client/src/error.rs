@@ -39,7 +39,7 @@ pub enum Error {
         /// Its group.
         group: String,
     },
-    /// Somebody else holds the group open.
+    /// Another process holds the group open.
     #[error("IOMMU group {group} of {bdf} is in use by another process")]
     Busy {
         /// The device.
