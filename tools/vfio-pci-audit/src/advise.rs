@@ -258,7 +258,7 @@ impl Stopped {
 
 impl Evidence {
     fn new(device: &Device) -> Self {
-        let sessions = &device.sessions;
+        let sessions = device.sessions.summary();
         let mut weaknesses = Vec::new();
         if sessions.complete < ENOUGH_SESSIONS {
             weaknesses.push(format!(

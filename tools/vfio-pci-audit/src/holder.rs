@@ -24,6 +24,19 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Whether two are one process. Its name does not matter: every thread has one of its own.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.pid, &self.exe, &self.subj) == (other.pid, &other.exe, &other.subj)
+    }
+
+    /// What people call it: the program, since `comm` may be the name of a thread, such as `CPU 0/KVM`.
+    pub fn name(&self) -> &str {
+        match self.exe.rsplit('/').next() {
+            Some(name) if self.exe.starts_with('/') && !name.is_empty() => name,
+            _ => &self.comm,
+        }
+    }
+
     /// Read the task's fields of a record's text.
     pub fn parse(text: &str) -> Self {
         /// What auid has where nobody logged in.
@@ -83,6 +96,8 @@ mod tests {
                 subj: "libvirt-6f2c (enforce)".into(),
             }
         );
+        assert_eq!(Holder::parse(text).name(), "qemu-system-x86_64");
+        assert_eq!(Holder::parse("pid=77 comm=\"x\" exe=(null)").name(), "x");
         assert_eq!(untrusted("(null)"), "(null)");
         assert_eq!(untrusted("abc"), "abc");
     }

@@ -4,8 +4,8 @@
 //!
 //! - [`record`]: one line of an audit log, and the [`holder`] that it names; [`input`] and [`lines`]: the lines of
 //!   any number of logs, whatever they are packed in.
-//! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory; its [`session`]s,
-//!   and, as [`heat`] and as [`touched`] bytes, where accesses went.
+//! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory; its [`sessions`],
+//!   each a [`session`], and, as [`heat`] and as [`touched`] bytes, where accesses went.
 //! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV.
 //! - [`map`]: a device's configuration space; [`picture`] draws it, and where accesses went, in a terminal, and
 //!   [`svg`] for a report.
@@ -13,6 +13,7 @@
 //! - [`cli`]: the command line, from which the manual and the completions are made, too; [`run`](mod@run) obeys it.
 
 pub mod advise;
+pub mod boots;
 pub mod cli;
 pub mod heat;
 pub mod holder;
@@ -26,6 +27,7 @@ pub mod report_text;
 pub mod run;
 pub mod scan;
 pub mod session;
+pub mod sessions;
 pub mod status;
 pub mod svg;
 pub mod tally;

@@ -25,12 +25,25 @@ pub struct Record<'a> {
     pub serial: u64,
     /// The device.
     pub device: Bdf,
+    /// The session that it belongs to, as far as it says.
+    pub session: SessionField,
     /// `res=`, where the record has one: whether the access was allowed.
     pub res: Option<bool>,
     /// What it tells.
     pub kind: Kind,
     /// All fields, exactly as the kernel wrote them.
     pub text: &'a str,
+}
+
+/// What a record says of the session that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionField {
+    /// Nothing, as kernels did before sessions had numbers: sessions of a device follow each other.
+    Unsaid,
+    /// That there is none: the access was reported by another driver than VFIO.
+    None,
+    /// Its number, which is not given twice while the module is loaded.
+    Number(u64),
 }
 
 /// What a record tells. Ranges lie in configuration space.
@@ -170,6 +183,7 @@ fn read<'a>(node: Option<&'a str>, rest: &'a str) -> Result<Record<'a>, Error> {
         time,
         serial,
         device: fields.device()?,
+        session: fields.session()?,
         res: fields.res()?,
         kind: fields.kind()?,
         text,
@@ -195,8 +209,9 @@ pub(crate) fn number(digits: &str) -> Option<u64> {
 }
 
 /// The fields that a value is made of. Others are the task's, or of kernels to come.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "device",
+    "session",
     "op",
     "access",
     "offset",
@@ -255,6 +270,16 @@ impl<'a> Fields<'a> {
     fn device(&self) -> Result<Bdf, Error> {
         self.value("device", |text| {
             text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+        })
+    }
+
+    fn session(&self) -> Result<SessionField, Error> {
+        if self.find("session").is_none() {
+            return Ok(SessionField::Unsaid);
+        }
+        self.value("session", |text| match text {
+            "?" => Some(SessionField::None),
+            digits => number(digits).map(SessionField::Number),
         })
     }
 

@@ -20,6 +20,7 @@ fn an_access() {
             time: 1_747_758_000_123,
             serial: 456,
             device: "0000:01:00.1".parse().unwrap(),
+            session: SessionField::Unsaid,
             res: Some(false),
             kind: Kind::Access {
                 op: Op::Write,
@@ -28,6 +29,38 @@ fn an_access() {
             },
             text,
         }
+    );
+}
+
+#[test]
+fn sessions_have_numbers() {
+    let session = |field: &str| {
+        let text = format!("device=\"0000:01:00.1\" op=write offset=0x298 size=1{field} res=0");
+        parse(line(&text).as_bytes()).map(|record| record.unwrap().session)
+    };
+    assert_eq!(session(""), Ok(SessionField::Unsaid));
+    assert_eq!(session(" session=?"), Ok(SessionField::None));
+    assert_eq!(session(" session=7"), Ok(SessionField::Number(7)));
+    assert_eq!(
+        session(" session=18446744073709551615"),
+        Ok(SessionField::Number(u64::MAX))
+    );
+    for bad in ["", "-1", "0x7", "18446744073709551616", "??"] {
+        let text = format!(" session={bad}");
+        assert_eq!(session(&text), Err(Error::Value("session", bad.into())));
+    }
+    assert_eq!(
+        session(" session=7 session=7"),
+        Err(Error::Twice("session"))
+    );
+    // Other fields may come between: those of the task do.
+    let text =
+        r#"device="0000:01:00.1" op=open session=12 ppid=1 pid=7 ses=3 comm="q" exe="/q" res=1"#;
+    let record = line(text);
+    let record = parse(record.as_bytes()).unwrap().unwrap();
+    assert_eq!(
+        (record.kind, record.session),
+        (Kind::Open, SessionField::Number(12))
     );
 }
 

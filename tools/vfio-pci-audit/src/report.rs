@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::holder::Holder;
 use crate::record::Op;
 use crate::scan::{BrokenLine, Failure, Scan};
-use crate::session::{Held, Session};
+use crate::session::Session;
+use crate::sessions::Held;
 use crate::tally::{Cell, Device, Place};
 use crate::time;
 use crate::words::result_text;
@@ -76,6 +77,8 @@ pub struct SessionsReport {
 /// Who held a device.
 #[derive(Debug, Serialize)]
 pub struct HolderReport {
+    /// What people call it: its program's name.
+    pub name: String,
     /// The name of the process.
     pub comm: String,
     /// Its program.
@@ -86,7 +89,7 @@ pub struct HolderReport {
     pub auid: Option<u64>,
     /// Its security context.
     pub subj: String,
-    /// The process that held it last.
+    /// The process.
     pub last_pid: Option<u64>,
     /// How many sessions.
     pub sessions: u64,
@@ -105,14 +108,46 @@ pub struct SessionReport {
     pub first: String,
     /// That of its last one.
     pub last: String,
-    /// The name of the process that held the device.
+    /// Its number; nothing from a kernel that gives none.
+    pub session: Option<u64>,
+    /// The name of the process that held the device first.
     pub comm: Option<String>,
-    /// The process.
+    /// That process.
     pub pid: Option<u64>,
+    /// Every process that made accesses, the first first.
+    pub holders: Vec<ProcessReport>,
+    /// How many more there were.
+    pub more_holders: u64,
     /// How many of its accesses have a record in the logs.
     pub recorded: u64,
+    /// How many records of a whole session were written and are not in the logs.
+    pub missing_records: u64,
     /// What the session said at its end.
     pub totals: Option<TotalsReport>,
+}
+
+/// A process that made accesses of a session.
+#[derive(Debug, Serialize)]
+pub struct ProcessReport {
+    /// What people call it: its program's name.
+    pub name: String,
+    /// Its name, or that of one of its threads.
+    pub comm: String,
+    /// Its program.
+    pub exe: String,
+    /// Its number.
+    pub pid: Option<u64>,
+}
+
+impl ProcessReport {
+    fn new(holder: &Holder) -> Self {
+        Self {
+            name: holder.name().to_owned(),
+            comm: holder.comm.clone(),
+            exe: holder.exe.clone(),
+            pid: holder.pid,
+        }
+    }
 }
 
 /// The totals of a session.
@@ -237,19 +272,24 @@ impl Report {
 impl DeviceReport {
     fn new(node: Option<&str>, bdf: &str, device: &Device) -> Self {
         let sessions = &device.sessions;
+        let all = sessions.summary();
         Self {
             node: node.map(str::to_owned),
             device: bdf.to_owned(),
             first: time::stamp(device.first),
             last: time::stamp(device.last),
             sessions: SessionsReport {
-                count: sessions.count,
-                complete: sessions.complete,
+                count: all.count,
+                complete: all.complete,
                 open: sessions.is_open(),
-                missing_records: sessions.missing,
-                holders: sessions.holders.iter().map(HolderReport::new).collect(),
-                by_others: sessions.by_others,
-                recent: sessions.recent().map(SessionReport::new).collect(),
+                missing_records: all.missing,
+                holders: all.holders.iter().map(HolderReport::new).collect(),
+                by_others: all.by_others,
+                recent: sessions
+                    .recent()
+                    .into_iter()
+                    .map(SessionReport::new)
+                    .collect(),
             },
             accesses: device
                 .cells()
@@ -262,6 +302,7 @@ impl DeviceReport {
 
 impl HolderReport {
     fn new(held: &Held) -> Self {
+        let name = held.holder.name().to_owned();
         let Holder {
             pid,
             uid,
@@ -271,6 +312,7 @@ impl HolderReport {
             subj,
         } = held.holder.clone();
         Self {
+            name,
             comm,
             exe,
             uid,
@@ -290,9 +332,13 @@ impl SessionReport {
         Self {
             first: time::stamp(session.first),
             last: time::stamp(session.last),
-            comm: session.holder.as_ref().map(|holder| holder.comm.clone()),
-            pid: session.holder.as_ref().and_then(|holder| holder.pid),
+            session: session.number,
+            comm: session.holders.first().map(|holder| holder.comm.clone()),
+            pid: session.holders.first().and_then(|holder| holder.pid),
+            holders: session.holders.iter().map(ProcessReport::new).collect(),
+            more_holders: session.more_holders,
             recorded: session.recorded,
+            missing_records: session.missing(),
             totals: session.totals.map(|totals| TotalsReport {
                 reads: totals.reads,
                 writes: totals.writes,

@@ -132,7 +132,11 @@ impl SessionsReport {
 
 impl HolderReport {
     fn write_text(&self, out: &mut String) -> fmt::Result {
-        write!(out, "  held by   {} ({})", self.comm, self.exe)?;
+        write!(out, "  held by   {}", self.name)?;
+        if let Some(pid) = self.last_pid {
+            write!(out, " {pid}")?;
+        }
+        write!(out, " ({})", self.exe)?;
         for (name, value) in [("uid", self.uid), ("auid", self.auid)] {
             if let Some(value) = value {
                 write!(out, ", {name} {value}")?;
@@ -141,33 +145,62 @@ impl HolderReport {
         if !matches!(&*self.subj, "" | "?" | "unconfined" | "(null)") {
             write!(out, ", {}", self.subj)?;
         }
-        write!(out, ": {}", plural(self.sessions, "session"))?;
-        if let Some(pid) = self.last_pid {
-            write!(out, ", pid {pid}")?;
-        }
-        writeln!(out, ", {} recorded", plural_es(self.recorded, "access"))
+        writeln!(
+            out,
+            ": {}, {} recorded",
+            plural(self.sessions, "session"),
+            plural_es(self.recorded, "access")
+        )
     }
 }
 
 impl SessionReport {
-    fn write_text(&self, out: &mut String) -> fmt::Result {
-        let comm = self.comm.as_deref().unwrap_or("start not here");
-        write!(out, "  session   {} to {}, {comm}", self.first, self.last)?;
-        if let Some(pid) = self.pid {
-            write!(out, " {pid}")?;
+    /// Who held it.
+    fn who(&self) -> String {
+        let mut who: Vec<String> = self
+            .holders
+            .iter()
+            .map(|holder| match holder.pid {
+                Some(pid) => format!("{} {pid}", holder.name),
+                None => holder.name.clone(),
+            })
+            .collect();
+        if self.more_holders > 0 {
+            who.push(plural_es(self.more_holders, "more process"));
         }
+        match who.is_empty() {
+            true => "start not here".to_owned(),
+            false => who.join(" and "),
+        }
+    }
+
+    fn write_text(&self, out: &mut String) -> fmt::Result {
+        let number = self.session.map(|n| format!(" {n}")).unwrap_or_default();
+        write!(
+            out,
+            "  session{number:2} {} to {}, {}",
+            self.first,
+            self.last,
+            self.who()
+        )?;
         match &self.totals {
-            Some(totals) => writeln!(
-                out,
-                ": {} ({} blocked), {} ({} blocked), {} recorded, {} suppressed, {} lost",
-                plural(totals.reads, "read"),
-                totals.blocked_reads,
-                plural(totals.writes, "write"),
-                totals.blocked_writes,
-                totals.records,
-                totals.suppressed,
-                totals.lost
-            ),
+            Some(totals) => {
+                write!(
+                    out,
+                    ": {} ({} blocked), {} ({} blocked), {} recorded, {} suppressed, {} lost",
+                    plural(totals.reads, "read"),
+                    totals.blocked_reads,
+                    plural(totals.writes, "write"),
+                    totals.blocked_writes,
+                    totals.records,
+                    totals.suppressed,
+                    totals.lost
+                )?;
+                if self.missing_records > 0 {
+                    write!(out, "; {} of the recorded not here", self.missing_records)?;
+                }
+                writeln!(out)
+            }
             None => writeln!(
                 out,
                 ": end not here, {} recorded",

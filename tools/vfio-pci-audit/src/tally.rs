@@ -10,9 +10,10 @@ use std::ops::Range;
 
 use pci_config::Bdf;
 
+use crate::boots::Boots;
 use crate::heat::Heat;
 use crate::record::{Kind, Op, Record};
-use crate::session::Sessions;
+use crate::sessions::Sessions;
 use crate::touched::Touched;
 
 /// The most devices that are told apart. A host has tens; the log of a fleet has some of each host.
@@ -146,10 +147,10 @@ impl Device {
             .map(|(op, allowed)| (op, allowed, self.cell(op, allowed)))
     }
 
-    fn add(&mut self, record: &Record<'_>) {
+    fn add(&mut self, record: &Record<'_>, boot: u64) {
         self.first = self.first.min(record.time);
         self.last = self.last.max(record.time);
-        self.sessions.add(record);
+        self.sessions.add(record, boot);
         let (Some(allowed), Some(op)) = (record.res, record.kind.op()) else {
             return;
         };
@@ -187,10 +188,17 @@ fn index(op: Op, allowed: bool) -> usize {
     2 * op as usize + usize::from(allowed)
 }
 
+/// One machine.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    devices: BTreeMap<Bdf, Device>,
+    boots: Boots,
+}
+
 /// All devices, by the machine that they are in and by address.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    nodes: BTreeMap<Box<str>, BTreeMap<Bdf, Device>>,
+    nodes: BTreeMap<Box<str>, Node>,
     devices: usize,
     recent: usize,
     records: u64,
@@ -209,18 +217,25 @@ impl Tally {
     /// Count a record.
     pub fn add(&mut self, record: &Record<'_>) {
         self.records += 1;
-        let node = record.node.unwrap_or_default();
-        let known = self
-            .nodes
-            .get_mut(node)
-            .and_then(|devices| devices.get_mut(&record.device));
-        if let Some(device) = known {
-            device.add(record);
+        let name = record.node.unwrap_or_default();
+        if !self.nodes.contains_key(name) {
+            if self.devices == MAX_DEVICES {
+                self.passed_over += 1;
+                return;
+            }
+            self.nodes.insert(name.into(), Node::default());
+        }
+        let Some(node) = self.nodes.get_mut(name) else {
+            return;
+        };
+        let boot = node.boots.of(record.time, record.serial);
+        if let Some(device) = node.devices.get_mut(&record.device) {
+            device.add(record, boot);
         } else if self.devices < MAX_DEVICES {
             self.devices += 1;
-            let devices = self.nodes.entry(node.into()).or_default();
             let device = Device::new(record.time, self.recent);
-            devices.entry(record.device).or_insert(device).add(record);
+            let device = node.devices.entry(record.device).or_insert(device);
+            device.add(record, boot);
         } else {
             self.passed_over += 1;
         }
@@ -238,11 +253,11 @@ impl Tally {
 
     /// Every device, with the machine that it is in, where records say so.
     pub fn devices(&self) -> impl Iterator<Item = (Option<&str>, Bdf, &Device)> {
-        self.nodes.iter().flat_map(|(node, devices)| {
-            let node = (!node.is_empty()).then_some(&**node);
-            devices
+        self.nodes.iter().flat_map(|(name, node)| {
+            let name = (!name.is_empty()).then_some(&**name);
+            node.devices
                 .iter()
-                .map(move |(bdf, device)| (node, *bdf, device))
+                .map(move |(bdf, device)| (name, *bdf, device))
         })
     }
 }

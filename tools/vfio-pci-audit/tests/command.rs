@@ -66,6 +66,21 @@ fn report_as_text() {
     expect_file!["expected/report.txt"].assert_eq(&all(&arguments));
 }
 
+/// The end of one tenant's session comes after the start of the next one's.
+#[test]
+fn sessions_by_number() {
+    expect_file!["expected/tenants.txt"].assert_eq(&all(&["report", "tenants.log"]));
+    let json = run(&["report", "--format=json", "tenants.log"]).stdout;
+    let report: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let sessions = &report["devices"][0]["sessions"];
+    assert_eq!(sessions["count"], 2);
+    assert_eq!(sessions["recent"][0]["session"], 11);
+    assert_eq!(sessions["recent"][0]["totals"]["writes"], 134);
+    assert_eq!(sessions["recent"][0]["missing_records"], 1);
+    assert_eq!(sessions["recent"][1]["totals"]["writes"], 1);
+    assert_eq!(sessions["recent"][1]["holders"][0]["pid"], 3300);
+}
+
 #[test]
 fn report_as_heat_map() {
     expect_file!["expected/heat.txt"].assert_eq(&all(&[
