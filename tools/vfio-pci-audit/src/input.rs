@@ -62,6 +62,21 @@ impl Source {
     }
 }
 
+/// All of a file, unpacked; `-` is standard input. For what is no log.
+pub fn read_all(file: &Path) -> Result<Vec<u8>> {
+    /// No dump of a machine comes near this.
+    const MOST: u64 = 256 << 20;
+
+    let source = match file.to_str() {
+        Some("-") => Source::Standard,
+        _ => Source::File(file.to_owned()),
+    };
+    let mut bytes = Vec::new();
+    source.open(|raw| raw)?.take(MOST).read_to_end(&mut bytes)?;
+    ensure!((bytes.len() as u64) < MOST, "it is too large");
+    Ok(bytes)
+}
+
 /// Recognise by its first bytes how a stream is packed.
 fn unpack(mut packed: impl BufRead + 'static) -> Result<Box<dyn Read>> {
     let start = packed.fill_buf()?;

@@ -7,7 +7,7 @@
 //! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory; its [`sessions`],
 //!   each a [`session`], and, as [`heat`] and as [`touched`] bytes, where accesses went.
 //! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV.
-//! - [`map`]: a device's configuration space; [`picture`] draws it, and where accesses went, in a terminal, and
+//! - [`space`]: a device's configuration space, and where it is read from; [`map`]: what is in it; [`picture`] draws it, and where accesses went, in a terminal, and
 //!   [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
 //! - [`cli`]: the command line, from which the manual and the completions are made, too; [`run`](mod@run) obeys it.
@@ -28,6 +28,7 @@ pub mod run;
 pub mod scan;
 pub mod session;
 pub mod sessions;
+pub mod space;
 pub mod status;
 pub mod svg;
 pub mod tally;

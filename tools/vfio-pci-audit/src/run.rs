@@ -2,24 +2,25 @@
 
 //! Does what the command line asks for.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use pci_audit_core::allow_list::Id;
-use pci_config::{Bdf, CONVENTIONAL};
+use pci_config::CONVENTIONAL;
 use serde::Serialize;
 
 use crate::advise::{Advice, Ids};
 use crate::cli::{
     AdviseArgs, Cli, Command, Exit, Format, MapArgs, ReportArgs, StatusArgs, TextOrJson,
 };
+use crate::map::Map;
 use crate::report::Report;
 use crate::scan::Scan;
+use crate::space::{sysfs_id, Space, Spaces};
 use crate::status::Status;
-use crate::{input, map, report_text, svg};
+use crate::{input, report_text, svg};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -73,18 +74,20 @@ fn status(args: &StatusArgs, out: &mut impl Write) -> Result<Exit> {
 }
 
 fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
-    let map = match (&args.dump, args.bdf) {
+    let space = match (&args.dump, args.bdf) {
         (Some(file), bdf) => {
-            let dump: Box<dyn Read> = match file.to_str() {
-                Some("-") => Box::new(io::stdin()),
-                _ => Box::new(File::open(file).with_context(|| file.display().to_string())?),
-            };
-            map::from_dump(dump, bdf).with_context(|| file.display().to_string())?
+            let name = || file.display().to_string();
+            let spaces = Spaces::read(file).with_context(name)?;
+            for complaint in &spaces.complaints {
+                anstream::eprintln!("warning: {}: {complaint}", name());
+            }
+            spaces.pick(bdf).with_context(name)?
         }
-        (None, Some(bdf)) => map::from_sysfs(&args.root.join("sys"), bdf)?,
+        (None, Some(bdf)) => Space::from_sysfs(&args.root.join("sys"), bdf)?,
         (None, None) => anyhow::bail!("neither a device nor a dump"),
     };
-    if let Some(complaint) = map.complaint() {
+    let map = Map::new(&space)?;
+    for complaint in map.complaints() {
         anstream::eprintln!("warning: {complaint}");
     }
     let width = match args.row.as_deref() {
@@ -137,7 +140,10 @@ fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
     let ids: Ids = args.id.iter().copied().collect();
     let advice = Advice::new(&scan, |node, bdf| {
         // A device of another machine is not the one that has its address here.
-        let here = || node.is_none().then(|| sysfs_id(&args.root, bdf)).flatten();
+        let here = || {
+            let folder = args.root.join(format!("sys/bus/pci/devices/{bdf}"));
+            node.is_none().then(|| sysfs_id(&folder)).flatten()
+        };
         ids.get(&bdf).copied().or_else(here)
     });
     match args.format {
@@ -145,14 +151,4 @@ fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
         TextOrJson::Json => json(&advice, out)?,
     }
     Ok(exit)
-}
-
-/// What sysfs says a device is.
-fn sysfs_id(root: &Path, bdf: Bdf) -> Option<Id> {
-    let read = |name: &str| {
-        let file = root.join(format!("sys/bus/pci/devices/{bdf}/{name}"));
-        let text = fs::read_to_string(file).ok()?;
-        u16::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
-    };
-    Some(Id::new(read("vendor")?, read("device")?))
 }

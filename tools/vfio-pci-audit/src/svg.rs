@@ -137,16 +137,18 @@ pub fn map(map: &Map, width: usize) -> String {
     drawing.grid(map.size(), width, |offset| {
         let owner = map.owner(offset);
         let fill = match owner {
-            Owner::Header => HEADER,
+            Owner::Header | Owner::Virtual => HEADER,
             Owner::Capability(index) => capability_color(index),
             Owner::Unassigned => UNASSIGNED,
         };
         (fill.to_owned(), map.describe(owner))
     });
-    drawing.key(HEADER, &map.describe(Owner::Header));
-    for index in map.visible() {
-        let owner = Owner::Capability(index);
-        drawing.key(capability_color(index), &map.describe(owner));
+    for owner in map.assigned() {
+        let color = match owner {
+            Owner::Capability(index) => capability_color(index),
+            _ => HEADER,
+        };
+        drawing.key(color, &map.describe(owner));
     }
     drawing.key(UNASSIGNED, &map.describe(Owner::Unassigned));
     for line in map.hidden_text() {

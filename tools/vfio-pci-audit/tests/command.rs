@@ -2,55 +2,14 @@
 
 //! The program as a user runs it: what it prints, and how it ends. `UPDATE_EXPECT=1` writes the snapshots anew.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
+use common::{all, data, fed, machine, program, run};
 use expect_test::expect_file;
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-pci-audit"));
-    command
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"))
-        .args(arguments)
-        .env_remove("CLICOLOR_FORCE")
-        .stdin(Stdio::null());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program(arguments).output().unwrap()
-}
-
-/// Everything that a user sees of a run.
-fn all(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    format!(
-        "{}{}exit code {}\n",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-        output.status.code().unwrap()
-    )
-}
-
-/// The same with something on standard input.
-fn fed(arguments: &[&str], input: &[u8]) -> String {
-    let mut child = program(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
-}
 
 const ALL_LOGS: [&str; 5] = [
     "sessions.log",
@@ -254,32 +213,6 @@ fn a_map_as_drawing_and_in_colour() {
 }
 
 #[test]
-fn dumps_that_do_not_do() {
-    let row = format!("{}\n", ["11"; 16].join(" "));
-    let short = format!("01:00.0 x\n00: {row}10: {row}20: {row}30: {row}");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("dump");
-    let two = fs::read_to_string(data("edu.lspci")).unwrap() + &short;
-    for (text, bdf, says) in [
-        (
-            &*short,
-            "01:00.0",
-            "only 64 bytes of 0000:01:00.0 are there",
-        ),
-        ("hello\n", "01:00.0", "is it what lspci -xxxx prints?"),
-        (&two, "", "it has 2 devices: say which one"),
-        (&two, "09:00.0", "it has no 0000:09:00.0"),
-    ] {
-        fs::write(&file, text).unwrap();
-        let mut arguments = vec!["map", "--dump", file.to_str().unwrap()];
-        arguments.extend(Some(bdf).filter(|bdf| !bdf.is_empty()));
-        let output = all(&arguments);
-        assert!(output.contains(says), "{output}");
-        assert!(output.ends_with("exit code 3\n"), "{output}");
-    }
-}
-
-#[test]
 fn advice() {
     let arguments = [
         &["advise", "--id=01:00.0=8086:10D3", "--root=/nowhere"][..],
@@ -289,17 +222,6 @@ fn advice() {
     expect_file!["expected/advise.txt"].assert_eq(&all(&arguments));
     let json = all(&["advise", "--format=json", "--root=/nowhere", "guest.log"]);
     expect_file!["expected/advise.json"].assert_eq(&json);
-}
-
-/// A folder with files as a machine has them.
-fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    folder
 }
 
 #[test]
