@@ -9,8 +9,6 @@
 #[derive(Clone, Debug, Default)]
 pub struct Boots {
     current: u64,
-    /// When the current one began, if something said so, or its first record came.
-    began: u64,
     /// The highest number of an event, and its time.
     highest: Option<(u64, u64)>,
 }
@@ -24,7 +22,7 @@ impl Boots {
         match self.highest {
             // Half: numbers of one boot come a little out of order, and time may be put back.
             Some((highest, at)) if serial < highest / 2 && time > at + Self::OVERTAKES => {
-                self.start(time);
+                self.start();
                 self.highest = Some((serial, time));
             }
             Some((highest, _)) if serial <= highest => {}
@@ -33,16 +31,15 @@ impl Boots {
         self.current
     }
 
-    /// The machine was booted at a time.
-    pub fn start(&mut self, time: u64) {
+    /// The machine was booted.
+    pub fn start(&mut self) {
         self.current += 1;
-        self.began = time;
         self.highest = None;
     }
 
-    /// When the current boot began; 0 for the first one in the log.
-    pub fn began(&self) -> u64 {
-        self.began
+    /// The number of the current one.
+    pub fn current(&self) -> u64 {
+        self.current
     }
 }
 
@@ -67,8 +64,7 @@ mod tests {
         ] {
             assert_eq!(boots.of(time, serial), boot, "{time}:{serial}");
         }
-        boots.start(200_000);
+        boots.start();
         assert_eq!(boots.of(200_001, 9000), 3);
-        assert_eq!(boots.began(), 200_000);
     }
 }

@@ -10,7 +10,8 @@ use clap_complete::Shell;
 use pci_audit_core::allow_list::Id;
 use pci_config::Bdf;
 
-use crate::advise::parse_id;
+use crate::advise::{parse_id, Place};
+use crate::cli_logs::LogArgs;
 
 /// How the program ended, for the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +65,9 @@ pub enum Command {
     Map(MapArgs),
     /// Tell from audit logs who accessed what
     ///
-    /// Logs may be rotated, and packed by gzip or xz. Raw and enriched logs are read, and what ausearch --raw
-    /// prints; records that an older audit daemon wrote as UNKNOWN[1340] count. Memory does not grow with the logs.
+    /// Logs may be rotated, and packed by gzip or xz. Read are auditd's logs, what ausearch prints (--raw, or -i), the
+    /// kernel's log however it was kept (dmesg, a serial console, syslog, journalctl -k), journalctl -o json and -o
+    /// export, and what laurel and Auditbeat write. Memory does not grow with the logs.
     Report(ReportArgs),
     /// Tell from logs of a period without blocking what blocking would stop, and how to exempt it
     Advise(AdviseArgs),
@@ -105,10 +107,10 @@ pub struct MapArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// Bytes a row [default: 64, or 16 for a space of 256 bytes]
-    #[arg(long, value_parser = ["16", "64"])]
+    /// Bytes a row [default: as many as fit, or 16 for a space of 256 bytes]
+    #[arg(long, value_parser = ["16", "32", "64"])]
     pub row: Option<String>,
-    /// Write a drawing to this file
+    /// Write a drawing to this file; - is standard output, instead of the map
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
     /// Look at the files under this folder instead of those of this machine
@@ -119,9 +121,9 @@ pub struct MapArgs {
 /// For `report`.
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Logs in the order of time, or folders of rotated ones; - is standard input [default: the system's logs]
-    #[arg(value_hint = ValueHint::AnyPath)]
-    pub files: Vec<PathBuf>,
+    /// Which logs
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -131,7 +133,7 @@ pub struct ReportArgs {
     /// Draw where accesses went
     #[arg(long)]
     pub heat: bool,
-    /// Write a drawing of where accesses went to this file
+    /// Write a drawing of where accesses went to this file; - is standard output, instead of the report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
 }
@@ -139,21 +141,19 @@ pub struct ReportArgs {
 /// For `advise`.
 #[derive(Args, Debug)]
 pub struct AdviseArgs {
-    /// Logs in the order of time, or folders of rotated ones; - is standard input [default: the system's logs]
-    #[arg(value_hint = ValueHint::AnyPath)]
-    pub files: Vec<PathBuf>,
+    /// Which logs
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// How to print
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// What a device of the logs is, such as 01:00.0=8086:10d3 [default: as in this machine, for records without node=]
-    #[arg(long, value_name = "BDF=VENDOR:DEVICE", value_parser = id)]
-    pub id: Vec<(Bdf, Id)>,
-    /// Look at the files under this folder instead of those of this machine
-    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
-    pub root: PathBuf,
+    /// What a device of the logs is, such as 01:00.0=8086:10d3 or host1/01:00.0=8086:10d3 [default: as in this
+    /// machine, for records of it]
+    #[arg(long, value_name = "[NODE/]BDF=VENDOR:DEVICE", value_parser = id)]
+    pub id: Vec<(Place, Id)>,
 }
 
-fn id(text: &str) -> Result<(Bdf, Id), Error> {
+fn id(text: &str) -> Result<(Place, Id), Error> {
     parse_id(text)
 }
 

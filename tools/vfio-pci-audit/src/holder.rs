@@ -59,7 +59,7 @@ impl Holder {
 }
 
 /// A string that the kernel did not trust: in quotes, or in hexadecimal if it has a character that would end it.
-fn untrusted(value: &str) -> Cow<'_, str> {
+pub(crate) fn untrusted(value: &str) -> Cow<'_, str> {
     if let Some(quoted) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
         return quoted.into();
     }

@@ -40,6 +40,15 @@ impl Dot {
     }
 }
 
+/// How many bytes a row has where there are so many columns.
+pub fn bytes_a_row(columns: usize) -> usize {
+    const MARGIN: usize = 8;
+
+    // With a gap every sixteen.
+    let fits = |bytes: &usize| MARGIN + bytes + bytes / 16 <= columns;
+    [64, 32].into_iter().find(fits).unwrap_or(16)
+}
+
 /// Rows of `width` bytes with their offsets. As hexdump(1) does, `*` stands for rows that are like the one before.
 pub fn rows(size: usize, width: usize, dot: impl Fn(usize) -> Dot) -> String {
     let mut text = String::new();
@@ -83,9 +92,7 @@ fn level(count: u64, unrecorded: bool) -> char {
 }
 
 /// Where a device's accesses went: a picture of its reads and one of its writes.
-pub fn heat(device: &Device) -> String {
-    const WIDTH: usize = 64;
-
+pub fn heat(device: &Device, width: usize) -> String {
     let mut text = String::new();
     for op in [Op::Write, Op::Read] {
         let dots = heat_dots(device, op);
@@ -96,7 +103,7 @@ pub fn heat(device: &Device) -> String {
             text,
             "  {op}s by byte: digit n is 2^(n-1) or more, ~ without a record, . none; blocked ones are red"
         );
-        text += &rows(SPACE, WIDTH, |offset| dots[offset]);
+        text += &rows(SPACE, width, |offset| dots[offset]);
     }
     text
 }
@@ -122,6 +129,12 @@ fn heat_dots(device: &Device, op: Op) -> Vec<Dot> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_fit() {
+        let rows = [20, 41, 42, 75, 76, 200].map(bytes_a_row);
+        assert_eq!(rows, [16, 16, 32, 32, 64, 64]);
+    }
 
     #[test]
     fn levels() {

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use pci_config::Bdf;
 use serde::Serialize;
 
 use crate::holder::Holder;
@@ -12,7 +13,8 @@ use crate::scan::{BrokenLine, Failure, Scan};
 use crate::session::Session;
 use crate::sessions::Held;
 use crate::tally::{Cell, Device, Place};
-use crate::time;
+use crate::time::Stamp;
+use crate::vms::{Vm, Vms};
 use crate::words::result_text;
 
 /// Everything that is told, in the order in which it is.
@@ -30,10 +32,12 @@ pub struct Report {
     pub broken: Vec<BrokenLine>,
     /// The logs that cannot be read to their end.
     pub failures: Vec<Failure>,
+    /// How many records two logs have; they count once.
+    pub twice: u64,
     /// The time of the earliest record.
-    pub first: Option<String>,
+    pub first: Option<Stamp>,
     /// That of the latest.
-    pub last: Option<String>,
+    pub last: Option<Stamp>,
     /// Every device.
     pub devices: Vec<DeviceReport>,
 }
@@ -46,9 +50,9 @@ pub struct DeviceReport {
     /// Its address.
     pub device: String,
     /// The time of its earliest record.
-    pub first: String,
+    pub first: Stamp,
     /// That of its latest.
-    pub last: String,
+    pub last: Stamp,
     /// Its sessions.
     pub sessions: SessionsReport,
     /// Accesses by operation and result; only those of which there were any.
@@ -77,6 +81,8 @@ pub struct SessionsReport {
 /// Who held a device.
 #[derive(Debug, Serialize)]
 pub struct HolderReport {
+    /// The virtual machine that it was; nothing if it was none, or the logs do not say.
+    pub vm: Option<Vm>,
     /// What people call it: its program's name.
     pub name: String,
     /// The name of the process.
@@ -96,18 +102,20 @@ pub struct HolderReport {
     /// How many accesses in them have a record.
     pub recorded: u64,
     /// When the first session began.
-    pub first: String,
+    pub first: Stamp,
     /// The time of the last record.
-    pub last: String,
+    pub last: Stamp,
 }
 
 /// One session.
 #[derive(Debug, Serialize)]
 pub struct SessionReport {
+    /// The virtual machine that held the device; nothing if it was none, or the logs do not say.
+    pub vm: Option<Vm>,
     /// The time of its first record.
-    pub first: String,
+    pub first: Stamp,
     /// That of its last one.
-    pub last: String,
+    pub last: Stamp,
     /// Its number; nothing from a kernel that gives none.
     pub session: Option<u64>,
     /// The name of the process that held the device first.
@@ -207,12 +215,15 @@ impl Report {
             broken_lines: scan.broken,
             broken: scan.named.clone(),
             failures: scan.failures.clone(),
-            first: bounds(|d| d.first).into_iter().min().map(time::stamp),
-            last: bounds(|d| d.last).into_iter().max().map(time::stamp),
+            twice: scan.twice,
+            first: bounds(|d| d.first).into_iter().min().map(Stamp),
+            last: bounds(|d| d.last).into_iter().max().map(Stamp),
             devices: scan
                 .tally
                 .devices()
-                .map(|(node, bdf, device)| DeviceReport::new(node, &bdf.to_string(), device))
+                .map(|(node, bdf, device)| {
+                    DeviceReport::new(node, bdf, device, scan.tally.vms(node))
+                })
                 .collect(),
         }
     }
@@ -232,9 +243,12 @@ impl Report {
             "suppressed",
             "lost",
             "more",
+            "vms",
+            "uuids",
         ])?;
         for device in &self.devices {
             let node = device.node.as_deref().unwrap_or_default();
+            let vms = device.vms();
             for access in &device.accesses {
                 let start = [node, &device.device, &access.op, access.result];
                 let row = |rest: [String; 6]| {
@@ -242,6 +256,7 @@ impl Report {
                         .iter()
                         .map(|field| (*field).to_owned())
                         .chain(rest)
+                        .chain(vms.clone())
                         .collect::<Vec<_>>()
                 };
                 table.write_record(row([
@@ -270,25 +285,50 @@ impl Report {
 }
 
 impl DeviceReport {
-    fn new(node: Option<&str>, bdf: &str, device: &Device) -> Self {
+    /// Names and UUIDs of the virtual machines that held it, each as one field of a table.
+    fn vms(&self) -> [String; 2] {
+        let mut vms: Vec<&Vm> = self
+            .sessions
+            .holders
+            .iter()
+            .filter_map(|holder| holder.vm.as_ref())
+            .chain(self.sessions.recent.iter().filter_map(|s| s.vm.as_ref()))
+            .collect();
+        vms.sort();
+        vms.dedup();
+        let join = |field: fn(&Vm) -> Option<&String>| {
+            let all: Vec<&str> = vms
+                .iter()
+                .map(|vm| field(vm).map_or("", String::as_str))
+                .collect();
+            all.join(" ")
+        };
+        [join(|vm| vm.name.as_ref()), join(|vm| vm.uuid.as_ref())]
+    }
+
+    fn new(node: Option<&str>, bdf: Bdf, device: &Device, vms: &Vms) -> Self {
         let sessions = &device.sessions;
         let all = sessions.summary();
         Self {
             node: node.map(str::to_owned),
-            device: bdf.to_owned(),
-            first: time::stamp(device.first),
-            last: time::stamp(device.last),
+            device: bdf.to_string(),
+            first: Stamp(device.first),
+            last: Stamp(device.last),
             sessions: SessionsReport {
                 count: all.count,
                 complete: all.complete,
                 open: sessions.is_open(),
                 missing_records: all.missing,
-                holders: all.holders.iter().map(HolderReport::new).collect(),
+                holders: all
+                    .holders
+                    .iter()
+                    .map(|held| HolderReport::new(held, vms))
+                    .collect(),
                 by_others: all.by_others,
                 recent: sessions
                     .recent()
                     .into_iter()
-                    .map(SessionReport::new)
+                    .map(|session| SessionReport::new(session, session.vm(vms, bdf)))
                     .collect(),
             },
             accesses: device
@@ -301,7 +341,7 @@ impl DeviceReport {
 }
 
 impl HolderReport {
-    fn new(held: &Held) -> Self {
+    fn new(held: &Held, vms: &Vms) -> Self {
         let name = held.holder.name().to_owned();
         let Holder {
             pid,
@@ -312,6 +352,7 @@ impl HolderReport {
             subj,
         } = held.holder.clone();
         Self {
+            vm: vms.find(&held.holder, held.first, held.boot),
             name,
             comm,
             exe,
@@ -321,17 +362,18 @@ impl HolderReport {
             last_pid: pid,
             sessions: held.sessions,
             recorded: held.recorded,
-            first: time::stamp(held.first),
-            last: time::stamp(held.last),
+            first: Stamp(held.first),
+            last: Stamp(held.last),
         }
     }
 }
 
 impl SessionReport {
-    fn new(session: &Session) -> Self {
+    fn new(session: &Session, vm: Option<Vm>) -> Self {
         Self {
-            first: time::stamp(session.first),
-            last: time::stamp(session.last),
+            vm,
+            first: Stamp(session.first),
+            last: Stamp(session.last),
             session: session.number,
             comm: session.holders.first().map(|holder| holder.comm.clone()),
             pid: session.holders.first().and_then(|holder| holder.pid),

@@ -7,21 +7,23 @@ use std::fmt::{self, Write};
 use crate::picture;
 use crate::report::{DeviceReport, HolderReport, Report, SessionReport, SessionsReport};
 use crate::scan::Scan;
+use crate::time::Zone;
 use crate::words::{plural, plural_es, range_text};
 
 /// The most places of one operation and result that the text has. JSON and CSV have all.
 const MAX_PLACES: usize = 20;
 
-/// The text. With `heat`, each device has pictures of where its accesses went.
-pub fn text(scan: &Scan, heat: bool) -> String {
+/// The text, with times of a zone. With `heat`, each device has pictures of where its accesses went,
+/// of that many bytes a row.
+pub fn text(scan: &Scan, zone: &Zone, heat: Option<usize>) -> String {
     let report = Report::new(scan);
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = report.write_text(&mut text, |text, index| {
+    let _ = report.write_text(&mut text, zone, |text, index| {
         let device = scan.tally.devices().nth(index);
-        match device.filter(|_| heat) {
-            Some((_, _, device)) => text.write_str(&picture::heat(device)),
-            None => Ok(()),
+        match (device, heat) {
+            (Some((_, _, device)), Some(width)) => text.write_str(&picture::heat(device, width)),
+            _ => Ok(()),
         }
     });
     text
@@ -31,6 +33,7 @@ impl Report {
     fn write_text(
         &self,
         out: &mut String,
+        zone: &Zone,
         picture: impl Fn(&mut String, usize) -> fmt::Result,
     ) -> fmt::Result {
         write!(
@@ -41,12 +44,18 @@ impl Report {
             plural(self.files as u64, "log")
         )?;
         match (&self.first, &self.last) {
-            (Some(first), Some(last)) => writeln!(out, ", {first} to {last}")?,
+            (Some(first), Some(last)) => {
+                write!(out, ", {} to {}", zone.text(*first), zone.text(*last))?;
+                match zone.name(*last) {
+                    Some(name) => writeln!(out, " ({name})")?,
+                    None => writeln!(out)?,
+                }
+            }
             _ => writeln!(out)?,
         }
         for (index, device) in self.devices.iter().enumerate() {
             writeln!(out)?;
-            device.write_text(out)?;
+            device.write_text(out, zone)?;
             picture(out, index)?;
         }
         Ok(())
@@ -54,13 +63,18 @@ impl Report {
 }
 
 impl DeviceReport {
-    fn write_text(&self, out: &mut String) -> fmt::Result {
+    fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
         write!(out, "{}", self.device)?;
         if let Some(node) = &self.node {
             write!(out, " on {node}")?;
         }
-        writeln!(out, ": {} to {}", self.first, self.last)?;
-        self.sessions.write_text(out)?;
+        writeln!(
+            out,
+            ": {} to {}",
+            zone.text(self.first),
+            zone.text(self.last)
+        )?;
+        self.sessions.write_text(out, zone)?;
         if self.accesses.is_empty() {
             return writeln!(out, "  accesses  none");
         }
@@ -96,7 +110,7 @@ impl DeviceReport {
 }
 
 impl SessionsReport {
-    fn write_text(&self, out: &mut String) -> fmt::Result {
+    fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
         let open = match self.open {
             true => ", the last has no end here",
             false => "",
@@ -124,7 +138,7 @@ impl SessionsReport {
             )?;
         }
         for session in &self.recent {
-            session.write_text(out)?;
+            session.write_text(out, zone)?;
         }
         Ok(())
     }
@@ -132,7 +146,15 @@ impl SessionsReport {
 
 impl HolderReport {
     fn write_text(&self, out: &mut String) -> fmt::Result {
-        write!(out, "  held by   {}", self.name)?;
+        write!(out, "  held by   ")?;
+        if let Some(vm) = &self.vm {
+            write!(out, "VM {}", vm.text())?;
+            match &vm.uuid {
+                Some(uuid) if vm.name.is_some() => write!(out, " ({uuid}), ")?,
+                _ => write!(out, ", ")?,
+            }
+        }
+        write!(out, "{}", self.name)?;
         if let Some(pid) = self.last_pid {
             write!(out, " {pid}")?;
         }
@@ -157,30 +179,28 @@ impl HolderReport {
 impl SessionReport {
     /// Who held it.
     fn who(&self) -> String {
-        let mut who: Vec<String> = self
-            .holders
-            .iter()
-            .map(|holder| match holder.pid {
-                Some(pid) => format!("{} {pid}", holder.name),
-                None => holder.name.clone(),
-            })
-            .collect();
+        let vm = self.vm.iter().map(|vm| format!("VM {}", vm.text()));
+        let processes = self.holders.iter().map(|holder| match holder.pid {
+            Some(pid) => format!("{} {pid}", holder.name),
+            None => holder.name.clone(),
+        });
+        let mut who: Vec<String> = vm.chain(processes).collect();
         if self.more_holders > 0 {
             who.push(plural_es(self.more_holders, "more process"));
         }
         match who.is_empty() {
             true => "start not here".to_owned(),
-            false => who.join(" and "),
+            false => who.join(", "),
         }
     }
 
-    fn write_text(&self, out: &mut String) -> fmt::Result {
+    fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
         let number = self.session.map(|n| format!(" {n}")).unwrap_or_default();
         write!(
             out,
             "  session{number:2} {} to {}, {}",
-            self.first,
-            self.last,
+            zone.text(self.first),
+            zone.text(self.last),
             self.who()
         )?;
         match &self.totals {

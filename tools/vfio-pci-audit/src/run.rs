@@ -11,16 +11,18 @@ use clap::CommandFactory;
 use pci_config::CONVENTIONAL;
 use serde::Serialize;
 
-use crate::advise::{Advice, Ids};
+use crate::advise::{said, Advice, Ids};
 use crate::cli::{
     AdviseArgs, Cli, Command, Exit, Format, MapArgs, ReportArgs, StatusArgs, TextOrJson,
 };
+use crate::cli_logs::LogArgs;
+use crate::input::Source;
 use crate::map::Map;
 use crate::report::Report;
-use crate::scan::Scan;
+use crate::scan::{Options, Scan};
 use crate::space::{sysfs_id, Space, Spaces};
 use crate::status::Status;
-use crate::{input, report_text, svg};
+use crate::{input, picture, report_text, svg, terminal};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -57,8 +59,14 @@ fn json(value: &impl Serialize, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn save(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).with_context(|| file.display().to_string())
+/// Write a drawing to a file. `-` is `out`, and nothing else goes there then: false.
+fn save(file: &Path, text: &str, out: &mut impl Write) -> Result<bool> {
+    if file == Path::new("-") {
+        out.write_all(text.as_bytes())?;
+        return Ok(false);
+    }
+    fs::write(file, text).with_context(|| file.display().to_string())?;
+    Ok(true)
 }
 
 fn status(args: &StatusArgs, out: &mut impl Write) -> Result<Exit> {
@@ -90,14 +98,15 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
     for complaint in map.complaints() {
         anstream::eprintln!("warning: {complaint}");
     }
-    let width = match args.row.as_deref() {
-        Some("16") => 16,
-        Some(_) => 64,
+    let width = match &args.row {
+        Some(row) => row.parse()?,
         None if map.size() == CONVENTIONAL => 16,
-        None => 64,
+        None => picture::bytes_a_row(terminal::width()),
     };
     if let Some(file) = &args.svg {
-        save(file, &svg::map(&map, width))?;
+        if !save(file, &svg::map(&map, width), out)? {
+            return Ok(Exit::Done);
+        }
     }
     match args.format {
         TextOrJson::Text => out.write_all(map.text(width).as_bytes())?,
@@ -107,8 +116,17 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
 }
 
 /// Read logs and complain of what cannot be read.
-fn scan(files: &[std::path::PathBuf], recent: usize) -> Result<(Scan, Exit)> {
-    let scan = Scan::read(&input::sources(files)?, recent);
+fn scan(logs: &LogArgs, recent: usize) -> Result<(Scan, Exit)> {
+    let sources = input::sources(&logs.files, &logs.root)?;
+    if sources == [Source::Journal] {
+        anstream::eprintln!("note: there is no log of auditd's here; read is what the journal has");
+    }
+    let options = Options {
+        recent,
+        filter: logs.which.filter()?,
+        zone: logs.which.zone().zone(),
+    };
+    let scan = Scan::with(&sources, &options)?;
     for complaint in scan.complaints() {
         anstream::eprintln!("warning: {complaint}");
     }
@@ -123,12 +141,19 @@ fn scan(files: &[std::path::PathBuf], recent: usize) -> Result<(Scan, Exit)> {
 }
 
 fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
-    let (scan, exit) = scan(&args.files, args.sessions.into())?;
+    let (scan, exit) = scan(&args.logs, args.sessions.into())?;
     if let Some(file) = &args.svg {
-        save(file, &svg::heat(&scan.tally))?;
+        if !save(file, &svg::heat(&scan.tally), out)? {
+            return Ok(exit);
+        }
     }
     match args.format {
-        Format::Text => out.write_all(report_text::text(&scan, args.heat).as_bytes())?,
+        Format::Text => {
+            let width = picture::bytes_a_row(terminal::width());
+            let heat = args.heat.then_some(width);
+            let text = report_text::text(&scan, &args.logs.which.zone(), heat);
+            out.write_all(terminal::fold(&text).as_bytes())?;
+        }
         Format::Json => json(&Report::new(&scan), out)?,
         Format::Csv => Report::new(&scan).csv(&mut *out).map_err(io::Error::from)?,
     }
@@ -136,18 +161,24 @@ fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
 }
 
 fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
-    let (scan, exit) = scan(&args.files, 0)?;
-    let ids: Ids = args.id.iter().copied().collect();
+    let (scan, exit) = scan(&args.logs, 0)?;
+    let ids: Ids = args.id.iter().cloned().collect();
+    let this = fs::read_to_string(args.logs.root.join("proc/sys/kernel/hostname")).ok();
+    let this = this.as_deref().map(str::trim);
     let advice = Advice::new(&scan, |node, bdf| {
         // A device of another machine is not the one that has its address here.
         let here = || {
-            let folder = args.root.join(format!("sys/bus/pci/devices/{bdf}"));
-            node.is_none().then(|| sysfs_id(&folder)).flatten()
+            let folder = args.logs.root.join(format!("sys/bus/pci/devices/{bdf}"));
+            let ours = node.is_none() || node == this;
+            ours.then(|| sysfs_id(&folder)).flatten()
         };
-        ids.get(&bdf).copied().or_else(here)
+        said(&ids, node, bdf).or_else(here)
     });
     match args.format {
-        TextOrJson::Text => out.write_all(advice.text().as_bytes())?,
+        TextOrJson::Text => {
+            let text = advice.text(&args.logs.which.zone());
+            out.write_all(terminal::fold(&text).as_bytes())?;
+        }
         TextOrJson::Json => json(&advice, out)?,
     }
     Ok(exit)

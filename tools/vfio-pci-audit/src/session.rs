@@ -2,8 +2,12 @@
 
 //! One session on a device, and who held it.
 
+use pci_config::Bdf;
+
+use crate::filter::Key;
 use crate::holder::Holder;
 use crate::record::Totals;
+use crate::vms::{Vm, Vms};
 
 /// The most holders of one session that are named. A process that forks again and again has any number of them.
 pub const MAX_HOLDERS: usize = 16;
@@ -27,13 +31,20 @@ pub struct Session {
     pub totals: Option<Totals>,
     /// Audit's number of the record of its end.
     pub(crate) end: Option<u64>,
+    /// In which boot of the machine it was.
+    pub(crate) boot: u64,
+    /// Whether it has records that are asked for.
+    pub(crate) taken: bool,
+    /// Whether it has others, too.
+    pub(crate) partial: bool,
 }
 
 impl Session {
     /// One whose first record came at a time.
-    pub(crate) fn new(number: Option<u64>, time: u64) -> Self {
+    pub(crate) fn new(number: Option<u64>, time: u64, boot: u64) -> Self {
         Self {
             number,
+            boot,
             first: time,
             last: time,
             ..Self::default()
@@ -58,6 +69,25 @@ impl Session {
         }
     }
 
+    /// The virtual machine that held the device, if it was one.
+    pub fn vm(&self, vms: &Vms, bdf: Bdf) -> Option<Vm> {
+        let by_holder = |holder| vms.find(holder, self.first, self.boot);
+        match self.holders.is_empty() {
+            true => vms.of_device(bdf, self.first, self.boot),
+            false => self.holders.iter().find_map(by_holder),
+        }
+    }
+
+    /// What tells it from other sessions of the device.
+    pub fn key(&self) -> Key {
+        Key {
+            number: self.number,
+            boot: self.boot,
+            first: self.first,
+            last: self.last,
+        }
+    }
+
     /// Whether the log has its end.
     pub fn is_closed(&self) -> bool {
         self.totals.is_some()
@@ -68,10 +98,13 @@ impl Session {
         !self.holders.is_empty() && self.totals.is_some()
     }
 
-    /// How many records of accesses are not in the log though they were written. Only a complete session can tell.
+    /// How many records of accesses are not in the log though they were written. Only a complete session of which all
+    /// records were asked for can tell.
     pub fn missing(&self) -> u64 {
         match self.totals {
-            Some(totals) if self.is_complete() => totals.records.saturating_sub(self.recorded),
+            Some(totals) if self.is_complete() && !self.partial => {
+                totals.records.saturating_sub(self.recorded)
+            }
             _ => 0,
         }
     }

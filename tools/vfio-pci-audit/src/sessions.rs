@@ -33,7 +33,7 @@ pub struct Held {
     /// The time of the last record.
     pub last: u64,
     /// In which boot of the machine.
-    boot: u64,
+    pub(crate) boot: u64,
 }
 
 /// What is known of all sessions together.
@@ -56,7 +56,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn add(&mut self, session: &Session, boot: u64) {
+    fn add(&mut self, session: &Session) {
         self.count += 1;
         self.complete += u64::from(session.is_complete());
         self.closed += u64::from(session.is_closed());
@@ -65,7 +65,7 @@ impl Summary {
             self.add_totals(totals);
         }
         for holder in &session.holders {
-            self.hold(holder, session, boot);
+            self.hold(holder, session);
         }
         self.by_others = self.by_others.saturating_add(session.more_holders);
     }
@@ -85,8 +85,8 @@ impl Summary {
         }
     }
 
-    fn hold(&mut self, holder: &Holder, session: &Session, boot: u64) {
-        let same = |held: &&mut Held| held.boot == boot && held.holder.is_same(holder);
+    fn hold(&mut self, holder: &Holder, session: &Session) {
+        let same = |held: &&mut Held| held.boot == session.boot && held.holder.is_same(holder);
         if let Some(held) = self.holders.iter_mut().find(same) {
             held.sessions += 1;
             held.recorded = held.recorded.saturating_add(session.recorded);
@@ -101,7 +101,7 @@ impl Summary {
                 recorded: session.recorded,
                 first: session.first,
                 last: session.last,
-                boot,
+                boot: session.boot,
             });
         }
     }
@@ -111,8 +111,8 @@ impl Summary {
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     settled: Summary,
-    /// Those that more may be heard of, with the boot of the machine that they are of.
-    live: VecDeque<(u64, Session)>,
+    /// Those that more may be heard of.
+    live: VecDeque<Session>,
     /// The last of those that nothing more will be heard of.
     recent: VecDeque<Session>,
     keep: usize,
@@ -130,15 +130,15 @@ impl Sessions {
     /// What is known of all of them together.
     pub fn summary(&self) -> Summary {
         let mut all = self.settled.clone();
-        for (boot, session) in &self.live {
-            all.add(session, *boot);
+        for session in self.live.iter().filter(|session| session.taken) {
+            all.add(session);
         }
         all
     }
 
     /// The last sessions in the order of their starts. Those that may still be open are among them.
     pub fn recent(&self) -> Vec<&Session> {
-        let live = self.live.iter().map(|(_, session)| session);
+        let live = self.live.iter().filter(|session| session.taken);
         let mut all: Vec<&Session> = self.recent.iter().chain(live).collect();
         all.sort_by_key(|session| session.first);
         all.split_off(all.len().saturating_sub(self.keep))
@@ -146,19 +146,23 @@ impl Sessions {
 
     /// Whether the session that began last has no end in the log.
     pub fn is_open(&self) -> bool {
-        let last = self.live.iter().max_by_key(|(_, session)| session.first);
-        last.is_some_and(|(_, session)| !session.is_closed())
+        let live = self.live.iter().filter(|session| session.taken);
+        let last = live.max_by_key(|session| session.first);
+        last.is_some_and(|session| !session.is_closed())
     }
 
-    /// Take a record into account that comes from the given boot of the machine.
-    pub fn add(&mut self, record: &Record<'_>, boot: u64) {
+    /// Take a record into account that comes from the given boot of the machine. One that is not `taken` only tells
+    /// of the session that others belong to.
+    pub fn add(&mut self, record: &Record<'_>, boot: u64, taken: bool) {
         let at = match record.session {
             SessionField::None => return,
             SessionField::Number(number) => self.numbered(number, record, boot),
             SessionField::Unsaid => self.following(record, boot),
         };
-        let session = &mut self.live[at].1;
+        let session = &mut self.live[at];
         session.at(record.time);
+        session.taken |= taken;
+        session.partial |= !taken;
         match record.kind {
             Kind::Open => session.hold(Holder::parse(record.text)),
             Kind::Close(totals) => {
@@ -168,7 +172,7 @@ impl Sessions {
                     self.settle(at);
                 }
             }
-            Kind::Access { .. } => session.recorded += 1,
+            Kind::Access { .. } => session.recorded += u64::from(taken),
             Kind::Suppressed { .. } | Kind::Touched { .. } => {}
         }
     }
@@ -178,10 +182,10 @@ impl Sessions {
         let known = self
             .live
             .iter()
-            .rposition(|(of, session)| *of == boot && session.number == Some(number));
+            .rposition(|session| session.boot == boot && session.number == Some(number));
         match known {
-            Some(at) if !begins_anew(&self.live[at].1, record) => at,
-            _ => self.push(Session::new(Some(number), record.time), boot),
+            Some(at) if !begins_anew(&self.live[at], record) => at,
+            _ => self.push(Session::new(Some(number), record.time, boot)),
         }
     }
 
@@ -190,35 +194,35 @@ impl Sessions {
         let current = self
             .live
             .iter()
-            .rposition(|(_, session)| session.number.is_none());
+            .rposition(|session| session.number.is_none());
         if let Some(at) = current {
-            let (of, session) = &self.live[at];
+            let session = &self.live[at];
             // Where audit refused it at first, op=open comes after accesses. A second one is another session's, and
             // the end of the one before is not in the log.
             let second = record.kind == Kind::Open && !session.holders.is_empty();
-            if *of == boot && !second {
+            if session.boot == boot && !second {
                 return at;
             }
             self.settle(at);
         }
-        self.push(Session::new(None, record.time), boot)
+        self.push(Session::new(None, record.time, boot))
     }
 
-    fn push(&mut self, session: Session, boot: u64) -> usize {
+    fn push(&mut self, session: Session) -> usize {
         if self.live.len() == MAX_LIVE {
-            let closed = self.live.iter().position(|(_, old)| old.is_closed());
+            let closed = self.live.iter().position(Session::is_closed);
             self.settle(closed.unwrap_or(0));
         }
-        self.live.push_back((boot, session));
+        self.live.push_back(session);
         self.live.len() - 1
     }
 
     /// Nothing more will be heard of a session.
     fn settle(&mut self, at: usize) {
-        let Some((boot, session)) = self.live.remove(at) else {
+        let Some(session) = self.live.remove(at).filter(|session| session.taken) else {
             return;
         };
-        self.settled.add(&session, boot);
+        self.settled.add(&session);
         if self.keep > 0 {
             if self.recent.len() == self.keep {
                 self.recent.pop_front();

@@ -38,7 +38,11 @@ fn sessions(keep: usize, texts: &[String]) -> Sessions {
 fn add(sessions: &mut Sessions, texts: &[(u64, String)], boot: u64) {
     for (number, text) in texts {
         let line = format!("type=PCI msg=audit({number}.000:{number}): {text}");
-        sessions.add(&record::parse(line.as_bytes()).unwrap().unwrap(), boot);
+        sessions.add(
+            &record::parse(line.as_bytes()).unwrap().unwrap(),
+            boot,
+            true,
+        );
     }
 }
 
@@ -208,6 +212,32 @@ fn accesses_that_belong_to_no_session_make_none() {
     let text = format!("{DEVICE} op=read offset=0x40 size=1 session=? res=1");
     let sessions = sessions(9, &[text]);
     assert_eq!(sessions.summary().count, 0);
+    assert!(!sessions.is_open());
+}
+
+#[test]
+fn what_is_not_asked_for_says_who_it_was_and_no_more() {
+    let a = Some(7);
+    let mut sessions = Sessions::new(9);
+    let texts = [
+        open(a, "a", 1),
+        access(a),
+        access(a),
+        close(a, 2),
+        open(Some(8), "b", 2),
+    ];
+    for (number, text) in texts.iter().enumerate() {
+        let line = format!("type=PCI msg=audit({number}.000:{number}): {text}");
+        let record = record::parse(line.as_bytes()).unwrap().unwrap();
+        sessions.add(&record, 0, number == 2);
+    }
+    let all = sessions.summary();
+    assert_eq!((all.count, all.missing), (1, 0));
+    assert_eq!(
+        (&*all.holders[0].holder.comm, all.holders[0].recorded),
+        ("a", 1)
+    );
+    assert_eq!(sessions.recent().len(), 1);
     assert!(!sessions.is_open());
 }
 

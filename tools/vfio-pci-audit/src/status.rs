@@ -12,6 +12,8 @@ use flate2::read::GzDecoder;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::words::plural;
+
 const OPTION: &str = "CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT";
 const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
 const DEBUGFS: &str = "sys/kernel/debug";
@@ -197,14 +199,18 @@ fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> 
 
 fn write_session(out: &mut String, session: &Session) -> std::fmt::Result {
     let get = |key| session.get(key);
+    let count = |key, what| match session.0.get(key).and_then(Value::as_u64) {
+        Some(number) => plural(number, what),
+        None => format!("? {what}s"),
+    };
     writeln!(
         out,
-        "  {} {}: {} reads ({} blocked), {} writes ({} blocked); {} recorded, {} suppressed, {} lost",
+        "  {} {}: {} ({} blocked), {} ({} blocked); {} recorded, {} suppressed, {} lost",
         get("device"),
         get("state"),
-        get("reads"),
+        count("reads", "read"),
         get("blocked_reads"),
-        get("writes"),
+        count("writes", "write"),
         get("blocked_writes"),
         get("records"),
         get("suppressed"),

@@ -17,6 +17,7 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
         .args(arguments)
         .env_remove("CLICOLOR_FORCE")
         .env("TZ", "UTC")
+        .env_remove("COLUMNS")
         .stdin(Stdio::null());
     command
 }
