@@ -133,6 +133,9 @@ pub struct ReportArgs {
     /// Draw where accesses went
     #[arg(long)]
     pub heat: bool,
+    /// Read what lspci -xxxx printed, so that drawings show the capabilities of devices that are not in this machine
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Vec<PathBuf>,
     /// Write a drawing of where accesses went to this file; - is standard output, instead of the report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,

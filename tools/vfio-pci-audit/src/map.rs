@@ -3,11 +3,12 @@
 //! A device's configuration space: the header, the capabilities that VFIO knows, and the unassigned bytes.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use anstyle::AnsiColor;
 use anyhow::{bail, Context, Result};
 use pci_audit_core::allow_list::Id;
-use pci_config::{Capability, ConfigMap, Header, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+use pci_config::{Bdf, Capability, ConfigMap, Header, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 use serde::Serialize;
 
 use crate::picture::{self, Dot};
@@ -94,6 +95,12 @@ impl Map {
     /// What a byte belongs to.
     pub fn owner(&self, offset: usize) -> Owner {
         self.owners[offset]
+    }
+
+    /// Whether a byte is unassigned.
+    pub fn is_unassigned(&self, offset: usize) -> bool {
+        // There is none past the end.
+        self.owners.get(offset) == Some(&Owner::Unassigned)
     }
 
     /// The capabilities that own a byte, by number.
@@ -268,6 +275,31 @@ impl Map {
                 .collect(),
             unassigned: self.map.all_runs().iter().map(Unassigned::new).collect(),
         }
+    }
+}
+
+/// Finds the map of a device of a log: in dumps, or as it is in this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Maps {
+    /// The spaces of dumps.
+    pub spaces: Vec<Space>,
+    /// Where sysfs is.
+    pub sysfs: PathBuf,
+    /// What this machine is called.
+    pub this: Option<String>,
+}
+
+impl Maps {
+    /// The map of a device of a machine, if its space is known.
+    pub fn find(&self, node: Option<&str>, bdf: Bdf) -> Option<Map> {
+        let dumped = self.spaces.iter().find(|space| space.bdf == Some(bdf));
+        if let Some(space) = dumped {
+            return Map::new(space).ok();
+        }
+        // A device of another machine is not the one that has its address here.
+        let ours = node.is_none() || node == self.this.as_deref();
+        let space = ours.then(|| Space::from_sysfs(&self.sysfs, bdf).ok())??;
+        Map::new(&space).ok()
     }
 }
 

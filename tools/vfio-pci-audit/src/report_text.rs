@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Write};
 
+use crate::map::Maps;
 use crate::picture;
 use crate::report::{DeviceReport, HolderReport, Report, SessionReport, SessionsReport};
 use crate::scan::Scan;
@@ -14,15 +15,18 @@ use crate::words::{plural, plural_es, range_text};
 const MAX_PLACES: usize = 20;
 
 /// The text, with times of a zone. With `heat`, each device has pictures of where its accesses went,
-/// of that many bytes a row.
-pub fn text(scan: &Scan, zone: &Zone, heat: Option<usize>) -> String {
+/// of that many bytes a row, and of what is known of its configuration space.
+pub fn text(scan: &Scan, zone: &Zone, heat: Option<(usize, &Maps)>) -> String {
     let report = Report::new(scan);
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = report.write_text(&mut text, zone, |text, index| {
         let device = scan.tally.devices().nth(index);
         match (device, heat) {
-            (Some((_, _, device)), Some(width)) => text.write_str(&picture::heat(device, width)),
+            (Some((node, bdf, device)), Some((width, maps))) => {
+                let map = maps.find(node, bdf);
+                text.write_str(&picture::heat(device, map.as_ref(), width))
+            }
             _ => Ok(()),
         }
     });

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
@@ -17,7 +17,7 @@ use crate::cli::{
 };
 use crate::cli_logs::LogArgs;
 use crate::input::Source;
-use crate::map::Map;
+use crate::map::{Map, Maps};
 use crate::report::Report;
 use crate::scan::{Options, Scan};
 use crate::space::{sysfs_id, Space, Spaces};
@@ -142,15 +142,16 @@ fn scan(logs: &LogArgs, recent: usize) -> Result<(Scan, Exit)> {
 
 fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     let (scan, exit) = scan(&args.logs, args.sessions.into())?;
+    let maps = maps(&args.dump, &args.logs)?;
     if let Some(file) = &args.svg {
-        if !save(file, &svg::heat(&scan.tally), out)? {
+        if !save(file, &svg::heat(&scan.tally, &maps), out)? {
             return Ok(exit);
         }
     }
     match args.format {
         Format::Text => {
             let width = picture::bytes_a_row(terminal::width());
-            let heat = args.heat.then_some(width);
+            let heat = args.heat.then_some((width, &maps));
             let text = report_text::text(&scan, &args.logs.which.zone(), heat);
             out.write_all(terminal::fold(&text).as_bytes())?;
         }
@@ -160,16 +161,39 @@ fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     Ok(exit)
 }
 
+/// What is known of devices' configuration spaces.
+fn maps(dumps: &[PathBuf], logs: &LogArgs) -> Result<Maps> {
+    let mut spaces = Vec::new();
+    for file in dumps {
+        let name = || file.display().to_string();
+        let read = Spaces::read(file).with_context(name)?;
+        for complaint in &read.complaints {
+            anstream::eprintln!("warning: {}: {complaint}", name());
+        }
+        spaces.extend(read.spaces);
+    }
+    Ok(Maps {
+        spaces,
+        sysfs: logs.root.join("sys"),
+        this: hostname(&logs.root),
+    })
+}
+
+/// What this machine is called.
+fn hostname(root: &Path) -> Option<String> {
+    let name = fs::read_to_string(root.join("proc/sys/kernel/hostname")).ok()?;
+    Some(name.trim().to_owned())
+}
+
 fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
     let (scan, exit) = scan(&args.logs, 0)?;
     let ids: Ids = args.id.iter().cloned().collect();
-    let this = fs::read_to_string(args.logs.root.join("proc/sys/kernel/hostname")).ok();
-    let this = this.as_deref().map(str::trim);
+    let this = hostname(&args.logs.root);
     let advice = Advice::new(&scan, |node, bdf| {
         // A device of another machine is not the one that has its address here.
         let here = || {
             let folder = args.logs.root.join(format!("sys/bus/pci/devices/{bdf}"));
-            let ours = node.is_none() || node == this;
+            let ours = node.is_none() || node == this.as_deref();
             ours.then(|| sysfs_id(&folder)).flatten()
         };
         said(&ids, node, bdf).or_else(here)

@@ -46,6 +46,7 @@ fn report_as_heat_map() {
         "report",
         "--heat",
         "--sessions=0",
+        "--dump=e1000e.lspci",
         "guest.log",
     ]));
 }
@@ -69,8 +70,25 @@ fn report_as_csv() {
 fn report_as_drawing() {
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().join("heat.svg");
-    run(&["report", "--svg", svg.to_str().unwrap(), "guest.log"]);
-    expect_file!["expected/heat.svg"].assert_eq(&fs::read_to_string(svg).unwrap());
+    let dump = "--dump=e1000e.lspci";
+    run(&["report", dump, "--svg", svg.to_str().unwrap(), "guest.log"]);
+    let drawing = fs::read_to_string(svg).unwrap();
+    expect_file!["expected/heat.svg"].assert_eq(&drawing);
+    // What was blocked is told by letter and hatching, and the scale has numbers.
+    for part in [
+        ">a</text>",
+        "url(#hatch)",
+        "1-3 times",
+        "prefers-color-scheme:dark",
+        "+3c",
+    ] {
+        assert!(drawing.contains(part), "{part}");
+    }
+    // Rows that are the same are one.
+    assert!(
+        drawing.contains("to fff, 58 rows: 1 allowed, 0 blocked"),
+        "{drawing}"
+    );
 }
 
 #[test]

@@ -569,7 +569,7 @@ fn lines_are_as_wide_as_the_terminal() {
     let log = files.put("log", &lines(&two_machines()));
     for columns in [60, 90] {
         for arguments in [
-            &["report", "--heat", &log][..],
+            &["report", "--heat", "--root=/nowhere", &log][..],
             &["map", "--dump=e1000e.lspci"],
         ] {
             let mut command = program(arguments);
