@@ -133,6 +133,9 @@ pub struct ReportArgs {
     /// Draw where accesses went
     #[arg(long)]
     pub heat: bool,
+    /// Write the report to this file instead, as one page for a browser, with time lines, heat maps and filters
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
     /// Read what lspci -xxxx printed, so that drawings show the capabilities of devices that are not in this machine
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,

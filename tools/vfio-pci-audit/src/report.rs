@@ -285,6 +285,14 @@ impl Report {
 }
 
 impl DeviceReport {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{} on {node}", self.device),
+            None => self.device.clone(),
+        }
+    }
+
     /// Names and UUIDs of the virtual machines that held it, each as one field of a table.
     fn vms(&self) -> [String; 2] {
         let mut vms: Vec<&Vm> = self

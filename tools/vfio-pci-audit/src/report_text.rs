@@ -68,10 +68,7 @@ impl Report {
 
 impl DeviceReport {
     fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
-        write!(out, "{}", self.device)?;
-        if let Some(node) = &self.node {
-            write!(out, " on {node}")?;
-        }
+        write!(out, "{}", self.name())?;
         writeln!(
             out,
             ": {} to {}",
@@ -182,7 +179,7 @@ impl HolderReport {
 
 impl SessionReport {
     /// Who held it.
-    fn who(&self) -> String {
+    pub fn who(&self) -> String {
         let vm = self.vm.iter().map(|vm| format!("VM {}", vm.text()));
         let processes = self.holders.iter().map(|holder| match holder.pid {
             Some(pid) => format!("{} {pid}", holder.name),
@@ -207,29 +204,28 @@ impl SessionReport {
             zone.text(self.last),
             self.who()
         )?;
-        match &self.totals {
-            Some(totals) => {
-                write!(
-                    out,
-                    ": {} ({} blocked), {} ({} blocked), {} recorded, {} suppressed, {} lost",
-                    plural(totals.reads, "read"),
-                    totals.blocked_reads,
-                    plural(totals.writes, "write"),
-                    totals.blocked_writes,
-                    totals.records,
-                    totals.suppressed,
-                    totals.lost
-                )?;
-                if self.missing_records > 0 {
-                    write!(out, "; {} of the recorded not here", self.missing_records)?;
-                }
-                writeln!(out)
-            }
-            None => writeln!(
-                out,
-                ": end not here, {} recorded",
-                plural_es(self.recorded, "access")
-            ),
+        writeln!(out, ": {}", self.what())
+    }
+
+    /// What they did.
+    pub fn what(&self) -> String {
+        let Some(totals) = &self.totals else {
+            let recorded = plural_es(self.recorded, "access");
+            return format!("end not here, {recorded} recorded");
+        };
+        let mut text = format!(
+            "{} ({} blocked), {} ({} blocked), {} recorded, {} suppressed, {} lost",
+            plural(totals.reads, "read"),
+            totals.blocked_reads,
+            plural(totals.writes, "write"),
+            totals.blocked_writes,
+            totals.records,
+            totals.suppressed,
+            totals.lost
+        );
+        if self.missing_records > 0 {
+            text += &format!("; {} of the recorded not here", self.missing_records);
         }
+        text
     }
 }

@@ -22,7 +22,7 @@ use crate::report::Report;
 use crate::scan::{Options, Scan};
 use crate::space::{sysfs_id, Space, Spaces};
 use crate::status::Status;
-use crate::{input, picture, report_text, svg, terminal};
+use crate::{html, input, manual, picture, report_text, svg, terminal};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -42,11 +42,9 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Man { folder } => {
             match folder {
                 Some(folder) => {
-                    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-                    clap_mangen::generate_to(Cli::command(), &folder)
-                        .with_context(|| folder.display().to_string())?;
+                    manual::pages(&folder).with_context(|| folder.display().to_string())?;
                 }
-                None => clap_mangen::Man::new(Cli::command()).render(out)?,
+                None => manual::page(&manual::command(), out)?,
             }
             Ok(Exit::Done)
         }
@@ -116,13 +114,14 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
 }
 
 /// Read logs and complain of what cannot be read.
-fn scan(logs: &LogArgs, recent: usize) -> Result<(Scan, Exit)> {
+fn scan(logs: &LogArgs, recent: usize, places: bool) -> Result<(Scan, Exit)> {
     let sources = input::sources(&logs.files, &logs.root)?;
     if sources == [Source::Journal] {
         anstream::eprintln!("note: there is no log of auditd's here; read is what the journal has");
     }
     let options = Options {
         recent,
+        places,
         filter: logs.which.filter()?,
         zone: logs.which.zone().zone(),
     };
@@ -141,8 +140,17 @@ fn scan(logs: &LogArgs, recent: usize) -> Result<(Scan, Exit)> {
 }
 
 fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
-    let (scan, exit) = scan(&args.logs, args.sessions.into())?;
     let maps = maps(&args.dump, &args.logs)?;
+    if let Some(file) = &args.html {
+        let (scan, exit) = scan(&args.logs, html::SESSIONS, true)?;
+        save(
+            file,
+            &html::page(&scan, &maps, &args.logs.which.zone()),
+            out,
+        )?;
+        return Ok(exit);
+    }
+    let (scan, exit) = scan(&args.logs, args.sessions.into(), false)?;
     if let Some(file) = &args.svg {
         if !save(file, &svg::heat(&scan.tally, &maps), out)? {
             return Ok(exit);
@@ -186,7 +194,7 @@ fn hostname(root: &Path) -> Option<String> {
 }
 
 fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
-    let (scan, exit) = scan(&args.logs, 0)?;
+    let (scan, exit) = scan(&args.logs, 0, false)?;
     let ids: Ids = args.id.iter().cloned().collect();
     let this = hostname(&args.logs.root);
     let advice = Advice::new(&scan, |node, bdf| {

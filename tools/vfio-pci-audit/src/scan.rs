@@ -49,6 +49,8 @@ pub struct Failure {
 pub struct Options {
     /// How many of the last sessions of each device are remembered one by one.
     pub recent: usize,
+    /// Whether it is remembered where their accesses went.
+    pub places: bool,
     /// What is asked for.
     pub filter: Filter,
     /// Where `ausearch -i` was run.
@@ -59,6 +61,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             recent: 3,
+            places: false,
             filter: Filter::default(),
             zone: TimeZone::UTC,
         }
@@ -146,6 +149,7 @@ impl Scan {
         }
         let first = Options {
             recent: MANY,
+            places: false,
             filter: Filter {
                 since: None,
                 until: None,
@@ -187,7 +191,7 @@ impl Scan {
     fn once(sources: &[Source], options: &Options) -> Self {
         let (logs, again) = order(sources);
         let mut scan = Self {
-            tally: Tally::filtered(options.recent, options.filter.clone()),
+            tally: Tally::filtered(options.recent, options.filter.clone(), options.places),
             files: logs.len(),
             ..Self::default()
         };

@@ -6,6 +6,7 @@ use pci_config::Bdf;
 
 use crate::filter::Key;
 use crate::holder::Holder;
+use crate::places::Places;
 use crate::record::Totals;
 use crate::vms::{Vm, Vms};
 
@@ -29,6 +30,8 @@ pub struct Session {
     pub recorded: u64,
     /// What the session says of itself at its end; nothing if that is not in the log.
     pub totals: Option<Totals>,
+    /// Where its accesses went, if that is kept.
+    pub places: Option<Places>,
     /// Audit's number of the record of its end.
     pub(crate) end: Option<u64>,
     /// In which boot of the machine it was.

@@ -116,6 +116,7 @@ pub struct Sessions {
     /// The last of those that nothing more will be heard of.
     recent: VecDeque<Session>,
     keep: usize,
+    with_places: bool,
 }
 
 impl Sessions {
@@ -124,6 +125,14 @@ impl Sessions {
         Self {
             keep,
             ..Self::default()
+        }
+    }
+
+    /// The same, and where the accesses of each went.
+    pub fn with_places(keep: usize) -> Self {
+        Self {
+            with_places: true,
+            ..Self::new(keep)
         }
     }
 
@@ -163,6 +172,9 @@ impl Sessions {
         session.at(record.time);
         session.taken |= taken;
         session.partial |= !taken;
+        if self.with_places && taken {
+            session.places.get_or_insert_default().add(record);
+        }
         match record.kind {
             Kind::Open => session.hold(Holder::parse(record.text)),
             Kind::Close(totals) => {

@@ -140,11 +140,15 @@ const NOT_SET: u64 = 1_577_836_800_000;
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
 impl Device {
-    fn new(time: u64, recent: usize) -> Self {
+    fn new(time: u64, recent: usize, with_places: bool) -> Self {
+        let sessions = match with_places {
+            true => Sessions::with_places(recent),
+            false => Sessions::new(recent),
+        };
         Self {
             first: time,
             last: time,
-            sessions: Sessions::new(recent),
+            sessions,
             watched: 0,
             clock_was_set: false,
             latest: (0, 0),
@@ -253,6 +257,7 @@ pub struct Tally {
     filter: Filter,
     devices: usize,
     recent: usize,
+    with_places: bool,
     records: u64,
     passed_over: u64,
     no_vms: Vms,
@@ -267,10 +272,11 @@ impl Tally {
         }
     }
 
-    /// The same, of records that are asked for.
-    pub fn filtered(recent: usize, filter: Filter) -> Self {
+    /// The same, of records that are asked for, and if asked to, with the places of each session.
+    pub fn filtered(recent: usize, filter: Filter, with_places: bool) -> Self {
         Self {
             filter,
+            with_places,
             ..Self::new(recent)
         }
     }
@@ -295,12 +301,12 @@ impl Tally {
             Verdict::Drop => return None,
         };
         self.records += u64::from(taken);
-        let (devices, recent) = (self.devices, self.recent);
+        let (devices, recent, with_places) = (self.devices, self.recent, self.with_places);
         let node = self.node(record.node)?;
         if let Some(device) = node.devices.get_mut(&record.device) {
             device.add(record, boot, taken);
         } else if devices < MAX_DEVICES {
-            let device = Device::new(record.time, recent);
+            let device = Device::new(record.time, recent, with_places);
             let device = node.devices.entry(record.device).or_insert(device);
             device.add(record, boot, taken);
             self.devices += 1;

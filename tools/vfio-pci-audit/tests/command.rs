@@ -343,7 +343,17 @@ fn completions_and_manual() {
         "vfio-pci-audit-report.1",
         "vfio-pci-audit-map.1",
     ] {
-        assert!(folder.path().join(page).exists(), "no {page}");
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        for heading in ["SYNOPSIS", "EXAMPLES", "FILES"] {
+            assert!(
+                text.contains(&format!(".SH {heading}\n")),
+                "{page}: no {heading}"
+            );
+        }
+        assert!(
+            text.contains("\n\\fBvfio\\-pci\\-audit "),
+            "{page}: no example: {text}"
+        );
     }
     expect_file!["expected/help.txt"].assert_eq(&all(&["report", "--help"]));
 }
