@@ -11,7 +11,7 @@ use pci_audit_core::allow_list::Id;
 use pci_config::Bdf;
 
 use crate::advise::{parse_id, Place};
-use crate::cli_logs::LogArgs;
+use crate::cli_logs::{LogArgs, WhichArgs};
 
 /// How the program ended, for the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Tell from logs of a period without blocking what blocking would stop, and how to exempt it
     Advise(AdviseArgs),
+    /// Tell what changed between two periods: before and after an update, or before and after blocking
+    Diff(DiffArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -99,8 +101,12 @@ pub struct StatusArgs {
 #[derive(Args, Debug)]
 pub struct MapArgs {
     /// The device, such as 0000:01:00.0 or 01:00.0; needs root for more than 64 bytes
-    #[arg(required_unless_present = "dump")]
+    #[arg(required_unless_present_any = ["dump", "all"])]
     pub bdf: Option<Bdf>,
+    /// List every device of this machine, or of the dump, instead: what it is, its driver and IOMMU group, whether it
+    /// is exempt, and its unassigned bytes
+    #[arg(long, conflicts_with_all = ["bdf", "svg", "row"])]
+    pub all: bool,
     /// Read what lspci -xxxx printed instead of this machine's device; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Option<PathBuf>,
@@ -161,6 +167,29 @@ pub struct AdviseArgs {
 
 fn id(text: &str) -> Result<(Place, Id), Error> {
     parse_id(text)
+}
+
+/// For `diff`.
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// Before: a log, a folder of rotated ones, or a period as FROM..TO, of which either may be left out
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub old: String,
+    /// After: the same
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub new: String,
+    /// The logs that periods are of [default: the system's logs, or its journal]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub log: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
+    /// Which records
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// Look at the files under this folder instead of those of this machine
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    pub root: PathBuf,
 }
 
 /// How to print.

@@ -28,7 +28,7 @@ pub struct LogArgs {
 }
 
 /// Which records.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Which records")]
 pub struct WhichArgs {
     /// Not those before TIME, such as today, recent, boot, 2h, 2025-05-20, "05/20/2025 16:20:00"

@@ -16,7 +16,7 @@ use crate::cli::Cli;
 type Examples = &'static [(&'static str, &'static str)];
 
 /// Examples of the whole, and of each command.
-const EXAMPLES: [(&str, Examples); 6] = [
+const EXAMPLES: [(&str, Examples); 7] = [
     (
         "",
         &[
@@ -47,6 +47,7 @@ const EXAMPLES: [(&str, Examples); 6] = [
                 "ssh host1 sudo lspci -xxxxnn | vfio-pci-audit map --dump - 01:00.0",
             ),
             ("A drawing", "vfio-pci-audit map 01:00.0 --svg map.svg"),
+            ("Every device of this machine", "vfio-pci-audit map --all"),
         ],
     ),
     (
@@ -81,6 +82,19 @@ const EXAMPLES: [(&str, Examples); 6] = [
             (
                 "On another one, whose device is named",
                 "vfio-pci-audit advise --id host1/01:00.0=8086:10d3 audit.log",
+            ),
+        ],
+    ),
+    (
+        "diff",
+        &[
+            (
+                "Before and after an update",
+                "vfio-pci-audit diff before.log after.log",
+            ),
+            (
+                "Last week and this week",
+                "vfio-pci-audit diff week-ago..this-week this-week..now",
             ),
         ],
     ),

@@ -13,16 +13,17 @@ use serde::Serialize;
 
 use crate::advise::{said, Advice, Ids};
 use crate::cli::{
-    AdviseArgs, Cli, Command, Exit, Format, MapArgs, ReportArgs, StatusArgs, TextOrJson,
+    AdviseArgs, Cli, Command, DiffArgs, Exit, Format, MapArgs, ReportArgs, StatusArgs, TextOrJson,
 };
 use crate::cli_logs::LogArgs;
+use crate::compare::Comparison;
 use crate::input::Source;
 use crate::map::{Map, Maps};
 use crate::report::Report;
 use crate::scan::{Options, Scan};
 use crate::space::{sysfs_id, Space, Spaces};
 use crate::status::Status;
-use crate::{html, input, manual, picture, report_text, svg, terminal};
+use crate::{html, input, inventory, manual, picture, report_text, svg, terminal};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -31,6 +32,7 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Map(args) => draw(&args, out),
         Command::Report(args) => tell(&args, out),
         Command::Advise(args) => advise(&args, out),
+        Command::Diff(args) => compare(args, out),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();
@@ -79,15 +81,39 @@ fn status(args: &StatusArgs, out: &mut impl Write) -> Result<Exit> {
     })
 }
 
+fn list(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
+    let devices = match &args.dump {
+        Some(file) => inventory::of_spaces(&read_spaces(file)?.spaces, &args.root),
+        None => inventory::of_machine(&args.root)?,
+    };
+    match args.format {
+        TextOrJson::Text => out.write_all(terminal::fold(&inventory::text(&devices)).as_bytes())?,
+        TextOrJson::Json => json(&devices, out)?,
+    }
+    Ok(match devices.is_empty() {
+        true => Exit::Nothing,
+        false => Exit::Done,
+    })
+}
+
+/// Read a dump, and say what of it cannot be read.
+fn read_spaces(file: &Path) -> Result<Spaces> {
+    let name = || file.display().to_string();
+    let spaces = Spaces::read(file).with_context(name)?;
+    for complaint in &spaces.complaints {
+        anstream::eprintln!("warning: {}: {complaint}", name());
+    }
+    Ok(spaces)
+}
+
 fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
+    if args.all {
+        return list(args, out);
+    }
     let space = match (&args.dump, args.bdf) {
         (Some(file), bdf) => {
             let name = || file.display().to_string();
-            let spaces = Spaces::read(file).with_context(name)?;
-            for complaint in &spaces.complaints {
-                anstream::eprintln!("warning: {}: {complaint}", name());
-            }
-            spaces.pick(bdf).with_context(name)?
+            read_spaces(file)?.pick(bdf).with_context(name)?
         }
         (None, Some(bdf)) => Space::from_sysfs(&args.root.join("sys"), bdf)?,
         (None, None) => anyhow::bail!("neither a device nor a dump"),
@@ -169,16 +195,39 @@ fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     Ok(exit)
 }
 
+fn compare(args: DiffArgs, out: &mut impl Write) -> Result<Exit> {
+    let side = |side: &str| {
+        let mut which = args.which.clone();
+        let mut files = vec![PathBuf::from(side)];
+        // A path may have dots, too.
+        if let Some((from, to)) = side.split_once("..").filter(|_| !files[0].exists()) {
+            let time = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            which.since = time(from);
+            which.until = time(to);
+            files.clone_from(&args.log);
+        }
+        let root = args.root.clone();
+        scan(&LogArgs { files, which, root }, 0, false)
+    };
+    let ((old, old_exit), (new, new_exit)) = (side(&args.old)?, side(&args.new)?);
+    let comparison = Comparison::new(&old, &new);
+    match args.format {
+        TextOrJson::Text => out.write_all(terminal::fold(&comparison.text()).as_bytes())?,
+        TextOrJson::Json => json(&comparison, out)?,
+    }
+    Ok(match (old_exit, new_exit) {
+        (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
+        // What is new has nothing to be compared with, and is told.
+        (Exit::Nothing, Exit::Nothing) => Exit::Nothing,
+        _ => Exit::Done,
+    })
+}
+
 /// What is known of devices' configuration spaces.
 fn maps(dumps: &[PathBuf], logs: &LogArgs) -> Result<Maps> {
     let mut spaces = Vec::new();
     for file in dumps {
-        let name = || file.display().to_string();
-        let read = Spaces::read(file).with_context(name)?;
-        for complaint in &read.complaints {
-            anstream::eprintln!("warning: {}: {complaint}", name());
-        }
-        spaces.extend(read.spaces);
+        spaces.extend(read_spaces(file)?.spaces);
     }
     Ok(Maps {
         spaces,

@@ -201,6 +201,77 @@ fn what_is_damaged_is_named_and_the_rest_is_read() {
 }
 
 #[test]
+fn every_device_of_a_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bridge = device("00:1c.0");
+    bridge.config[0x0e] = 0x01;
+    let text = dump::write(&device("01:00.0")) + &dump::write(&bridge) + "02:00.0 Other: z\n";
+    let path = file(folder.path(), text.as_bytes());
+    let output = all(&[
+        "map",
+        "--all",
+        "--root=/nowhere",
+        "--dump",
+        path.to_str().unwrap(),
+    ]);
+    let expected = "0000:01:00.0 8086:10c9 Ethernet controller: Example
+    3956 of 4096 bytes unassigned: 0x048-0x05f, 0x094-0x0ff, 0x104-0x17f, 0x18c-0xfff
+0000:00:1c.0 8086:10c9 Ethernet controller: Example
+    0000:00:1c.0 has no map: it is a bridge: vfio-pci refuses those
+0000:02:00.0 Other: z
+    no bytes of 0000:02:00.0 are there
+exit code 0
+";
+    assert_eq!(output, expected);
+}
+
+#[test]
+fn every_device_of_a_machine() {
+    let host = machine(&[
+        ("usr/share/misc/pci.ids", "8086  Intel\n\t10c9  82576\n"),
+        (
+            "sys/module/vfio_pci_audit/parameters/uaccess_allow_ids",
+            "8086:*@180-18f\n",
+        ),
+        (
+            "sys/bus/pci/devices/0000:01:00.0/driver_override",
+            "vfio-pci\n",
+        ),
+        (
+            "sys/bus/pci/devices/0000:02:00.0/driver_override",
+            "(null)\n",
+        ),
+        ("sys/bus/pci/drivers/vfio-pci/x", ""),
+        ("sys/kernel/iommu_groups/17/x", ""),
+    ]);
+    let at = |name: &str| host.path().join("sys/bus/pci/devices").join(name);
+    for bdf in ["0000:01:00.0", "0000:02:00.0"] {
+        fs::write(at(bdf).join("config"), device(bdf).config).unwrap();
+    }
+    let link = std::os::unix::fs::symlink::<&str, PathBuf>;
+    link("../../drivers/vfio-pci", at("0000:01:00.0/driver")).unwrap();
+    link(
+        "../../../../kernel/iommu_groups/17",
+        at("0000:01:00.0/iommu_group"),
+    )
+    .unwrap();
+    let root = host.path().to_str().unwrap();
+    let output = all(&["map", "--all", "--root", root]);
+    let first = "0000:01:00.0 8086:10c9 Intel 82576\n    driver vfio-pci [*]; IOMMU group 17; exempt at 180-18f; 3956 of 4096";
+    assert!(output.starts_with(first), "{output}");
+    assert!(
+        output.contains("\n0000:02:00.0 8086:10c9 Intel 82576\n    exempt at 180-18f; 3956"),
+        "{output}"
+    );
+    let json = all(&["map", "--all", "--format=json", "--root", root]);
+    assert!(
+        json.contains("\"iommu_group\": 17") && json.contains("\"overridden\": true"),
+        "{json}"
+    );
+    assert!(all(&["map", "--all", "--root=/nowhere"]).ends_with("exit code 3\n"));
+}
+
+#[test]
 fn packed_and_raw_ones() {
     let device = device("01:00.0");
     let expected = map_of(&device);

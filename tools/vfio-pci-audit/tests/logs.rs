@@ -482,6 +482,48 @@ fn a_virtual_machine_of_a_kernel_without_numbers() {
 }
 
 #[test]
+fn two_periods() {
+    let files = Files::new();
+    let mut records = two_machines();
+    // Later, writes go elsewhere, and reads are blocked.
+    let mut later = session(START + 86_400_000, 3, 5000, "0000:01:00.1");
+    later[1].3 = later[1].3.replace("res=1", "res=0");
+    later[2].3 = later[2].3.replace("offset=0x298", "offset=0x2a0");
+    let old = files.put("old", &lines(&records));
+    let new = files.put("new", &lines(&later));
+    let expected = "0000:01:00.1: 2 sessions, then 1; watched for 1m 10s, then 0s
+  holders gone: VM build, VM win11-gpu
+  holders new: qemu-system-x86_64
+  accesses               before       after      change
+    write allowed              2           1          -1
+      no more at 0x298
+      new at 0x2a0
+    write blocked              2           1          -1
+    read  allowed            270         134        -136
+      no more at 0x298-0x29b
+    read  blocked              0           1          +1
+      new at 0x298-0x29b
+exit code 0
+";
+    assert_eq!(all(&["diff", &old, &new]), expected);
+    records.extend(later);
+    let both = files.put("both", &lines(&records));
+    let periods = ["diff", "..2026-12-01", "2026-12-01..", "--log", &both];
+    assert_eq!(all(&periods), expected);
+    let json = all(&["diff", "--format=json", &old, &new]);
+    assert!(
+        json.contains("\"holders_new\": [\n        \"qemu-system-x86_64\""),
+        "{json}"
+    );
+    let same = all(&["diff", &old, &old]);
+    assert!(
+        !same.contains("holders") && !same.contains(" at 0x"),
+        "{same}"
+    );
+    assert!(all(&["diff", "nowhere", &new]).ends_with("exit code 3\n"));
+}
+
+#[test]
 fn times_are_local_ones() {
     let files = Files::new();
     let log = files.put("log", &lines(&session(START, 1, 10, "0000:01:00.1")));
