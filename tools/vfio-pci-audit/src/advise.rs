@@ -3,7 +3,7 @@
 //! What blocking would have stopped, and what keeps it working.
 //!
 //! Only accesses that were allowed count: what was blocked already is not stopped any more. Reads that copy the
-//! configuration space in large pieces need no exemption: nobody acts upon what unassigned bytes of a copy hold.
+//! configuration space in large pieces need no exemption: no driver acts upon what unassigned bytes of a copy hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,7 @@ pub struct DeviceAdvice {
     pub node: Option<String>,
     /// The device.
     pub device: String,
-    /// `vendor:device`; nothing if nobody could tell.
+    /// `vendor:device`; nothing if it is not known.
     pub id: Option<String>,
     /// Where it was written, and would not be any more.
     pub writes: Stopped,
@@ -125,7 +125,7 @@ pub struct Evidence {
 pub struct Setting {
     /// The value of `uaccess_allow_ids`.
     pub uaccess_allow_ids: String,
-    /// Devices that should be in it, but nobody could tell what they are.
+    /// Devices that should be in it, but of which it is not known what they are.
     pub unknown: Vec<String>,
 }
 
@@ -250,7 +250,7 @@ impl Stopped {
         }
     }
 
-    /// How many accesses somebody may depend on.
+    /// How many accesses a driver may depend on.
     fn used(&self) -> u64 {
         self.accesses.saturating_sub(self.copies)
     }

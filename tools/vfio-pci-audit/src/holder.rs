@@ -13,7 +13,7 @@ pub struct Holder {
     pub pid: Option<u64>,
     /// Its user.
     pub uid: Option<u64>,
-    /// The user who logged in to start it; nothing where nobody did, as for a service.
+    /// The user who logged in to start it; nothing where there was no login, as for a service.
     pub auid: Option<u64>,
     /// Its name.
     pub comm: String,
@@ -39,15 +39,15 @@ impl Holder {
 
     /// Read the task's fields of a record's text.
     pub fn parse(text: &str) -> Self {
-        /// What auid has where nobody logged in.
-        const NOBODY: u64 = u32::MAX as u64;
+        /// What auid has where there was no login.
+        const NO_LOGIN: u64 = u32::MAX as u64;
 
         let mut holder = Self::default();
         for (key, value) in pairs(text) {
             match key {
                 "pid" => holder.pid = number(value),
                 "uid" => holder.uid = number(value),
-                "auid" => holder.auid = number(value).filter(|auid| *auid != NOBODY),
+                "auid" => holder.auid = number(value).filter(|auid| *auid != NO_LOGIN),
                 "comm" => holder.comm = untrusted(value).into_owned(),
                 "exe" => holder.exe = untrusted(value).into_owned(),
                 "subj" => holder.subj = value.to_owned(),

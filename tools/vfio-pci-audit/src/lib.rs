@@ -35,6 +35,7 @@ pub mod order;
 pub mod pci_ids;
 pub mod picture;
 pub mod places;
+pub mod process;
 pub mod record;
 pub mod report;
 pub mod report_text;

@@ -66,10 +66,17 @@ impl<R: Read> LogReader<R> {
         match line {
             Line::Whole(line) => {
                 self.bytes += line.len() as u64 + 1;
+                // Nearly all lines of nearly all logs are such; no more should be done with them than it takes.
+                if record::is_other(line) {
+                    self.plain = true;
+                    each(number, Item::Other);
+                    return Ok(true);
+                }
                 // Consoles end lines as terminals want them.
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 let found = self.forms.line(line);
-                self.plain |= matches!(found, Found::Record(record) if record::is_record(record));
+                self.plain = self.plain
+                    || matches!(found, Found::Record(record) if record::is_plain(record));
                 hand_over(found, number, line, &mut each);
             }
             Line::TooLong => {

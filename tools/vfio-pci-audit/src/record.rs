@@ -165,8 +165,9 @@ pub(crate) fn kind(said: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// Whether a line may be of a type that matters here, by as few of its bytes as it takes.
-fn may_matter(rest: &[u8]) -> bool {
+/// Whether a line may be of a type that matters here, by as few of its bytes behind `type=` as it takes.
+#[inline]
+pub(crate) fn may_matter(rest: &[u8]) -> bool {
     match rest.first() {
         Some(b'P') => rest.starts_with(b"PCI "),
         Some(b'S') => rest.starts_with(b"SYSTEM_BOOT "),
@@ -226,6 +227,30 @@ pub fn parse(line: &[u8]) -> Result<Option<Record<'_>>, Error> {
     })
 }
 
+/// Whether a line is a record of a type that does not matter here, as far as that is seen at once.
+#[inline]
+pub(crate) fn is_other(line: &[u8]) -> bool {
+    /// Names of types are shorter.
+    const LONGEST: usize = 32;
+
+    let Some(rest) = line.strip_prefix(b"type=") else {
+        return false;
+    };
+    if may_matter(rest) {
+        return false;
+    }
+    let start = &rest[..rest.len().min(LONGEST)];
+    let space = start.iter().position(|byte| *byte == b' ');
+    space.is_some_and(|at| rest[at + 1..].starts_with(b"msg="))
+}
+
+/// Whether a line is a record of any type.
+pub(crate) fn is_plain(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(b"type=");
+    rest.or_else(|| with_node(line).map(|(_, rest)| rest))
+        .is_some_and(is_record)
+}
+
 /// `node=NAME type=`, and what comes behind it.
 fn with_node(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = line.strip_prefix(b"node=")?;
@@ -239,7 +264,7 @@ pub(crate) fn is_between(line: &[u8]) -> bool {
 }
 
 /// Whether a record of any type goes on like this behind `type=`.
-pub(crate) fn is_record(rest: &[u8]) -> bool {
+fn is_record(rest: &[u8]) -> bool {
     memchr::memchr(b' ', rest).is_some_and(|end| {
         let behind = &rest[end + 1..];
         behind.starts_with(b"msg=") || behind.starts_with(b"audit(")

@@ -165,7 +165,7 @@ fn a_log_that_ends_early_fails_but_is_told() {
 }
 
 #[test]
-fn whoever_has_seen_enough_is_no_error() {
+fn a_reader_that_has_seen_enough_is_no_error() {
     let mut child = program(&["report", "--format=json", "flood.log"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -318,6 +318,53 @@ fn status_of_a_kernel_that_has_it() {
     ));
     expect_file!["expected/status.txt"].assert_eq(&status(&files, "--format=text"));
     expect_file!["expected/status.json"].assert_eq(&status(&files, "--format=json"));
+}
+
+#[test]
+fn status_says_what_is_dangerous() {
+    let read = format!("{PARAMETERS}/block_pci_unassigned_read");
+    let write = format!("{PARAMETERS}/block_pci_unassigned_write");
+    for (values, dangerous) in [(["Y", "N"], true), (["Y", "Y"], false), (["N", "Y"], false)] {
+        let machine = machine(&[RELEASE, (&read, values[0]), (&write, values[1])]);
+        let text = all(&["status", "--root", machine.path().to_str().unwrap()]);
+        assert_eq!(
+            text.contains("DANGEROUS: reads are blocked and writes are not"),
+            dangerous,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn status_names_the_virtual_machine() {
+    let parameter = format!("{PARAMETERS}/block_pci_unassigned_write");
+    let machine = machine(&[
+        RELEASE,
+        (&parameter, "Y"),
+        (
+            "sys/kernel/debug/vfio_pci_audit/sessions",
+            "device=0000:01:00.0 state=open reads=1 writes=2 blocked_reads=0 blocked_writes=2 records=3 suppressed=0 lost=0\n",
+        ),
+        ("sys/bus/pci/devices/0000:01:00.0/x", ""),
+        ("proc/42/fd/x", ""),
+        ("proc/42/cmdline", "/usr/bin/qemu\0-name\0guest=win11\0"),
+    ]);
+    let at = |name: &str| machine.path().join(name);
+    let link = std::os::unix::fs::symlink::<&str, std::path::PathBuf>;
+    link(
+        "../../../kernel/iommu_groups/17",
+        at("sys/bus/pci/devices/0000:01:00.0/iommu_group"),
+    )
+    .unwrap();
+    link("/dev/vfio/17", at("proc/42/fd/7")).unwrap();
+    let root = machine.path().to_str().unwrap();
+    let text = all(&["status", "--root", root]);
+    assert!(
+        text.contains("0000:01:00.0 open, VM win11: 1 read (0 blocked), 2 writes"),
+        "{text}"
+    );
+    let json = all(&["status", "--format=json", "--root", root]);
+    assert!(json.contains("\"name\": \"win11\""), "{json}");
 }
 
 #[test]

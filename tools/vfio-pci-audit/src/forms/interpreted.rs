@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::json::field;
 use super::start;
-use crate::record::{kind, pairs};
+use crate::record::{kind, may_matter, pairs};
 
 /// Whether a line may be one: of a type that matters, and without seconds in its stamp.
 pub(super) fn may_be(line: &[u8]) -> bool {
@@ -23,7 +23,7 @@ pub(super) fn may_be(line: &[u8]) -> bool {
     }) else {
         return false;
     };
-    if !matches!(rest.first(), Some(b'P' | b'U' | b'V' | b'S' | b'1' | b'2')) {
+    if !may_matter(rest) {
         return false;
     }
     let Some(at) = memchr::memmem::find(&rest[..rest.len().min(60)], b"msg=audit(") else {

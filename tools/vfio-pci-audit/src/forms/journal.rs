@@ -49,7 +49,7 @@ impl Entry {
         let message = message.replace('\n', " ");
         let host = self.host.as_deref().filter(|host| !host.contains(' '));
         let Some(said) = &self.audit_type else {
-            // The kernel's own line, of a host on which nobody takes records.
+            // The kernel's own line, of a host on which no daemon takes records.
             let Found::Records(found) = kernel::line(message.as_bytes()) else {
                 return false;
             };
