@@ -90,8 +90,8 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct StatusArgs {
     /// How to print
-    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
-    pub format: TextOrJson,
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub format: StatusFormat,
     /// Look at the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
@@ -210,4 +210,15 @@ pub enum TextOrJson {
     Text,
     /// One object
     Json,
+}
+
+/// How to print a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people
+    Text,
+    /// One object
+    Json,
+    /// Metrics, for the textfile collector of Prometheus' node exporter
+    Openmetrics,
 }

@@ -187,7 +187,9 @@ mod tests {
         for (_, examples) in EXAMPLES {
             for (_, line) in examples {
                 let own = &line[line.find("vfio-pci-audit").unwrap()..];
-                let words = own.split_whitespace().take_while(|word| *word != ">");
+                let words = own
+                    .split_whitespace()
+                    .take_while(|word| !matches!(*word, ">" | "|"));
                 Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
             }
         }

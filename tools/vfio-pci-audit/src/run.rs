@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use crate::advise::{said, Advice, Ids};
 use crate::cli::{
-    AdviseArgs, Cli, Command, DiffArgs, Exit, Format, MapArgs, ReportArgs, StatusArgs, TextOrJson,
+    AdviseArgs, Cli, Command, DiffArgs, Exit, Format, MapArgs, ReportArgs, StatusArgs,
+    StatusFormat, TextOrJson,
 };
 use crate::cli_logs::LogArgs;
 use crate::compare::Comparison;
@@ -23,7 +24,7 @@ use crate::report::Report;
 use crate::scan::{Options, Scan};
 use crate::space::{sysfs_id, Space, Spaces};
 use crate::status::Status;
-use crate::{html, input, inventory, manual, picture, report_text, svg, terminal};
+use crate::{html, input, inventory, manual, metrics, picture, report_text, svg, terminal};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -72,8 +73,9 @@ fn save(file: &Path, text: &str, out: &mut impl Write) -> Result<bool> {
 fn status(args: &StatusArgs, out: &mut impl Write) -> Result<Exit> {
     let status = Status::look(&args.root);
     match args.format {
-        TextOrJson::Text => out.write_all(status.text().as_bytes())?,
-        TextOrJson::Json => json(&status, out)?,
+        StatusFormat::Text => out.write_all(status.text().as_bytes())?,
+        StatusFormat::Json => json(&status, out)?,
+        StatusFormat::Openmetrics => out.write_all(metrics::text(&status)?.as_bytes())?,
     }
     Ok(match status.is_there() {
         true => Exit::Done,

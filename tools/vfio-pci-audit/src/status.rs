@@ -67,6 +67,28 @@ impl Session {
         }
     }
 
+    /// A field as a text.
+    pub fn text(&self, key: &str) -> String {
+        self.get(key)
+    }
+
+    /// A field as a number; 0 if it is none.
+    pub fn number(&self, key: &str) -> u64 {
+        self.0.get(key).and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    /// Name and UUID of the virtual machine that has the device open, as far as they are known.
+    pub fn vm_names(&self) -> (String, String) {
+        let field = |name: &str| {
+            let vm = self.0.get("vm")?;
+            vm[name].as_str().map(str::to_owned)
+        };
+        (
+            field("name").unwrap_or_default(),
+            field("uuid").unwrap_or_default(),
+        )
+    }
+
     /// What people call that virtual machine.
     fn vm(&self) -> Option<&str> {
         let vm = self.0.get("vm")?;
