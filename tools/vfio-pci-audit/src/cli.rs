@@ -136,6 +136,9 @@ pub struct ReportArgs {
     /// Tell of the last N sessions of each device one by one
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(..=1000))]
     pub sessions: u16,
+    /// Put reports together that --format json made, of several machines or several periods of one
+    #[arg(long, requires = "files", conflicts_with_all = ["heat", "html", "svg", "dump"])]
+    pub merge: bool,
     /// Draw where accesses went
     #[arg(long)]
     pub heat: bool,

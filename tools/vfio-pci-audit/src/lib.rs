@@ -31,6 +31,7 @@ pub mod lines;
 pub mod log;
 pub mod manual;
 pub mod map;
+pub mod merge;
 pub mod metrics;
 pub mod order;
 pub mod pci_ids;

@@ -67,6 +67,10 @@ const EXAMPLES: [(&str, Examples); 7] = [
                 "ssh host1 dmesg | vfio-pci-audit report -",
             ),
             (
+                "Many machines: what each of them says, put together",
+                "vfio-pci-audit report --merge host1.json host2.json",
+            ),
+            (
                 "A page with time lines and heat maps",
                 "vfio-pci-audit report --html report.html",
             ),

@@ -5,7 +5,7 @@
 use std::io;
 
 use pci_config::Bdf;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::holder::Holder;
 use crate::record::Op;
@@ -18,8 +18,10 @@ use crate::vms::{Vm, Vms};
 use crate::words::result_text;
 
 /// Everything that is told, in the order in which it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Report {
+    /// The machine that the report was made on.
+    pub host: Option<String>,
     /// How many logs were read.
     pub files: usize,
     /// How many lines they have, of any type.
@@ -43,7 +45,7 @@ pub struct Report {
 }
 
 /// One device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct DeviceReport {
     /// The machine that it is in, where records say so.
     pub node: Option<String>,
@@ -60,7 +62,7 @@ pub struct DeviceReport {
 }
 
 /// The sessions of a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct SessionsReport {
     /// How many.
     pub count: u64,
@@ -79,7 +81,7 @@ pub struct SessionsReport {
 }
 
 /// Who held a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct HolderReport {
     /// The virtual machine that it was; nothing if it was none, or the logs do not say.
     pub vm: Option<Vm>,
@@ -108,7 +110,7 @@ pub struct HolderReport {
 }
 
 /// One session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct SessionReport {
     /// The virtual machine that held the device; nothing if it was none, or the logs do not say.
     pub vm: Option<Vm>,
@@ -135,7 +137,7 @@ pub struct SessionReport {
 }
 
 /// A process that made accesses of a session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct ProcessReport {
     /// What people call it: its program's name.
     pub name: String,
@@ -159,7 +161,7 @@ impl ProcessReport {
 }
 
 /// The totals of a session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[allow(missing_docs)]
 pub struct TotalsReport {
     pub reads: u64,
@@ -172,12 +174,12 @@ pub struct TotalsReport {
 }
 
 /// Accesses of one operation with one result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct AccessReport {
     /// "read" or "write".
     pub op: String,
     /// "allowed" or "blocked".
-    pub result: &'static str,
+    pub result: String,
     /// How many have a record of their own.
     pub recorded: u64,
     /// How many were over the limit.
@@ -189,7 +191,7 @@ pub struct AccessReport {
 }
 
 /// Bytes that were accessed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct RangeReport {
     /// The first one.
     pub offset: usize,
@@ -209,6 +211,7 @@ impl Report {
             times
         };
         Self {
+            host: None,
             files: scan.files,
             lines: scan.lines,
             records: scan.tally.records(),
@@ -250,7 +253,7 @@ impl Report {
             let node = device.node.as_deref().unwrap_or_default();
             let vms = device.vms();
             for access in &device.accesses {
-                let start = [node, &device.device, &access.op, access.result];
+                let start = [node, &device.device, &access.op, &access.result];
                 let row = |rest: [String; 6]| {
                     start
                         .iter()
@@ -406,7 +409,7 @@ impl AccessReport {
     fn new(op: Op, allowed: bool, cell: &Cell) -> Self {
         Self {
             op: op.to_string(),
-            result: result_text(allowed),
+            result: result_text(allowed).to_owned(),
             recorded: cell.recorded,
             suppressed: cell.suppressed,
             lost: cell.lost,

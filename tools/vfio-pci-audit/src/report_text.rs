@@ -34,6 +34,14 @@ pub fn text(scan: &Scan, zone: &Zone, heat: Option<(usize, &Maps)>) -> String {
 }
 
 impl Report {
+    /// The text, with times of a zone and without pictures.
+    pub fn text(&self, zone: &Zone) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_text(&mut text, zone, |_, _| Ok(()));
+        text
+    }
+
     fn write_text(
         &self,
         out: &mut String,

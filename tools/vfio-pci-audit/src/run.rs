@@ -24,7 +24,7 @@ use crate::report::Report;
 use crate::scan::{Options, Scan};
 use crate::space::{sysfs_id, Space, Spaces};
 use crate::status::Status;
-use crate::{html, input, inventory, manual, metrics, picture, report_text, svg, terminal};
+use crate::{html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -167,7 +167,46 @@ fn scan(logs: &LogArgs, recent: usize, places: bool) -> Result<(Scan, Exit)> {
     Ok((scan, exit))
 }
 
+/// Put reports together.
+fn merge(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
+    if !args.logs.which.filter()?.is_all() {
+        anyhow::bail!("what is asked for has to be asked for when each of the reports is made");
+    }
+    let read = |file: &PathBuf| {
+        let name = file.display().to_string();
+        let bytes = input::read_all(file).with_context(|| name.clone())?;
+        let report = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{name} is no report of --format json"))?;
+        Ok((name, report))
+    };
+    let reports = args.logs.files.iter().map(read).collect::<Result<_>>()?;
+    let merged = merge::merge(reports)?;
+    let (records, failed) = (merged.records, !merged.failures.is_empty());
+    print(&merged, args, out)?;
+    Ok(match records {
+        _ if failed => Exit::Failed,
+        0 => Exit::Nothing,
+        _ => Exit::Done,
+    })
+}
+
+/// Print a report without pictures.
+fn print(report: &Report, args: &ReportArgs, out: &mut impl Write) -> Result<()> {
+    match args.format {
+        Format::Text => {
+            let text = report.text(&args.logs.which.zone());
+            out.write_all(terminal::fold(&text).as_bytes())?;
+        }
+        Format::Json => json(report, out)?,
+        Format::Csv => report.csv(&mut *out).map_err(io::Error::from)?,
+    }
+    Ok(())
+}
+
 fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
+    if args.merge {
+        return merge(args, out);
+    }
     let maps = maps(&args.dump, &args.logs)?;
     if let Some(file) = &args.html {
         let (scan, exit) = scan(&args.logs, html::SESSIONS, true)?;
@@ -184,16 +223,18 @@ fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
             return Ok(exit);
         }
     }
-    match args.format {
-        Format::Text => {
-            let width = picture::bytes_a_row(terminal::width());
-            let heat = args.heat.then_some((width, &maps));
-            let text = report_text::text(&scan, &args.logs.which.zone(), heat);
-            out.write_all(terminal::fold(&text).as_bytes())?;
-        }
-        Format::Json => json(&Report::new(&scan), out)?,
-        Format::Csv => Report::new(&scan).csv(&mut *out).map_err(io::Error::from)?,
+    if args.format == Format::Text {
+        let width = picture::bytes_a_row(terminal::width());
+        let heat = args.heat.then_some((width, &maps));
+        let text = report_text::text(&scan, &args.logs.which.zone(), heat);
+        out.write_all(terminal::fold(&text).as_bytes())?;
+        return Ok(exit);
     }
+    let report = Report {
+        host: hostname(&args.logs.root),
+        ..Report::new(&scan)
+    };
+    print(&report, args, out)?;
     Ok(exit)
 }
 

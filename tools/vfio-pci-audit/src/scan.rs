@@ -23,7 +23,7 @@ use crate::words::plural;
 pub const MAX_NAMED: usize = 10;
 
 /// A line that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub struct BrokenLine {
     /// The log.
     pub file: String,
@@ -34,7 +34,7 @@ pub struct BrokenLine {
 }
 
 /// A log that cannot be read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub struct Failure {
     /// The log.
     pub file: String,

@@ -56,6 +56,7 @@ fn report_as_json() {
     expect_file!["expected/report.json"].assert_eq(&all(&[
         "report",
         "--format=json",
+        "--root=/nowhere",
         "guest.log",
         "sessions.log",
     ]));

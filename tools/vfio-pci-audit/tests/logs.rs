@@ -481,6 +481,85 @@ fn a_virtual_machine_of_a_kernel_without_numbers() {
     assert_eq!(told["records"], 7);
 }
 
+/// Each of three machines makes a report; put together they are that of a collector, which has all logs.
+#[test]
+fn reports_of_many_machines() {
+    let files = Files::new();
+    let mut collected = String::new();
+    let mut made = Vec::new();
+    for (at, host) in ["a", "b", "c"].into_iter().enumerate() {
+        let at = at as u64;
+        let mut records = two_machines();
+        records.extend(session(START + 200_000 + at, 3, 77 + at, "0000:05:00.0"));
+        let log = files.put(host, &lines(&records));
+        collected += &lines(&records).replace("type=", &format!("node={host} type="));
+        let root = common::machine(&[("proc/sys/kernel/hostname", host)]);
+        let output = run(&[
+            "report",
+            "--format=json",
+            "--root",
+            root.path().to_str().unwrap(),
+            &log,
+        ]);
+        made.push(files.put(
+            &format!("{host}.json"),
+            &String::from_utf8(output.stdout).unwrap(),
+        ));
+    }
+    let merge = |arguments: &[&str], files: &[String]| {
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        all(&[&["report", "--merge"][..], arguments, &files].concat())
+    };
+    let all_logs = files.put("collected", &collected);
+    let expected = report(&[&all_logs]);
+    let merged = merge(&["--format=json"], &made);
+    let merged: Value = serde_json::from_str(merged.trim_end_matches("exit code 0\n")).unwrap();
+    for field in ["devices", "records", "lines", "first", "last"] {
+        assert_eq!(merged[field], expected[field], "{field}");
+    }
+    let without_head = |text: String| text.split_once('\n').unwrap().1.to_owned();
+    let text = without_head(merge(&[], &made));
+    assert_eq!(text, without_head(all(&["report", &all_logs])));
+    // The same one twice would count twice.
+    let twice = merge(&[], &[made[0].clone(), made[0].clone()]);
+    assert!(
+        twice.contains("at the same time: it would count twice"),
+        "{twice}"
+    );
+    assert!(twice.ends_with("exit code 3\n"), "{twice}");
+    let log = merge(&[], &[files.path("a")]);
+    assert!(log.contains("is no report of --format json"), "{log}");
+}
+
+/// Two periods of one machine, between sessions.
+#[test]
+fn reports_of_two_periods() {
+    let files = Files::new();
+    let root = common::machine(&[("proc/sys/kernel/hostname", "a")]);
+    let root = root.path().to_str().unwrap();
+    let (old, mut new) = (
+        session(START, 1, 10, "0000:01:00.1"),
+        session(START + 100_000, 2, 10, "0000:01:00.1"),
+    );
+    new[1].3 = new[1]
+        .3
+        .replace("offset=0x298", "offset=0x29b")
+        .replace("res=1", "res=0");
+    new[2].3 = new[2].3.replace("offset=0x298", "offset=0x297");
+    let made = |name: &str, records: &[Record]| {
+        let log = files.put("log", &lines(records));
+        let output = run(&["report", "--format=json", "--root", root, &log]);
+        files.put(name, &String::from_utf8(output.stdout).unwrap())
+    };
+    let both = [old.clone(), new.clone()].concat();
+    let (old, new, both) = (made("old", &old), made("new", &new), made("both", &both));
+    let merged = run(&["report", "--merge", "--format=json", &new, &old]).stdout;
+    let merged: Value = serde_json::from_slice(&merged).unwrap();
+    let mut expected: Value = serde_json::from_str(&fs::read_to_string(both).unwrap()).unwrap();
+    expected["devices"][0]["node"] = json!("a");
+    assert_eq!(merged["devices"], expected["devices"]);
+}
+
 #[test]
 fn two_periods() {
     let files = Files::new();
