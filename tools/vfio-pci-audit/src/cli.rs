@@ -73,6 +73,12 @@ pub enum Command {
     Advise(AdviseArgs),
     /// Tell what changed between two periods: before and after an update, or before and after blocking
     Diff(DiffArgs),
+    /// Write accesses and sessions as rows for a database
+    ///
+    /// There is a row for each record of accesses and one for each session, with the machine, the virtual machine and
+    /// the program. Accesses without a record of their own have a row with their number, and one for each range that
+    /// they touched.
+    Export(ExportArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -170,6 +176,38 @@ pub struct AdviseArgs {
 
 fn id(text: &str) -> Result<(Place, Id), Error> {
     parse_id(text)
+}
+
+/// For `export`.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// Which logs
+    #[command(flatten)]
+    pub logs: LogArgs,
+    /// How to write rows
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub format: ExportFormat,
+    /// Which rows to write
+    #[arg(long, value_enum, default_value_t = Rows::All)]
+    pub rows: Rows,
+}
+
+/// How to write rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// JSON, a row a line
+    Ndjson,
+}
+
+/// Which rows to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rows {
+    /// All; the field row tells them apart
+    All,
+    /// Those of accesses
+    Accesses,
+    /// Those of sessions
+    Sessions,
 }
 
 /// For `diff`.

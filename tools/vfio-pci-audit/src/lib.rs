@@ -19,6 +19,7 @@ pub mod cli_logs;
 pub mod compare;
 pub mod copies;
 pub mod drawing;
+pub mod export;
 pub mod filter;
 pub mod forms;
 pub mod guess;

@@ -16,7 +16,7 @@ use crate::cli::Cli;
 type Examples = &'static [(&'static str, &'static str)];
 
 /// Examples of the whole, and of each command.
-const EXAMPLES: [(&str, Examples); 7] = [
+const EXAMPLES: [(&str, Examples); 8] = [
     (
         "",
         &[
@@ -99,6 +99,19 @@ const EXAMPLES: [(&str, Examples); 7] = [
             (
                 "Last week and this week",
                 "vfio-pci-audit diff week-ago..this-week this-week..now",
+            ),
+        ],
+    ),
+    (
+        "export",
+        &[
+            (
+                "Rows of accesses for ClickHouse",
+                "vfio-pci-audit export --rows accesses | clickhouse-client -q 'INSERT INTO accesses FORMAT JSONEachRow'",
+            ),
+            (
+                "Sessions of yesterday, to a file",
+                "vfio-pci-audit export --rows sessions --since yesterday --until today > sessions.ndjson",
             ),
         ],
     ),

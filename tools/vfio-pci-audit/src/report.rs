@@ -8,7 +8,7 @@ use pci_config::Bdf;
 use serde::{Deserialize, Serialize};
 
 use crate::holder::Holder;
-use crate::record::Op;
+use crate::record::{Op, Totals};
 use crate::scan::{BrokenLine, Failure, Scan};
 use crate::session::Session;
 use crate::sessions::Held;
@@ -392,15 +392,22 @@ impl SessionReport {
             more_holders: session.more_holders,
             recorded: session.recorded,
             missing_records: session.missing(),
-            totals: session.totals.map(|totals| TotalsReport {
-                reads: totals.reads,
-                writes: totals.writes,
-                blocked_reads: totals.blocked_reads,
-                blocked_writes: totals.blocked_writes,
-                records: totals.records,
-                suppressed: totals.suppressed,
-                lost: totals.lost,
-            }),
+            totals: session.totals.map(TotalsReport::new),
+        }
+    }
+}
+
+impl TotalsReport {
+    /// Totals as a value.
+    pub fn new(totals: Totals) -> Self {
+        Self {
+            reads: totals.reads,
+            writes: totals.writes,
+            blocked_reads: totals.blocked_reads,
+            blocked_writes: totals.blocked_writes,
+            records: totals.records,
+            suppressed: totals.suppressed,
+            lost: totals.lost,
         }
     }
 }

@@ -13,18 +13,20 @@ use serde::Serialize;
 
 use crate::advise::{said, Advice, Ids};
 use crate::cli::{
-    AdviseArgs, Cli, Command, DiffArgs, Exit, Format, MapArgs, ReportArgs, StatusArgs,
-    StatusFormat, TextOrJson,
+    AdviseArgs, Cli, Command, DiffArgs, Exit, ExportArgs, ExportFormat, Format, MapArgs,
+    ReportArgs, Rows, StatusArgs, StatusFormat, TextOrJson,
 };
 use crate::cli_logs::LogArgs;
 use crate::compare::Comparison;
 use crate::input::Source;
 use crate::map::{Map, Maps};
 use crate::report::Report;
-use crate::scan::{Options, Scan};
+use crate::scan::{Logs, Options, Scan, MANY};
 use crate::space::{sysfs_id, Space, Spaces};
 use crate::status::Status;
-use crate::{html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal};
+use crate::{
+    export, html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal,
+};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -34,6 +36,7 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Report(args) => tell(&args, out),
         Command::Advise(args) => advise(&args, out),
         Command::Diff(args) => compare(args, out),
+        Command::Export(args) => rows(&args, out),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();
@@ -141,30 +144,62 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Read logs and complain of what cannot be read.
-fn scan(logs: &LogArgs, recent: usize, places: bool) -> Result<(Scan, Exit)> {
+/// Which logs to read, and what of them.
+fn sources(logs: &LogArgs) -> Result<(Vec<Source>, Options)> {
     let sources = input::sources(&logs.files, &logs.root)?;
     if sources == [Source::Journal] {
         anstream::eprintln!("note: there is no log of auditd's here; read is what the journal has");
     }
     let options = Options {
-        recent,
-        places,
         filter: logs.which.filter()?,
         zone: logs.which.zone().zone(),
+        ..Options::default()
     };
-    let scan = Scan::with(&sources, &options)?;
+    Ok((sources, options))
+}
+
+/// Complain of what cannot be read.
+fn judge(scan: &Scan) -> Exit {
     for complaint in scan.complaints() {
         anstream::eprintln!("warning: {complaint}");
     }
-    let exit = if !scan.failures.is_empty() {
+    if !scan.failures.is_empty() {
         Exit::Failed
     } else if scan.tally.records() == 0 {
         Exit::Nothing
     } else {
         Exit::Done
+    }
+}
+
+/// Read logs and complain of what cannot be read.
+fn scan(logs: &LogArgs, recent: usize, places: bool) -> Result<(Scan, Exit)> {
+    let (sources, options) = sources(logs)?;
+    let options = Options {
+        recent,
+        places,
+        ..options
     };
+    let scan = Scan::with(&sources, &options)?;
+    let exit = judge(&scan);
     Ok((scan, exit))
+}
+
+fn rows(args: &ExportArgs, out: &mut impl Write) -> Result<Exit> {
+    let (sources, options) = sources(&args.logs)?;
+    let options = Options {
+        recent: MANY,
+        ..options
+    };
+    let which = export::Which {
+        accesses: args.rows != Rows::Sessions,
+        sessions: args.rows != Rows::Accesses,
+    };
+    let host = hostname(&args.logs.root);
+    let logs = Logs::keep(&sources)?;
+    let ExportFormat::Ndjson = args.format;
+    let scan = export::rows(&logs, &options, which, host.as_deref(), out)?;
+    Ok(judge(&scan))
 }
 
 /// Put reports together.

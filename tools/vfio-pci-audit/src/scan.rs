@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
+use tempfile::NamedTempFile;
 
 use crate::copies::{identity, Shadow};
 use crate::filter::{Chosen, Filter};
@@ -14,7 +15,7 @@ use crate::guess;
 use crate::input::Source;
 use crate::log::{Item, LogReader};
 use crate::order::{order, Ordered};
-use crate::record::Event;
+use crate::record::{Event, Record};
 use crate::tally::Tally;
 use crate::time;
 use crate::words::plural;
@@ -92,8 +93,69 @@ pub struct Scan {
     warnings: Vec<String>,
 }
 
-/// The most sessions of one device that are looked through for those of a virtual machine.
-const MANY: usize = 1 << 16;
+/// The most sessions of one device that are remembered where logs are read twice.
+pub const MANY: usize = 1 << 16;
+
+/// Is shown each record that is asked for, and the boot of its machine.
+pub type Visit<'a> = &'a mut dyn FnMut(&Record<'_>, u64);
+
+/// Logs that are read more than once: who held a device is known when all is read.
+pub struct Logs {
+    sources: Vec<Source>,
+    /// What could have been read once only; the copies go away with it.
+    _kept: Vec<NamedTempFile>,
+}
+
+impl Logs {
+    /// Those of sources, of which some may be pipes.
+    pub fn keep(sources: &[Source]) -> Result<Self> {
+        let mut kept = Vec::new();
+        let mut again = Vec::new();
+        for source in sources {
+            if source.is_file() {
+                again.push(source.clone());
+                continue;
+            }
+            let (copy, file) = source.keep().with_context(|| source.name())?;
+            kept.push(file);
+            again.push(copy);
+        }
+        Ok(Self {
+            sources: again,
+            _kept: kept,
+        })
+    }
+
+    /// Read them for all sessions of the machines and devices that are asked for.
+    pub fn scan_all(&self, options: &Options) -> Scan {
+        let all = Options {
+            recent: MANY,
+            places: false,
+            filter: Filter {
+                devices: options.filter.devices.clone(),
+                nodes: options.filter.nodes.clone(),
+                ..Filter::default()
+            },
+            ..options.clone()
+        };
+        Scan::once(&self.sources, &all)
+    }
+
+    /// The same options, with the sessions of the virtual machines that are asked for.
+    pub fn chosen(&self, options: &Options) -> Options {
+        let mut options = options.clone();
+        if !options.filter.vms.is_empty() {
+            let chosen = self.scan_all(&options).choose(&options.filter.vms);
+            options.filter.chosen = Some(chosen);
+        }
+        options
+    }
+
+    /// Read them, and show each record that is asked for.
+    pub fn scan(&self, options: &Options, visit: Visit<'_>) -> Scan {
+        Scan::visit(&self.sources, options, visit)
+    }
+}
 
 /// A log that was read, to be compared with others.
 struct Read {
@@ -134,43 +196,8 @@ impl Scan {
         if options.filter.vms.is_empty() {
             return Ok(Self::once(sources, options));
         }
-        // Who held a device is known when all is read, so it is read twice.
-        let mut kept_files = Vec::new();
-        let mut again = Vec::new();
-        for source in sources {
-            again.push(match source.is_file() {
-                true => source.clone(),
-                false => {
-                    let (kept, file) = source.keep().with_context(|| source.name())?;
-                    kept_files.push(file);
-                    kept
-                }
-            });
-        }
-        let first = Options {
-            recent: MANY,
-            places: false,
-            filter: Filter {
-                since: None,
-                until: None,
-                op: None,
-                blocked: false,
-                ..options.filter.clone()
-            },
-            ..options.clone()
-        };
-        let all = Self::once(&again, &first);
-        let filter = Filter {
-            chosen: Some(all.choose(&options.filter.vms)),
-            ..options.filter.clone()
-        };
-        Ok(Self::once(
-            &again,
-            &Options {
-                filter,
-                ..options.clone()
-            },
-        ))
+        let logs = Logs::keep(sources)?;
+        Ok(logs.scan(&logs.chosen(options), &mut |_, _| ()))
     }
 
     /// The sessions of virtual machines.
@@ -189,6 +216,10 @@ impl Scan {
     }
 
     fn once(sources: &[Source], options: &Options) -> Self {
+        Self::visit(sources, options, &mut |_, _| ())
+    }
+
+    fn visit(sources: &[Source], options: &Options, visit: Visit<'_>) -> Self {
         let (logs, again) = order(sources);
         let mut scan = Self {
             tally: Tally::filtered(options.recent, options.filter.clone(), options.places),
@@ -203,7 +234,7 @@ impl Scan {
         let mut read: Vec<Read> = Vec::new();
         for log in &logs {
             progress.set_message(log.source.name());
-            let last = scan.log(log, &read, options, &progress);
+            let last = scan.log(log, &read, (options, &progress), visit);
             read.push(Read {
                 source: log.source.clone(),
                 last,
@@ -214,7 +245,13 @@ impl Scan {
     }
 
     /// Read one log; the time of its last record.
-    fn log(&mut self, log: &Ordered, read: &[Read], options: &Options, bar: &ProgressBar) -> u64 {
+    fn log(
+        &mut self,
+        log: &Ordered,
+        read: &[Read],
+        (options, bar): (&Options, &ProgressBar),
+        visit: Visit<'_>,
+    ) -> u64 {
         let source = &log.source;
         let zone = &options.zone;
         let stream = match source.open(|raw| bar.wrap_read(raw)) {
@@ -233,7 +270,10 @@ impl Scan {
         let mut reader = LogReader::new(stream, zone.clone());
         let mut state = Progress::default();
         let broken = loop {
-            match reader.step(|number, item| self.item(number, item, &mut state, &mut shadows)) {
+            let more = reader.step(|number, item| {
+                self.item(number, item, &mut state, &mut shadows, visit);
+            });
+            match more {
                 Ok(true) => {}
                 Ok(false) => break None,
                 Err(broken) => break Some(broken),
@@ -250,11 +290,18 @@ impl Scan {
         last
     }
 
-    fn item(&mut self, number: u64, item: Item<'_>, state: &mut Progress, shadows: &mut [Shadow]) {
+    fn item(
+        &mut self,
+        number: u64,
+        item: Item<'_>,
+        state: &mut Progress,
+        shadows: &mut [Shadow],
+        visit: Visit<'_>,
+    ) {
         match item {
             Item::Event(event) => {
                 state.records += 1;
-                self.event(number, &event, state, shadows);
+                self.event(number, &event, state, shadows, visit);
             }
             Item::Other => state.records += 1,
             Item::Between => {}
@@ -282,6 +329,7 @@ impl Scan {
         event: &Event<'_>,
         state: &mut Progress,
         shadows: &mut [Shadow],
+        visit: Visit<'_>,
     ) {
         if !shadows.is_empty() {
             let identity = identity(event);
@@ -298,9 +346,15 @@ impl Scan {
         match event {
             Event::Pci(record) => {
                 state.last = state.last.max(record.time);
-                if let Some(back) = self.tally.add(record) {
+                let Some(added) = self.tally.add(record) else {
+                    return;
+                };
+                if let Some(back) = added.back {
                     state.back.get_or_insert((number, back));
                     state.backs += 1;
+                }
+                if added.taken {
+                    visit(record, added.boot);
                 }
             }
             Event::Virt(virt) => {

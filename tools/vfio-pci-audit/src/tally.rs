@@ -250,6 +250,18 @@ struct Node {
 /// Records of one machine overtake each other by less than this, in milliseconds.
 const OVERTAKES: u64 = 60_000;
 
+/// What is found out of a record that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// In which boot of its machine it was made.
+    pub boot: u64,
+    /// Whether it is asked for, and does not only tell of the session of others.
+    pub taken: bool,
+    /// By how much its time, in milliseconds, is before that of one of the same machine that came earlier, if that is
+    /// more than records overtake each other.
+    pub back: Option<u64>,
+}
+
 /// All devices, by the machine that they are in and by address.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -281,9 +293,8 @@ impl Tally {
         }
     }
 
-    /// Count a record. By how much its time, in milliseconds, is before that of one of the same machine that came
-    /// earlier, if that is more than records overtake each other.
-    pub fn add(&mut self, record: &Record<'_>) -> Option<u64> {
+    /// Count a record. Nothing if it has nothing to do with what is asked for, or there is no room for its device.
+    pub fn add(&mut self, record: &Record<'_>) -> Option<Added> {
         if !self.filter.knows(record.node, Some(record.device)) {
             return None;
         }
@@ -302,6 +313,7 @@ impl Tally {
         };
         self.records += u64::from(taken);
         let (devices, recent, with_places) = (self.devices, self.recent, self.with_places);
+        let added = Added { boot, taken, back };
         let node = self.node(record.node)?;
         if let Some(device) = node.devices.get_mut(&record.device) {
             device.add(record, boot, taken);
@@ -312,8 +324,9 @@ impl Tally {
             self.devices += 1;
         } else {
             self.passed_over += 1;
+            return None;
         }
-        back
+        Some(added)
     }
 
     /// Find or make room for a machine.

@@ -481,6 +481,96 @@ fn a_virtual_machine_of_a_kernel_without_numbers() {
     assert_eq!(told["records"], 7);
 }
 
+/// The rows that are exported, from a file or standard input.
+fn rows(arguments: &[&str], input: Option<&str>) -> Vec<Value> {
+    let arguments = [&["export", "--root=/nowhere"][..], arguments].concat();
+    let text = match input {
+        Some(input) => fed(&arguments, input.as_bytes()),
+        None => String::from_utf8(run(&arguments).stdout).unwrap(),
+    };
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn rows_for_a_database() {
+    let files = Files::new();
+    let text = lines(&two_machines()).replace("type=", "node=h type=");
+    let log = files.put("log", &text);
+    let all_rows = rows(&[&log], None);
+    let kinds = |rows: &[Value]| -> Vec<String> {
+        rows.iter()
+            .map(|row| row["row"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let of_session = ["access", "access", "access", "suppressed", "touched"];
+    let expected = [&of_session[..], &of_session, &["session"; 2]].concat();
+    assert_eq!(kinds(&all_rows), expected);
+    // libvirt says only later whose the first accesses were.
+    assert_eq!(
+        all_rows[2],
+        json!({
+            "row": "access", "time": "2026-11-30T00:53:20.030Z", "host": "h", "device": "0000:01:00.1", "session": 1,
+            "serial": 103, "op": "write", "result": "blocked", "offset": 0x299, "size": 1, "count": 1, "lost": 0,
+            "vm": "win11-gpu", "uuid": UUID, "program": "qemu-system-x86_64", "pid": 4242,
+        })
+    );
+    assert_eq!(
+        (&all_rows[3]["count"], &all_rows[3]["offset"]),
+        (&json!(134), &Value::Null)
+    );
+    assert_eq!(
+        (&all_rows[4]["count"], &all_rows[4]["offset"]),
+        (&json!(0), &json!(0x4c))
+    );
+    let second = &all_rows[11];
+    assert_eq!(
+        (&second["vm"], &second["reads"], &second["complete"]),
+        (&json!("build"), &json!(135), &json!(true))
+    );
+
+    // Counts of rows are those that sessions have.
+    let sum = |row: &str, session: u64, field: &str| -> u64 {
+        let of = all_rows
+            .iter()
+            .filter(|each| each["row"] == row && each["session"] == session);
+        of.map(|each| each[field].as_u64().unwrap()).sum()
+    };
+    for session in [1, 2] {
+        assert_eq!(
+            sum("access", session, "count") + sum("suppressed", session, "count"),
+            137
+        );
+        assert_eq!(
+            sum("session", session, "reads") + sum("session", session, "writes"),
+            137
+        );
+    }
+
+    assert_eq!(rows(&["-"], Some(&text)), all_rows);
+    assert_eq!(
+        kinds(&rows(&[&log, "--rows=sessions"], None)),
+        ["session"; 2]
+    );
+    assert_eq!(
+        kinds(&rows(&[&log, "--rows=accesses", "--vm=build"], None)),
+        of_session
+    );
+    assert_eq!(
+        kinds(&rows(&[&log, "--blocked", "--rows=accesses"], None)),
+        ["access"; 2]
+    );
+    // Kernels without numbers have sessions, too.
+    let unnumbered = text.replace(" session=1", "").replace(" session=2", "");
+    let vms: Vec<Value> = rows(&["-"], Some(&unnumbered))
+        .iter()
+        .map(|row| row["vm"].clone())
+        .collect();
+    let expected: Vec<Value> = all_rows.iter().map(|row| row["vm"].clone()).collect();
+    assert_eq!(vms, expected);
+}
+
 /// Each of three machines makes a report; put together they are that of a collector, which has all logs.
 #[test]
 fn reports_of_many_machines() {
