@@ -3,7 +3,7 @@
 //! What blocking would have stopped, and what keeps it working.
 //!
 //! Only accesses that were allowed count: what was blocked already is not stopped any more. Reads that copy the
-//! configuration space in large pieces need no exemption: nobody acts upon what unassigned bytes of a copy hold.
+//! configuration space in large pieces need no exemption: no driver acts upon what unassigned bytes of a copy hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,8 @@ use crate::map::Unassigned;
 use crate::record::Op;
 use crate::scan::Scan;
 use crate::tally::Device;
-use crate::time;
+use crate::time::{self, Stamp, Zone};
+use crate::vms::{Vm, Vms};
 use crate::words::{plural, plural_es, range_text};
 
 /// What sysfs takes in one write.
@@ -25,23 +26,36 @@ const SYSFS_PAGE: usize = 4096;
 const ENOUGH_SESSIONS: u64 = 3;
 const ENOUGH_TIME: u64 = 24 * 60 * 60 * 1000;
 
-/// Says which device is which, where nobody can look.
-pub type Ids = BTreeMap<Bdf, Id>;
+/// A device of a machine, or of any if none is named.
+pub type Place = (Option<String>, Bdf);
 
-/// Read `BDF=VENDOR:DEVICE`.
-pub fn parse_id(text: &str) -> Result<(Bdf, Id)> {
-    let (bdf, id) = text
+/// Says which device is which, where nothing else does.
+pub type Ids = BTreeMap<Place, Id>;
+
+/// Read `[NODE/]BDF=VENDOR:DEVICE`.
+pub fn parse_id(text: &str) -> Result<(Place, Id)> {
+    let (place, id) = text
         .split_once('=')
-        .context("expected BDF=VENDOR:DEVICE, such as 01:00.0=8086:10d3")?;
+        .context("expected [NODE/]BDF=VENDOR:DEVICE, such as 01:00.0=8086:10d3")?;
+    let (node, bdf) = match place.rsplit_once('/') {
+        Some((node, bdf)) => (Some(node.to_owned()), bdf),
+        None => (None, place),
+    };
     let mut ids = Vec::new();
     let parsed = allow_list::parse(id.as_bytes(), |id| {
         ids.push(id);
         Ok::<_, ()>(())
     });
     match (parsed, &ids[..]) {
-        (Ok(()), [id]) => Ok((bdf.parse()?, *id)),
+        (Ok(()), [id]) => Ok(((node, bdf.parse()?), *id)),
         _ => anyhow::bail!("{id:?} is not VENDOR:DEVICE in hexadecimal"),
     }
+}
+
+/// What a device is by what was said: of that machine, or else of any.
+pub fn said(ids: &Ids, node: Option<&str>, bdf: Bdf) -> Option<Id> {
+    let of_node = || ids.get(&(Some(node?.to_owned()), bdf));
+    of_node().or_else(|| ids.get(&(None, bdf))).copied()
 }
 
 /// The advice.
@@ -64,7 +78,7 @@ pub struct DeviceAdvice {
     pub node: Option<String>,
     /// The device.
     pub device: String,
-    /// `vendor:device`; nothing if nobody could tell.
+    /// `vendor:device`; nothing if it is not known.
     pub id: Option<String>,
     /// Where it was written, and would not be any more.
     pub writes: Stopped,
@@ -94,10 +108,12 @@ pub struct Evidence {
     pub complete: u64,
     /// How many different holders there were.
     pub holders: usize,
+    /// The virtual machines among them.
+    pub vms: Vec<Vm>,
     /// The time of the earliest record.
-    pub first: String,
+    pub first: Stamp,
     /// That of the latest.
-    pub last: String,
+    pub last: Stamp,
     /// How many records were written and are not in the logs.
     pub missing_records: u64,
     /// What makes it weaker than it should be; nothing if it is as strong as it can be.
@@ -109,7 +125,7 @@ pub struct Evidence {
 pub struct Setting {
     /// The value of `uaccess_allow_ids`.
     pub uaccess_allow_ids: String,
-    /// Devices that should be in it, but nobody could tell what they are.
+    /// Devices that should be in it, but of which it is not known what they are.
     pub unknown: Vec<String>,
 }
 
@@ -121,7 +137,10 @@ impl Advice {
             .devices()
             .map(|(node, bdf, device)| {
                 let id = id(node, bdf);
-                (DeviceAdvice::new(node, bdf, id, device), id)
+                (
+                    DeviceAdvice::new(node, bdf, id, device, scan.tally.vms(node)),
+                    id,
+                )
             })
             .collect();
         let setting = |stopped: fn(&DeviceAdvice) -> u64| {
@@ -137,10 +156,10 @@ impl Advice {
     }
 
     /// The text.
-    pub fn text(&self) -> String {
+    pub fn text(&self, zone: &Zone) -> String {
         let mut text = String::new();
         for device in &self.devices {
-            text += &device.text();
+            text += &device.text(zone);
             text.push('\n');
         }
         for (what, parameters, setting) in [
@@ -158,14 +177,14 @@ impl Advice {
 }
 
 impl DeviceAdvice {
-    fn new(node: Option<&str>, bdf: Bdf, id: Option<Id>, device: &Device) -> Self {
+    fn new(node: Option<&str>, bdf: Bdf, id: Option<Id>, device: &Device, vms: &Vms) -> Self {
         Self {
             node: node.map(str::to_owned),
             device: bdf.to_string(),
             id: id.map(|id| id.to_string()),
             writes: Stopped::new(device, Op::Write),
             reads: Stopped::new(device, Op::Read),
-            evidence: Evidence::new(device),
+            evidence: Evidence::new(device, vms),
         }
     }
 
@@ -176,7 +195,7 @@ impl DeviceAdvice {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, zone: &Zone) -> String {
         let id = self.id.as_deref().unwrap_or("of unknown id");
         let mut text = format!("{} {id}\n", self.name());
         text += &self.writes.text("writes", "discarded");
@@ -185,16 +204,23 @@ impl DeviceAdvice {
             sessions,
             complete,
             holders,
+            vms,
             first,
             last,
             weaknesses,
             ..
         } = &self.evidence;
         text += &format!(
-            "  evidence: {} ({complete} whole) of {}, {first} to {last}\n",
+            "  evidence: {} ({complete} whole) of {}, {} to {}\n",
             plural(*sessions, "session"),
-            plural(*holders as u64, "holder")
+            plural(*holders as u64, "holder"),
+            zone.text(*first),
+            zone.text(*last)
         );
+        if !vms.is_empty() {
+            let names: Vec<&str> = vms.iter().map(Vm::text).collect();
+            text += &format!("    VMs: {}\n", names.join(", "));
+        }
         for weakness in weaknesses {
             text += &format!("    weak: {weakness}\n");
         }
@@ -224,7 +250,7 @@ impl Stopped {
         }
     }
 
-    /// How many accesses somebody may depend on.
+    /// How many accesses a driver may depend on.
     fn used(&self) -> u64 {
         self.accesses.saturating_sub(self.copies)
     }
@@ -257,15 +283,20 @@ impl Stopped {
 }
 
 impl Evidence {
-    fn new(device: &Device) -> Self {
-        let sessions = &device.sessions;
+    fn new(device: &Device, vms: &Vms) -> Self {
+        let sessions = device.sessions.summary();
         let mut weaknesses = Vec::new();
         if sessions.complete < ENOUGH_SESSIONS {
             weaknesses.push(format!(
                 "fewer than {ENOUGH_SESSIONS} sessions from start to end: drivers do most when a guest starts and stops"
             ));
         }
-        let seen = device.last - device.first;
+        let seen = device.watched;
+        if device.clock_was_set {
+            weaknesses.push(
+                "the clock was set in between: that time is not believed to have passed".to_owned(),
+            );
+        }
         if seen < ENOUGH_TIME {
             weaknesses.push(format!(
                 "seen for {} only: let it run for a day or more",
@@ -289,12 +320,20 @@ impl Evidence {
                 plural(blocked_writes, "write")
             ));
         }
+        let mut names: Vec<Vm> = sessions
+            .holders
+            .iter()
+            .filter_map(|held| vms.find(&held.holder, held.first, held.boot))
+            .collect();
+        names.sort();
+        names.dedup();
         Self {
+            vms: names,
             sessions: sessions.count,
             complete: sessions.complete,
             holders: sessions.holders.len(),
-            first: time::stamp(device.first),
-            last: time::stamp(device.last),
+            first: Stamp(device.first),
+            last: Stamp(device.last),
             missing_records: sessions.missing,
             weaknesses,
         }
@@ -343,11 +382,19 @@ mod tests {
 
     #[test]
     fn ids_are_read() {
-        let (bdf, id) = parse_id("01:00.0=8086:10D3").unwrap();
+        let bdf: Bdf = "01:00.0".parse().unwrap();
+        let here = parse_id("01:00.0=8086:10D3").unwrap();
+        assert_eq!(here, ((None, bdf), Id::new(0x8086, 0x10d3)));
+        let there = parse_id("host1/01:00.0=10de:1eb8").unwrap();
+        assert_eq!(there.0, (Some("host1".into()), bdf));
+        let ids: Ids = [here, there].into_iter().collect();
+        let nvidia = Some(Id::new(0x10de, 0x1eb8));
+        assert_eq!(said(&ids, Some("host1"), bdf), nvidia);
         assert_eq!(
-            (bdf.to_string(), id),
-            ("0000:01:00.0".into(), Id::new(0x8086, 0x10d3))
+            said(&ids, Some("host2"), bdf),
+            Some(Id::new(0x8086, 0x10d3))
         );
+        assert_eq!(said(&ids, None, bdf), Some(Id::new(0x8086, 0x10d3)));
         for text in [
             "",
             "01:00.0",

@@ -51,8 +51,8 @@ fn totals_agree_with_what_was_counted() {
     for name in LOGS {
         let scan = scan(&[data(name)]);
         for (_, bdf, device) in scan.tally.devices() {
-            let sessions = &device.sessions;
-            assert!(!sessions.is_open(), "{name} {bdf}");
+            let sessions = device.sessions.summary();
+            assert!(!device.sessions.is_open(), "{name} {bdf}");
             assert_eq!(sessions.complete, sessions.count, "{name} {bdf}");
             assert_eq!(sessions.missing, 0, "{name} {bdf}");
             let counted = |op| {
