@@ -100,10 +100,15 @@ pub(crate) fn extended(space: &ConfigSpace<'_>, id: u16, pos: usize) -> Result<u
         0x16 => 16 + usize::from(space.byte(pos + 4) & 0x1f) + 1, // dynamic power
         0x17 => steering(space, pos)?,
         _ => {
-            debug_assert!(id > EXT_CAP_MAX || hidden(id));
+            debug_assert!(hides_extended(id));
             0
         }
     })
+}
+
+/// Whether VFIO has no length for an extended capability, named or not.
+pub(crate) fn hides_extended(id: u16) -> bool {
+    id > EXT_CAP_MAX || hidden(id)
 }
 
 /// Whether Linux names an extended capability, yet VFIO hides it.

@@ -10,6 +10,7 @@ mod capabilities;
 mod capability;
 mod config_map;
 pub mod dump;
+pub mod hidden;
 
 pub use bdf::{Bdf, BdfError};
 pub use capability::Capability;
