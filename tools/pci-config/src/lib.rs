@@ -12,6 +12,6 @@ mod config_map;
 pub mod dump;
 pub mod hidden;
 
-pub use bdf::{Bdf, BdfError};
+pub use bdf::{hex, Bdf, BdfError};
 pub use capability::Capability;
 pub use config_map::{ConfigMap, MapError, CONVENTIONAL, EXPRESS, STANDARD_HEADER};

@@ -11,6 +11,7 @@ use pci_audit_core::allow_list::Id;
 use pci_config::Bdf;
 
 use crate::advise::parse_id;
+use crate::known::device::{Class, Pattern};
 
 /// How the program ended, for the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,8 @@ pub enum Exit {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; lines that cannot be read are counted and named, and change nothing
-  1  done, and there is nothing: report and advise found no PCI record, status no module
+  1  done, and there is nothing: report and advise found no PCI record, status no module, known no
+     register
   2  the command line makes no sense
   3  something could not be read or written; what could be was told all the same";
 
@@ -69,6 +71,12 @@ pub enum Command {
     Report(ReportArgs),
     /// Tell from logs of a period without blocking what blocking would stop, and how to exempt it
     Advise(AdviseArgs),
+    /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's devices need
+    ///
+    /// A register that is in no capability that VFIO knows is blocked with all others. Of each there is who uses it,
+    /// what breaks, and whether its bytes are known to be unassigned. A row whose layout is not verified may lie in a
+    /// vendor capability, which is never blocked.
+    Known(KnownArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -111,6 +119,25 @@ pub struct MapArgs {
     /// Write a drawing to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
+    /// Look at the files under this folder instead of those of this machine
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+/// For `known`.
+#[derive(Args, Debug)]
+pub struct KnownArgs {
+    /// Only what is known of this device, such as 10de:1eb8, or of a vendor, such as 10de:* [default: everything]
+    pub id: Option<Pattern>,
+    /// The first digits of the device's class, such as 0300 [default: as in this machine, if it is there]
+    #[arg(long, value_name = "CODE")]
+    pub class: Option<Class>,
+    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for /etc/modprobe.d
+    #[arg(long, conflicts_with_all = ["id", "class"])]
+    pub modprobe: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
     /// Look at the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,

@@ -10,6 +10,7 @@
 //! - [`map`]: a device's configuration space; [`picture`] draws it, and where accesses went, in a terminal, and
 //!   [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
+//! - [`known`]: what is known of unassigned bytes: registers that drivers use, and capabilities that VFIO hides.
 //! - [`cli`]: the command line, from which the manual and the completions are made, too; [`run`](mod@run) obeys it.
 
 pub mod advise;
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod heat;
 pub mod holder;
 pub mod input;
+pub mod known;
 pub mod lines;
 pub mod map;
 pub mod picture;

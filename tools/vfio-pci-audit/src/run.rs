@@ -14,8 +14,12 @@ use serde::Serialize;
 
 use crate::advise::{Advice, Ids};
 use crate::cli::{
-    AdviseArgs, Cli, Command, Exit, Format, MapArgs, ReportArgs, StatusArgs, TextOrJson,
+    AdviseArgs, Cli, Command, Exit, Format, KnownArgs, MapArgs, ReportArgs, StatusArgs, TextOrJson,
 };
+use crate::known::device::Class;
+use crate::known::machine::Machine;
+use crate::known::modprobe::Modprobe;
+use crate::known::print;
 use crate::report::Report;
 use crate::scan::Scan;
 use crate::status::Status;
@@ -28,6 +32,7 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Map(args) => draw(&args, out),
         Command::Report(args) => tell(&args, out),
         Command::Advise(args) => advise(&args, out),
+        Command::Known(args) => known(&args, out),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();
@@ -145,6 +150,31 @@ fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
         TextOrJson::Json => json(&advice, out)?,
     }
     Ok(exit)
+}
+
+fn known(args: &KnownArgs, out: &mut impl Write) -> Result<Exit> {
+    let machine = Machine::new(&args.root, None)?;
+    if args.modprobe {
+        let modprobe = Modprobe::new(&machine);
+        match args.format {
+            TextOrJson::Text => out.write_all(modprobe.text().as_bytes())?,
+            TextOrJson::Json => json(&modprobe, out)?,
+        }
+        return Ok(match modprobe.uaccess_allow_ids.is_empty() {
+            true => Exit::Nothing,
+            false => Exit::Done,
+        });
+    }
+    let here = || Class::whole(machine.class_of(args.id?.id()?)?);
+    let rows = print::rows(args.id, args.class.or_else(here));
+    match args.format {
+        TextOrJson::Text => out.write_all(print::text(&rows).as_bytes())?,
+        TextOrJson::Json => json(&print::report(&rows), out)?,
+    }
+    Ok(match rows.is_empty() {
+        true => Exit::Nothing,
+        false => Exit::Done,
+    })
 }
 
 /// What sysfs says a device is.

@@ -9,6 +9,9 @@ use std::process::{Command, Output, Stdio};
 
 use expect_test::expect_file;
 
+#[path = "command/known.rs"]
+mod known;
+
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-pci-audit"));
     command
