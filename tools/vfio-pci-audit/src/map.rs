@@ -13,6 +13,7 @@ use pci_audit_core::allow_list::Id;
 use pci_config::{dump, Bdf, Capability, ConfigMap, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 use serde::Serialize;
 
+use crate::known::marks::{Marks, MarksReport};
 use crate::picture::{self, Dot};
 use crate::words::{plural, range_text};
 
@@ -33,6 +34,8 @@ pub struct Map {
     id: Id,
     map: ConfigMap,
     owners: Vec<Owner>,
+    /// What is known of unassigned bytes.
+    marks: Marks,
     /// Whether there is more than what was read.
     cut: bool,
 }
@@ -78,6 +81,7 @@ impl Map {
             bdf,
             id: Id::new(word(0), word(2)),
             cut: express && map.size() < EXPRESS,
+            marks: Marks::new(config, &map),
             map,
             owners,
         })
@@ -188,7 +192,13 @@ impl Map {
     /// The picture and what is in it, with `width` bytes a row.
     pub fn text(&self, width: usize) -> String {
         let mut text = format!("{}\n", self.title());
-        text += &picture::rows(self.size(), width, |offset| self.dot(self.owner(offset)));
+        text += &picture::rows(self.size(), width, |offset| match self.owner(offset) {
+            Owner::Unassigned => self
+                .marks
+                .dot(offset)
+                .unwrap_or(self.dot(Owner::Unassigned)),
+            owner => self.dot(owner),
+        });
         let mut key = |owner| {
             let Dot { glyph, style } = self.dot(owner);
             text += &format!("  {style}{glyph}{style:#} {}\n", self.describe(owner));
@@ -196,9 +206,6 @@ impl Map {
         key(Owner::Header);
         self.visible()
             .for_each(|index| key(Owner::Capability(index)));
-        for line in self.hidden_text() {
-            text += &format!("    {line}\n");
-        }
         let runs = self.map.all_runs();
         for run in &runs {
             let Dot { glyph, style } = self.dot(Owner::Unassigned);
@@ -207,13 +214,15 @@ impl Map {
                 range_text(run),
                 plural(run.len() as u64, "byte")
             );
+            text += &self.marks.within(run);
         }
-        text
+        text + &self.marks.beyond()
     }
 
     /// All of it as a value for a program.
-    pub fn json(&self) -> MapReport {
+    pub fn json(&self) -> MapReport<'_> {
         MapReport {
+            marks: self.marks.report(),
             device: self.bdf.to_string(),
             id: self.id.to_string(),
             size: self.size(),
@@ -257,7 +266,7 @@ fn name(cap: &Capability) -> String {
 
 /// A map as a value.
 #[derive(Debug, Serialize)]
-pub struct MapReport {
+pub struct MapReport<'a> {
     /// The device.
     pub device: String,
     /// `vendor:device`, as uaccess_allow_ids has it.
@@ -268,6 +277,9 @@ pub struct MapReport {
     pub capabilities: Vec<CapabilityReport>,
     /// The maximal ranges of unassigned bytes.
     pub unassigned: Vec<Unassigned>,
+    /// What is known of them.
+    #[serde(flatten)]
+    pub marks: MarksReport<'a>,
 }
 
 /// A capability as a value.
@@ -288,7 +300,7 @@ pub struct CapabilityReport {
 }
 
 /// A range of unassigned bytes.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unassigned {
     /// The first byte.
     pub offset: usize,
