@@ -161,6 +161,13 @@ pub struct ReportArgs {
     /// Write a drawing of where accesses went to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default: this machine's
+    /// devices, for records without node=]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Option<PathBuf>,
+    /// Look at the files under this folder instead of those of this machine
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    pub root: PathBuf,
 }
 
 /// For `advise`.
@@ -175,6 +182,10 @@ pub struct AdviseArgs {
     /// What a device of the logs is, such as 01:00.0=8086:10d3 [default: as in this machine, for records without node=]
     #[arg(long, value_name = "BDF=VENDOR:DEVICE", value_parser = id)]
     pub id: Vec<(Bdf, Id)>,
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default: this machine's
+    /// devices, for records without node=]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Option<PathBuf>,
     /// Look at the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,

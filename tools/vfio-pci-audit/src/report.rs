@@ -7,6 +7,9 @@ use std::io;
 use serde::Serialize;
 
 use crate::holder::Holder;
+use crate::known::knowledge::{notes, Note};
+use crate::known::machine::Machine;
+use crate::known::subject::Subject;
 use crate::record::Op;
 use crate::scan::{BrokenLine, Failure, Scan};
 use crate::session::{Held, Session};
@@ -156,11 +159,14 @@ pub struct RangeReport {
     pub recorded: u64,
     /// Whether accesses without a record of their own were made there, too.
     pub more: bool,
+    /// What is known of these bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Note>,
 }
 
 impl Report {
-    /// What a scan found.
-    pub fn new(scan: &Scan) -> Self {
+    /// What a scan found, of devices that a machine may have.
+    pub fn new(scan: &Scan, machine: &Machine) -> Self {
         let bounds = |pick: fn(&Device) -> u64| {
             let times: Vec<u64> = scan.tally.devices().map(|(_, _, d)| pick(d)).collect();
             times
@@ -177,7 +183,10 @@ impl Report {
             devices: scan
                 .tally
                 .devices()
-                .map(|(node, bdf, device)| DeviceReport::new(node, &bdf.to_string(), device))
+                .map(|(node, bdf, device)| {
+                    let subject = machine.subject(node, bdf);
+                    DeviceReport::new(node, &bdf.to_string(), device, subject.as_ref())
+                })
                 .collect(),
         }
     }
@@ -235,7 +244,7 @@ impl Report {
 }
 
 impl DeviceReport {
-    fn new(node: Option<&str>, bdf: &str, device: &Device) -> Self {
+    fn new(node: Option<&str>, bdf: &str, device: &Device, subject: Option<&Subject>) -> Self {
         let sessions = &device.sessions;
         Self {
             node: node.map(str::to_owned),
@@ -254,7 +263,7 @@ impl DeviceReport {
             accesses: device
                 .cells()
                 .filter(|(_, _, cell)| cell.accesses() > 0 || !cell.places().is_empty())
-                .map(|(op, allowed, cell)| AccessReport::new(op, allowed, cell))
+                .map(|(op, allowed, cell)| AccessReport::new(op, allowed, cell, subject))
                 .collect(),
         }
     }
@@ -307,26 +316,31 @@ impl SessionReport {
 }
 
 impl AccessReport {
-    fn new(op: Op, allowed: bool, cell: &Cell) -> Self {
+    fn new(op: Op, allowed: bool, cell: &Cell, subject: Option<&Subject>) -> Self {
         Self {
             op: op.to_string(),
             result: result_text(allowed),
             recorded: cell.recorded,
             suppressed: cell.suppressed,
             lost: cell.lost,
-            ranges: cell.places().iter().map(RangeReport::new).collect(),
+            ranges: cell
+                .places()
+                .iter()
+                .map(|place| RangeReport::new(place, op, subject))
+                .collect(),
         }
     }
 }
 
 impl RangeReport {
     /// A place as a value.
-    pub fn new(place: &Place) -> Self {
+    pub fn new(place: &Place, op: Op, subject: Option<&Subject>) -> Self {
         Self {
             offset: place.range.start,
             size: place.range.len(),
             recorded: place.recorded,
             more: place.more,
+            known: subject.map_or(Vec::new(), |subject| notes(subject, &place.range, op)),
         }
     }
 }

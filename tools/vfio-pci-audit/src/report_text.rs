@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Write};
 
+use crate::known::machine::Machine;
 use crate::picture;
 use crate::report::{DeviceReport, HolderReport, Report, SessionReport, SessionsReport};
 use crate::scan::Scan;
@@ -13,8 +14,8 @@ use crate::words::{plural, plural_es, range_text};
 const MAX_PLACES: usize = 20;
 
 /// The text. With `heat`, each device has pictures of where its accesses went.
-pub fn text(scan: &Scan, heat: bool) -> String {
-    let report = Report::new(scan);
+pub fn text(scan: &Scan, machine: &Machine, heat: bool) -> String {
+    let report = Report::new(scan, machine);
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = report.write_text(&mut text, |text, index| {
@@ -81,6 +82,9 @@ impl DeviceReport {
                     false => "",
                 };
                 writeln!(out, "      {bytes:12} {:>10}{more}", range.recorded)?;
+                for note in &range.known {
+                    writeln!(out, "        {}", note.text)?;
+                }
             }
             let left = access.ranges.len().saturating_sub(MAX_PLACES);
             if left > 0 {

@@ -8,8 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use pci_audit_core::allow_list::Id;
-use pci_config::{Bdf, CONVENTIONAL};
+use pci_config::CONVENTIONAL;
 use serde::Serialize;
 
 use crate::advise::{Advice, Ids};
@@ -126,24 +125,27 @@ fn scan(files: &[std::path::PathBuf], recent: usize) -> Result<(Scan, Exit)> {
 
 fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     let (scan, exit) = scan(&args.files, args.sessions.into())?;
+    let machine = Machine::new(&args.root, args.dump.as_deref())?;
     if let Some(file) = &args.svg {
         save(file, &svg::heat(&scan.tally))?;
     }
     match args.format {
-        Format::Text => out.write_all(report_text::text(&scan, args.heat).as_bytes())?,
-        Format::Json => json(&Report::new(&scan), out)?,
-        Format::Csv => Report::new(&scan).csv(&mut *out).map_err(io::Error::from)?,
+        Format::Text => out.write_all(report_text::text(&scan, &machine, args.heat).as_bytes())?,
+        Format::Json => json(&Report::new(&scan, &machine), out)?,
+        Format::Csv => Report::new(&scan, &machine)
+            .csv(&mut *out)
+            .map_err(io::Error::from)?,
     }
     Ok(exit)
 }
 
 fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
     let (scan, exit) = scan(&args.files, 0)?;
+    let machine = Machine::new(&args.root, args.dump.as_deref())?;
     let ids: Ids = args.id.iter().copied().collect();
-    let advice = Advice::new(&scan, |node, bdf| {
-        // A device of another machine is not the one that has its address here.
-        let here = || node.is_none().then(|| sysfs_id(&args.root, bdf)).flatten();
-        ids.get(&bdf).copied().or_else(here)
+    let advice = Advice::new(&scan, |node, bdf| match ids.get(&bdf) {
+        Some(id) => Some(machine.named(node, bdf, *id)),
+        None => machine.subject(node, bdf),
     });
     match args.format {
         TextOrJson::Text => out.write_all(advice.text().as_bytes())?,
@@ -175,14 +177,4 @@ fn known(args: &KnownArgs, out: &mut impl Write) -> Result<Exit> {
         true => Exit::Nothing,
         false => Exit::Done,
     })
-}
-
-/// What sysfs says a device is.
-fn sysfs_id(root: &Path, bdf: Bdf) -> Option<Id> {
-    let read = |name: &str| {
-        let file = root.join(format!("sys/bus/pci/devices/{bdf}/{name}"));
-        let text = fs::read_to_string(file).ok()?;
-        u16::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
-    };
-    Some(Id::new(read("vendor")?, read("device")?))
 }

@@ -65,6 +65,21 @@ fn host() -> tempfile::TempDir {
     folder
 }
 
+/// A log of accesses to a device: operation, offset, size.
+fn log(bdf: &str, accesses: &[(&str, usize, usize)]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for (number, (op, offset, size)) in accesses.iter().enumerate() {
+        let time = 1_795_382_646 + number * 100;
+        writeln!(
+            file,
+            "type=PCI msg=audit({time}.000:{number}): device=\"{bdf}\" op={op} \
+             offset={offset:#x} size={size} res=1"
+        )
+        .unwrap();
+    }
+    file
+}
+
 #[test]
 fn known_of_a_device() {
     let nowhere = "--root=/nowhere";
@@ -155,7 +170,83 @@ fn a_command_line_that_makes_no_sense() {
         &["known", "*:1eb8"],
         &["known", "10de:*", "--class=3"],
         &["known", "10de:*", "--modprobe"],
+        &["report", "--dump"],
     ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }
+    let gone = all(&["report", "--dump=/not/there", "guest.log"]);
+    assert!(
+        gone.contains("/not/there: No such file") && gone.ends_with("exit code 3\n"),
+        "{gone}"
+    );
+}
+
+#[test]
+fn a_report_names_what_was_accessed() {
+    let log = log(
+        "0000:81:00.0",
+        &[("write", 0x488, 4), ("read", 0x25c, 4), ("write", 0x140, 4)],
+    );
+    let log = log.path().to_str().unwrap();
+    let text = all(&["report", "--sessions=0", "--dump=gpu.lspci", log]);
+    assert!(
+        text.contains(
+            "0x488-0x48b           1\n        0x488-0x48b: HDA function enable, quirk_nvidia_hda \
+             (drivers/pci/quirks.c); allow it\n"
+        ),
+        "{text}"
+    );
+    let hidden = "0x258-0x267 is in L1 PM Substates, which VFIO hides\n";
+    assert!(text.contains(hidden), "{text}");
+    let json: Value =
+        serde_json::from_slice(&run(&["report", "--format=json", "--dump=gpu.lspci", log]).stdout)
+            .unwrap();
+    let ranges = &json["devices"][0]["accesses"][0]["ranges"];
+    assert_eq!(ranges[0].get("known"), None, "{ranges}");
+    assert_eq!(ranges[1]["known"][0]["kind"], "register", "{ranges}");
+    // Without a dump it is not known what device that is.
+    let text = all(&["report", "--sessions=0", log]);
+    assert!(!text.contains("HDA") && !text.contains("L1 PM"), "{text}");
+}
+
+#[test]
+fn a_report_looks_at_this_machine() {
+    let host = host();
+    let root = host.path().to_str().unwrap();
+    let log = log("0000:01:00.0", &[("read", 0x25c, 4)]);
+    let log = log.path().to_str().unwrap();
+    let text = all(&["report", "--sessions=0", "--root", root, log]);
+    assert!(text.contains("is in L1 PM Substates"), "{text}");
+    // A record of another machine is not of its devices.
+    let other = fs::read_to_string(log)
+        .unwrap()
+        .replace("type=", "node=other type=");
+    fs::write(log, other).unwrap();
+    let text = all(&["report", "--sessions=0", "--root", root, log]);
+    assert!(!text.contains("is in L1 PM Substates"), "{text}");
+}
+
+#[test]
+fn advice_excepts_ranges_and_names_what_is_suspicious() {
+    let log = log(
+        "0000:81:00.0",
+        &[
+            ("write", 0x48a, 1),
+            ("write", 0x140, 4),
+            ("read", 0x488, 4),
+            ("read", 0x25c, 4),
+        ],
+    );
+    let log = log.path().to_str().unwrap();
+    let text = all(&["advise", "--dump=gpu.lspci", log]);
+    expect_file!["../expected/advise-gpu.txt"].assert_eq(&text);
+    let json: Value =
+        serde_json::from_slice(&run(&["advise", "--format=json", "--dump=gpu.lspci", log]).stdout)
+            .unwrap();
+    let writes = &json["devices"][0]["writes"];
+    assert_eq!(writes["needed_by_none"][0]["offset"], 0x140, "{writes}");
+    assert_eq!(
+        json["block_both"]["uaccess_allow_ids"],
+        "10de:1eb8@140-143,10de:1eb8@25c-25f,10de:1eb8@488-48b"
+    );
 }
