@@ -3,7 +3,8 @@
 //! The data is sorted and well-formed, and what reads it refuses what is not.
 
 use pci_audit_core::allow_list::Id;
-use pci_config::{EXPRESS, STANDARD_HEADER};
+use pci_config::hidden::hidden;
+use pci_config::{dump, ConfigMap, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 
 use super::*;
 
@@ -45,6 +46,49 @@ fn every_row_is_whole() {
             row.bar < 6 && row.size > 0 && !row.devices.ids.is_empty(),
             "{row:?}"
         );
+    }
+}
+
+/// Devices that a row calls dumped, with their whole configuration space.
+fn dumped() -> Vec<(Device, Vec<u8>)> {
+    let text = include_str!("../../tests/data/layouts.lspci");
+    let devices = dump::parse(text).unwrap().into_iter();
+    devices
+        .map(|dump::Device { mut config, .. }| {
+            let whole = match config.len() > CONVENTIONAL {
+                true => EXPRESS,
+                false => CONVENTIONAL,
+            };
+            config.resize(whole, 0);
+            let word = |at: usize| u16::from_le_bytes([config[at], config[at + 1]]);
+            let device = Device {
+                id: Id::new(word(0), word(2)),
+                class: Some(u32::from(config[9]) | u32::from(word(10)) << 8),
+            };
+            (device, config)
+        })
+        .collect()
+}
+
+#[test]
+fn a_dump_has_the_bytes_unassigned() {
+    let dumped = dumped();
+    for row in &DATA.registers {
+        for seen in &row.layout.dump {
+            let of = |(device, _): &&(Device, Vec<u8>)| seen.has(device.id);
+            let (device, config) = dumped.iter().find(of).expect("a dump of the device");
+            assert!(row.devices.has(device), "{device:?} {row:?}");
+            let map = ConfigMap::parse(config).unwrap();
+            let bytes = row.bytes.range();
+            let unassigned = bytes.clone().all(|offset| map.unassigned(offset));
+            assert!(unassigned, "{device:?} {row:?}");
+            // A capability that hides them is the one that the row names.
+            for other in hidden(config, &map) {
+                let apart = other.range.end <= bytes.start || bytes.end <= other.range.start;
+                let named = row.layout.hidden.map(|id| id.0) == Some(other.capability.id);
+                assert!(apart || named, "{other:?} {device:?} {row:?}");
+            }
+        }
     }
 }
 
