@@ -36,7 +36,11 @@ pub enum MapError {
 /// The raw bytes, read as the kernel reads them.
 pub(crate) struct ConfigSpace<'a>(&'a [u8]);
 
-impl ConfigSpace<'_> {
+impl<'a> ConfigSpace<'a> {
+    pub(crate) fn new(raw: &'a [u8]) -> Self {
+        Self(raw)
+    }
+
     /// A byte; all ones where there is nothing, as on the bus.
     pub(crate) fn byte(&self, offset: usize) -> u8 {
         self.0.get(offset).copied().unwrap_or(0xff)
@@ -76,7 +80,7 @@ impl ConfigMap {
         if raw.len() != CONVENTIONAL && raw.len() != EXPRESS {
             return Err(MapError::Size(raw.len()));
         }
-        let space = ConfigSpace(raw);
+        let space = ConfigSpace::new(raw);
         let mut map = Self::from_owners(vec![UNASSIGNED; raw.len()]);
         map.mark(0, STANDARD_HEADER, 0);
         if map.standard(&space)? {

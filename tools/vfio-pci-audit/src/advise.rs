@@ -5,13 +5,17 @@
 //! Only accesses that were allowed count: what was blocked already is not stopped any more. Reads that copy the
 //! configuration space in large pieces need no exemption: no driver acts upon what unassigned bytes of a copy hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use anyhow::{Context, Result};
 use pci_audit_core::allow_list::{self, Id};
 use pci_config::Bdf;
 use serde::Serialize;
 
+use crate::known::exceptions::Exceptions;
+use crate::known::knowledge::{notes, unknown, Note};
+use crate::known::subject::Subject;
 use crate::map::Unassigned;
 use crate::record::Op;
 use crate::scan::Scan;
@@ -97,6 +101,10 @@ pub struct Stopped {
     pub copies: u64,
     /// Where the others went.
     pub ranges: Vec<Unassigned>,
+    /// What is known of these bytes.
+    pub known: Vec<Note>,
+    /// Those of them that no driver is known to need; nothing if it is not known which device it is.
+    pub needed_by_none: Option<Vec<Unassigned>>,
 }
 
 /// What advice on a device stands on.
@@ -131,25 +139,23 @@ pub struct Setting {
 
 impl Advice {
     /// What a scan tells. `id` knows which device is which.
-    pub fn new(scan: &Scan, id: impl Fn(Option<&str>, Bdf) -> Option<Id>) -> Self {
+    pub fn new(scan: &Scan, subject: impl Fn(Option<&str>, Bdf) -> Option<Subject>) -> Self {
         let devices: Vec<(DeviceAdvice, Option<Id>)> = scan
             .tally
             .devices()
             .map(|(node, bdf, device)| {
-                let id = id(node, bdf);
+                let subject = subject(node, bdf);
+                let id = subject.as_ref().map(|subject| subject.device.id);
+                let vms = scan.tally.vms(node);
                 (
-                    DeviceAdvice::new(node, bdf, id, device, scan.tally.vms(node)),
+                    DeviceAdvice::new(node, bdf, subject.as_ref(), device, vms),
                     id,
                 )
             })
             .collect();
-        let setting = |stopped: fn(&DeviceAdvice) -> u64| {
-            let needs = devices.iter().filter(|(advice, _)| stopped(advice) > 0);
-            Setting::new(needs)
-        };
         Self {
-            block_writes: setting(|advice| advice.writes.used()),
-            block_both: setting(|advice| advice.writes.used().saturating_add(advice.reads.used())),
+            block_writes: Setting::new(&devices, &[|advice| &advice.writes]),
+            block_both: Setting::new(&devices, &[|advice| &advice.writes, |advice| &advice.reads]),
             complaints: scan.broken + scan.failures.len() as u64 + scan.tally.passed_over(),
             devices: devices.into_iter().map(|(advice, _)| advice).collect(),
         }
@@ -161,6 +167,10 @@ impl Advice {
         for device in &self.devices {
             text += &device.text(zone);
             text.push('\n');
+        }
+        if self.devices.iter().any(DeviceAdvice::is_suspicious) {
+            text += "Accesses that no driver is known to need are the suspicious ones: find out what makes them\n\
+                     before you except them.\n\n";
         }
         for (what, parameters, setting) in [
             ("writes", &["write"][..], &self.block_writes),
@@ -177,15 +187,32 @@ impl Advice {
 }
 
 impl DeviceAdvice {
-    fn new(node: Option<&str>, bdf: Bdf, id: Option<Id>, device: &Device, vms: &Vms) -> Self {
+    fn new(
+        node: Option<&str>,
+        bdf: Bdf,
+        subject: Option<&Subject>,
+        device: &Device,
+        vms: &Vms,
+    ) -> Self {
         Self {
             node: node.map(str::to_owned),
             device: bdf.to_string(),
-            id: id.map(|id| id.to_string()),
-            writes: Stopped::new(device, Op::Write),
-            reads: Stopped::new(device, Op::Read),
+            id: subject.map(|subject| subject.device.id.to_string()),
+            writes: Stopped::new(device, Op::Write, subject),
+            reads: Stopped::new(device, Op::Read, subject),
             evidence: Evidence::new(device, vms),
         }
+    }
+
+    /// Whether there are accesses that no driver is known to need.
+    fn is_suspicious(&self) -> bool {
+        let mut stopped = [&self.writes, &self.reads].into_iter();
+        stopped.any(|stopped| {
+            stopped
+                .needed_by_none
+                .as_ref()
+                .is_some_and(|left| !left.is_empty())
+        })
     }
 
     fn name(&self) -> String {
@@ -229,7 +256,7 @@ impl DeviceAdvice {
 }
 
 impl Stopped {
-    fn new(device: &Device, op: Op) -> Self {
+    fn new(device: &Device, op: Op, subject: Option<&Subject>) -> Self {
         let cell = device.cell(op, true);
         // Writes in large pieces restore a state, and that must not be lost.
         let (copies, ranges) = match op {
@@ -243,9 +270,16 @@ impl Stopped {
                 (0, places.map(|place| place.range).collect())
             }
         };
+        let left = |subject| {
+            let ranges = ranges.iter();
+            let left = ranges.flat_map(|range| unknown(subject, range, op));
+            left.map(|range| Unassigned::new(&range)).collect()
+        };
         Self {
             accesses: cell.accesses(),
             copies,
+            known: known(subject, &ranges, op),
+            needed_by_none: subject.map(left),
             ranges: ranges.iter().map(Unassigned::new).collect(),
         }
     }
@@ -253,6 +287,12 @@ impl Stopped {
     /// How many accesses a driver may depend on.
     fn used(&self) -> u64 {
         self.accesses.saturating_sub(self.copies)
+    }
+
+    /// What keeps them working: the bytes, and the whole of each register that they are a part of.
+    fn excepted(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let known = self.known.iter().filter_map(Note::register);
+        self.ranges.iter().map(Unassigned::range).chain(known)
     }
 
     fn text(&self, what: &str, fate: &str) -> String {
@@ -264,6 +304,16 @@ impl Stopped {
                 self.places()
             ),
         };
+        for note in &self.known {
+            text += &format!("      {}\n", note.text);
+        }
+        if let Some(left @ [_, ..]) = self.needed_by_none.as_deref() {
+            let which = match left == self.ranges {
+                true => "any of them".to_owned(),
+                false => range_list(left),
+            };
+            text += &format!("    no driver is known to need {which}\n");
+        }
         if self.copies > 0 {
             text += &format!(
                 "    and {} that only copied large pieces, as QEMU does when it starts: zeros do no harm there\n",
@@ -277,9 +327,24 @@ impl Stopped {
         if self.ranges.is_empty() {
             return "bytes that the logs do not name".to_owned();
         }
-        let ranges = self.ranges.iter().map(|range| range_text(&range.range()));
-        ranges.collect::<Vec<_>>().join(", ")
+        range_list(&self.ranges)
     }
+}
+
+fn range_list(ranges: &[Unassigned]) -> String {
+    let ranges = ranges.iter().map(|range| range_text(&range.range()));
+    ranges.collect::<Vec<_>>().join(", ")
+}
+
+/// What is known of ranges, each thing once.
+fn known(subject: Option<&Subject>, ranges: &[Range<usize>], op: Op) -> Vec<Note> {
+    let mut all: Vec<Note> = subject
+        .into_iter()
+        .flat_map(|subject| ranges.iter().flat_map(|range| notes(subject, range, op)))
+        .collect();
+    // Several ranges may lie in one register.
+    all.dedup_by(|a, b| a.text == b.text);
+    all
 }
 
 impl Evidence {
@@ -341,18 +406,26 @@ impl Evidence {
 }
 
 impl Setting {
-    fn new<'a>(needs: impl Iterator<Item = &'a (DeviceAdvice, Option<Id>)>) -> Self {
-        let mut ids = BTreeSet::new();
+    fn new(
+        devices: &[(DeviceAdvice, Option<Id>)],
+        blocked: &[fn(&DeviceAdvice) -> &Stopped],
+    ) -> Self {
+        let mut exceptions = Exceptions::default();
         let mut unknown = Vec::new();
-        for (advice, id) in needs {
+        for (advice, id) in devices {
+            let stopped = blocked.iter().map(|pick| pick(advice));
+            let stopped: Vec<&Stopped> = stopped.filter(|stopped| stopped.used() > 0).collect();
             match id {
-                Some(id) => drop(ids.insert(*id)),
+                Some(id) => stopped
+                    .iter()
+                    .flat_map(|stopped| stopped.excepted())
+                    .for_each(|range| exceptions.add(*id, range)),
+                None if stopped.is_empty() => {}
                 None => unknown.push(advice.name()),
             }
         }
-        let ids: Vec<String> = ids.iter().map(Id::to_string).collect();
         Self {
-            uaccess_allow_ids: ids.join(","),
+            uaccess_allow_ids: exceptions.to_string(),
             unknown,
         }
     }

@@ -12,6 +12,7 @@ use pci_config::Bdf;
 
 use crate::advise::{parse_id, Place};
 use crate::cli_logs::{LogArgs, WhichArgs};
+use crate::known::device::{Class, Pattern};
 
 /// How the program ended, for the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ pub enum Exit {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; lines that cannot be read are counted and named, and change nothing
-  1  done, and there is nothing: report and advise found no PCI record, status no module
+  1  done, and there is nothing: report and advise found no PCI record, status no module, known no
+     register
   2  the command line makes no sense
   3  something could not be read or written; what could be was told all the same";
 
@@ -79,6 +81,12 @@ pub enum Command {
     /// the program. Accesses without a record of their own have a row with their number, and one for each range that
     /// they touched.
     Export(ExportArgs),
+    /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's devices need
+    ///
+    /// A register that is in no capability that VFIO knows is blocked with all others. Of each there is who uses it,
+    /// what breaks, and whether its bytes are known to be unassigned. A row whose layout is not verified may lie in a
+    /// vendor capability, which is never blocked.
+    Known(KnownArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -130,6 +138,25 @@ pub struct MapArgs {
     pub root: PathBuf,
 }
 
+/// For `known`.
+#[derive(Args, Debug)]
+pub struct KnownArgs {
+    /// Only what is known of this device, such as 10de:1eb8, or of a vendor, such as 10de:* [default: everything]
+    pub id: Option<Pattern>,
+    /// The first digits of the device's class, such as 0300 [default: as in this machine, if it is there]
+    #[arg(long, value_name = "CODE")]
+    pub class: Option<Class>,
+    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for /etc/modprobe.d
+    #[arg(long, conflicts_with_all = ["id", "class"])]
+    pub modprobe: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
+    /// Look at the files under this folder instead of those of this machine
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
 /// For `report`.
 #[derive(Args, Debug)]
 pub struct ReportArgs {
@@ -151,7 +178,8 @@ pub struct ReportArgs {
     /// Write the report to this file instead, as one page for a browser, with time lines, heat maps and filters
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
-    /// Read what lspci -xxxx printed, so that drawings show the capabilities of devices that are not in this machine
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed, and for drawings to show
+    /// capabilities [default: this machine's devices, for records of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
     /// Write a drawing of where accesses went to this file; - is standard output, instead of the report
@@ -172,6 +200,10 @@ pub struct AdviseArgs {
     /// machine, for records of it]
     #[arg(long, value_name = "[NODE/]BDF=VENDOR:DEVICE", value_parser = id)]
     pub id: Vec<(Place, Id)>,
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default: this machine's
+    /// devices, for records of it]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Vec<PathBuf>,
 }
 
 fn id(text: &str) -> Result<(Place, Id), Error> {

@@ -10,7 +10,8 @@ use pci_config::Bdf;
 use serde_json::{json, Value};
 
 use crate::drawing::{capability_color, colors, escape};
-use crate::map::{Map, Maps, Owner};
+use crate::known::machine::Machine;
+use crate::map::{Map, Owner};
 use crate::record::Op;
 use crate::report::{DeviceReport, Report, SessionReport};
 use crate::scan::Scan;
@@ -29,16 +30,16 @@ const SCRIPT: &str = include_str!("page/script.js");
 /// Everything that a page is made of.
 struct Page<'a> {
     scan: &'a Scan,
-    maps: &'a Maps,
+    machine: &'a Machine,
     zone: &'a Zone,
     out: String,
 }
 
 /// The page, with times of a zone.
-pub fn page(scan: &Scan, maps: &Maps, zone: &Zone) -> String {
+pub fn page(scan: &Scan, machine: &Machine, zone: &Zone) -> String {
     let mut page = Page {
         scan,
-        maps,
+        machine,
         zone,
         out: String::new(),
     };
@@ -56,7 +57,7 @@ fn name(node: Option<&str>, bdf: Bdf) -> String {
 
 impl Page<'_> {
     fn write(&mut self) -> fmt::Result {
-        let report = Report::new(self.scan);
+        let report = Report::new(self.scan, self.machine);
         self.head(&report)?;
         self.filters(&report)?;
         self.out.push_str("<main id=\"devices\">\n");
@@ -187,7 +188,7 @@ impl Page<'_> {
     /// What the lines below bytes stand for.
     fn owners(&mut self, index: usize) -> fmt::Result {
         let device = self.scan.tally.devices().nth(index);
-        let Some(map) = device.and_then(|(node, bdf, _)| self.maps.find(node, bdf)) else {
+        let Some(map) = device.and_then(|(node, bdf, _)| self.machine.maps.find(node, bdf)) else {
             return Ok(());
         };
         self.out.push_str("<ul class=\"scale\">\n");
@@ -216,6 +217,14 @@ impl Page<'_> {
                 .take(12)
                 .map(|range| range_text(&(range.offset..range.offset + range.size)))
                 .collect();
+            let notes = access.ranges.iter().flat_map(|range| &range.known);
+            let mut notes: Vec<&str> = notes.map(|note| &*note.text).collect();
+            // Several ranges may lie in one register.
+            notes.dedup();
+            let notes: String = notes
+                .iter()
+                .map(|note| format!("<br>{}", escape(note)))
+                .collect();
             let left = access.ranges.len() - ranges.len();
             if left > 0 {
                 ranges.push(plural(left as u64, "more range"));
@@ -223,7 +232,7 @@ impl Page<'_> {
             writeln!(
                 self.out,
                 "<tr data-result=\"{}\"><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-                 <td class=\"n\">{}</td><td>{}</td></tr>",
+                 <td class=\"n\">{}</td><td>{}{notes}</td></tr>",
                 access.result,
                 access.op,
                 access.result,
@@ -399,7 +408,7 @@ impl Page<'_> {
                     "older": older,
                     "spots": device_spots(device),
                     "sessions": sessions,
-                    "owners": self.maps.find(node, bdf).map(|map| owners(&map)).unwrap_or_default(),
+                    "owners": self.machine.maps.find(node, bdf).map(|map| owners(&map)).unwrap_or_default(),
                 })
             })
             .collect();

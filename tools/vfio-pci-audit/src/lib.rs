@@ -10,6 +10,7 @@
 //! - [`space`]: a device's configuration space, and where it is read from; [`map`]: what is in it; [`picture`] draws it, and where accesses went, in a terminal, and
 //!   [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
+//! - [`known`]: what is known of unassigned bytes: registers that drivers use, and capabilities that VFIO hides.
 //! - [`cli`]: the command line, from which the manual and the completions are made, too; [`run`](mod@run) obeys it.
 
 pub mod advise;
@@ -28,6 +29,7 @@ pub mod holder;
 pub mod html;
 pub mod input;
 pub mod inventory;
+pub mod known;
 pub mod lines;
 pub mod log;
 pub mod manual;

@@ -16,7 +16,7 @@ use crate::cli::Cli;
 type Examples = &'static [(&'static str, &'static str)];
 
 /// Examples of the whole, and of each command.
-const EXAMPLES: [(&str, Examples); 8] = [
+const EXAMPLES: [(&str, Examples); 9] = [
     (
         "",
         &[
@@ -87,6 +87,10 @@ const EXAMPLES: [(&str, Examples); 8] = [
                 "On another one, whose device is named",
                 "vfio-pci-audit advise --id host1/01:00.0=8086:10d3 audit.log",
             ),
+            (
+                "On another one, with what is known of its devices",
+                "vfio-pci-audit advise --dump host1.lspci audit.log",
+            ),
         ],
     ),
     (
@@ -112,6 +116,19 @@ const EXAMPLES: [(&str, Examples); 8] = [
             (
                 "Sessions of yesterday, to a file",
                 "vfio-pci-audit export --rows sessions --since yesterday --until today > sessions.ndjson",
+            ),
+        ],
+    ),
+    (
+        "known",
+        &[
+            (
+                "What drivers use of a device",
+                "vfio-pci-audit known 10de:1eb8 --class 0302",
+            ),
+            (
+                "The exceptions for the devices of this machine that virtual machines get",
+                "vfio-pci-audit known --modprobe > /etc/modprobe.d/vfio-pci-audit.conf",
             ),
         ],
     ),

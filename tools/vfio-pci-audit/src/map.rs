@@ -11,6 +11,8 @@ use pci_audit_core::allow_list::Id;
 use pci_config::{Bdf, Capability, ConfigMap, Header, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 use serde::Serialize;
 
+use crate::known::marks::{Marks, MarksReport};
+use crate::known::subject::Subject;
 use crate::picture::{self, Dot};
 use crate::space::Space;
 use crate::words::{plural, range_text};
@@ -34,6 +36,8 @@ pub struct Map {
     id: Option<Id>,
     map: ConfigMap,
     owners: Vec<Owner>,
+    /// What is known of unassigned bytes.
+    marks: Marks,
     /// Whether there is more than what was read.
     cut: bool,
 }
@@ -43,12 +47,10 @@ impl Map {
     pub fn new(space: &Space) -> Result<Self> {
         let name = space.bdf.map(|bdf| bdf.to_string());
         let name = name.unwrap_or_else(|| "the device".to_owned());
-        let config = match space.config.len() {
-            0 => bail!("no bytes of {name} are there"),
-            // The rest of it may be damaged.
-            some @ CONVENTIONAL..EXPRESS => &space.config[..some.min(CONVENTIONAL)],
-            _ => &space.config,
-        };
+        if space.config.is_empty() {
+            bail!("no bytes of {name} are there");
+        }
+        let config = space.usable();
         let header = Header::parse(config);
         if let Some(Err(no_map)) = header.map(|header| header.check()) {
             bail!("{name} has no map: {no_map}");
@@ -67,6 +69,7 @@ impl Map {
             name,
             id: space.id,
             cut: express && map.size() < EXPRESS,
+            marks: Marks::new(Subject::of_space(space).as_ref(), config, &map),
             map,
             owners,
         })
@@ -232,15 +235,18 @@ impl Map {
     /// The picture and what is in it, with `width` bytes a row.
     pub fn text(&self, width: usize) -> String {
         let mut text = format!("{}\n", self.title());
-        text += &picture::rows(self.size(), width, |offset| self.dot(self.owner(offset)));
+        text += &picture::rows(self.size(), width, |offset| match self.owner(offset) {
+            Owner::Unassigned => self
+                .marks
+                .dot(offset)
+                .unwrap_or(self.dot(Owner::Unassigned)),
+            owner => self.dot(owner),
+        });
         let mut key = |owner| {
             let Dot { glyph, style } = self.dot(owner);
             text += &format!("  {style}{glyph}{style:#} {}\n", self.describe(owner));
         };
         self.assigned().into_iter().for_each(&mut key);
-        for line in self.hidden_text() {
-            text += &format!("    {line}\n");
-        }
         let runs = self.map.all_runs();
         for run in &runs {
             let Dot { glyph, style } = self.dot(Owner::Unassigned);
@@ -249,13 +255,15 @@ impl Map {
                 range_text(run),
                 plural(run.len() as u64, "byte")
             );
+            text += &self.marks.within(run);
         }
-        text
+        text + &self.marks.beyond()
     }
 
     /// All of it as a value for a program.
-    pub fn json(&self) -> MapReport {
+    pub fn json(&self) -> MapReport<'_> {
         MapReport {
+            marks: self.marks.report(),
             device: self.name.clone(),
             id: self.id.map(|id| id.to_string()),
             size: self.size(),
@@ -290,15 +298,23 @@ pub struct Maps {
 }
 
 impl Maps {
+    /// What a dump has of a device.
+    pub fn dumped(&self, bdf: Bdf) -> Option<&Space> {
+        self.spaces.iter().find(|space| space.bdf == Some(bdf))
+    }
+
+    /// Whether a machine of a log is this one. A device of another is not the one that has its address here.
+    pub fn is_this(&self, node: Option<&str>) -> bool {
+        node.is_none() || node == self.this.as_deref()
+    }
+
     /// The map of a device of a machine, if its space is known.
     pub fn find(&self, node: Option<&str>, bdf: Bdf) -> Option<Map> {
-        let dumped = self.spaces.iter().find(|space| space.bdf == Some(bdf));
-        if let Some(space) = dumped {
+        if let Some(space) = self.dumped(bdf) {
             return Map::new(space).ok();
         }
-        // A device of another machine is not the one that has its address here.
-        let ours = node.is_none() || node == self.this.as_deref();
-        let space = ours.then(|| Space::from_sysfs(&self.sysfs, bdf).ok())??;
+        let here = self.is_this(node);
+        let space = here.then(|| Space::from_sysfs(&self.sysfs, bdf).ok())??;
         Map::new(&space).ok()
     }
 }
@@ -328,7 +344,7 @@ fn name(cap: &Capability) -> String {
 
 /// A map as a value.
 #[derive(Debug, Serialize)]
-pub struct MapReport {
+pub struct MapReport<'a> {
     /// The device.
     pub device: String,
     /// `vendor:device`, as uaccess_allow_ids has it; nothing for a virtual function of which it is not known.
@@ -341,6 +357,9 @@ pub struct MapReport {
     pub capabilities: Vec<CapabilityReport>,
     /// The maximal ranges of unassigned bytes.
     pub unassigned: Vec<Unassigned>,
+    /// What is known of them.
+    #[serde(flatten)]
+    pub marks: MarksReport<'a>,
 }
 
 /// A capability as a value.
@@ -361,7 +380,7 @@ pub struct CapabilityReport {
 }
 
 /// A range of unassigned bytes.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unassigned {
     /// The first byte.
     pub offset: usize,

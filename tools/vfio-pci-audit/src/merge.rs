@@ -116,6 +116,9 @@ fn join(mut ranges: Vec<RangeReport>) -> Vec<RangeReport> {
                 last.size = end - last.offset;
                 last.recorded += range.recorded;
                 last.more |= range.more;
+                last.known.extend(range.known);
+                last.known.sort_by_key(|note| note.offset);
+                last.known.dedup_by(|a, b| a.text == b.text);
             }
             _ => joined.push(range),
         }

@@ -8,6 +8,9 @@ use pci_config::Bdf;
 use serde::{Deserialize, Serialize};
 
 use crate::holder::Holder;
+use crate::known::knowledge::{notes, Note};
+use crate::known::machine::Machine;
+use crate::known::subject::Subject;
 use crate::record::{Op, Totals};
 use crate::scan::{BrokenLine, Failure, Scan};
 use crate::session::Session;
@@ -201,11 +204,14 @@ pub struct RangeReport {
     pub recorded: u64,
     /// Whether accesses without a record of their own were made there, too.
     pub more: bool,
+    /// What is known of these bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Note>,
 }
 
 impl Report {
-    /// What a scan found.
-    pub fn new(scan: &Scan) -> Self {
+    /// What a scan found, of devices that a machine may have.
+    pub fn new(scan: &Scan, machine: &Machine) -> Self {
         let bounds = |pick: fn(&Device) -> u64| {
             let times: Vec<u64> = scan.tally.devices().map(|(_, _, d)| pick(d)).collect();
             times
@@ -225,7 +231,9 @@ impl Report {
                 .tally
                 .devices()
                 .map(|(node, bdf, device)| {
-                    DeviceReport::new(node, bdf, device, scan.tally.vms(node))
+                    let subject = machine.subject(node, bdf);
+                    let vms = scan.tally.vms(node);
+                    DeviceReport::new(node, bdf, device, vms, subject.as_ref())
                 })
                 .collect(),
         }
@@ -317,7 +325,13 @@ impl DeviceReport {
         [join(|vm| vm.name.as_ref()), join(|vm| vm.uuid.as_ref())]
     }
 
-    fn new(node: Option<&str>, bdf: Bdf, device: &Device, vms: &Vms) -> Self {
+    fn new(
+        node: Option<&str>,
+        bdf: Bdf,
+        device: &Device,
+        vms: &Vms,
+        subject: Option<&Subject>,
+    ) -> Self {
         let sessions = &device.sessions;
         let all = sessions.summary();
         Self {
@@ -345,7 +359,7 @@ impl DeviceReport {
             accesses: device
                 .cells()
                 .filter(|(_, _, cell)| cell.accesses() > 0 || !cell.places().is_empty())
-                .map(|(op, allowed, cell)| AccessReport::new(op, allowed, cell))
+                .map(|(op, allowed, cell)| AccessReport::new(op, allowed, cell, subject))
                 .collect(),
         }
     }
@@ -413,26 +427,31 @@ impl TotalsReport {
 }
 
 impl AccessReport {
-    fn new(op: Op, allowed: bool, cell: &Cell) -> Self {
+    fn new(op: Op, allowed: bool, cell: &Cell, subject: Option<&Subject>) -> Self {
         Self {
             op: op.to_string(),
             result: result_text(allowed).to_owned(),
             recorded: cell.recorded,
             suppressed: cell.suppressed,
             lost: cell.lost,
-            ranges: cell.places().iter().map(RangeReport::new).collect(),
+            ranges: cell
+                .places()
+                .iter()
+                .map(|place| RangeReport::new(place, op, subject))
+                .collect(),
         }
     }
 }
 
 impl RangeReport {
     /// A place as a value.
-    pub fn new(place: &Place) -> Self {
+    pub fn new(place: &Place, op: Op, subject: Option<&Subject>) -> Self {
         Self {
             offset: place.range.start,
             size: place.range.len(),
             recorded: place.recorded,
             more: place.more,
+            known: subject.map_or(Vec::new(), |subject| notes(subject, &place.range, op)),
         }
     }
 }

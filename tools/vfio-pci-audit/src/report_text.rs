@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::map::Maps;
+use crate::known::machine::Machine;
 use crate::picture;
 use crate::report::{DeviceReport, HolderReport, Report, SessionReport, SessionsReport};
 use crate::scan::Scan;
@@ -16,15 +16,15 @@ const MAX_PLACES: usize = 20;
 
 /// The text, with times of a zone. With `heat`, each device has pictures of where its accesses went,
 /// of that many bytes a row, and of what is known of its configuration space.
-pub fn text(scan: &Scan, zone: &Zone, heat: Option<(usize, &Maps)>) -> String {
-    let report = Report::new(scan);
+pub fn text(scan: &Scan, machine: &Machine, zone: &Zone, heat: Option<usize>) -> String {
+    let report = Report::new(scan, machine);
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = report.write_text(&mut text, zone, |text, index| {
         let device = scan.tally.devices().nth(index);
         match (device, heat) {
-            (Some((node, bdf, device)), Some((width, maps))) => {
-                let map = maps.find(node, bdf);
+            (Some((node, bdf, device)), Some(width)) => {
+                let map = machine.maps.find(node, bdf);
                 text.write_str(&picture::heat(device, map.as_ref(), width))
             }
             _ => Ok(()),
@@ -104,6 +104,9 @@ impl DeviceReport {
                     false => "",
                 };
                 writeln!(out, "      {bytes:12} {:>10}{more}", range.recorded)?;
+                for note in &range.known {
+                    writeln!(out, "        {}", note.text)?;
+                }
             }
             let left = access.ranges.len().saturating_sub(MAX_PLACES);
             if left > 0 {

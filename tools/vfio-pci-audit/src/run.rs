@@ -13,16 +13,20 @@ use serde::Serialize;
 
 use crate::advise::{said, Advice, Ids};
 use crate::cli::{
-    AdviseArgs, Cli, Command, DiffArgs, Exit, ExportArgs, ExportFormat, Format, MapArgs,
+    AdviseArgs, Cli, Command, DiffArgs, Exit, ExportArgs, ExportFormat, Format, KnownArgs, MapArgs,
     ReportArgs, Rows, StatusArgs, StatusFormat, TextOrJson,
 };
 use crate::cli_logs::LogArgs;
 use crate::compare::Comparison;
 use crate::input::Source;
+use crate::known::device::Class;
+use crate::known::machine::Machine;
+use crate::known::modprobe::Modprobe;
+use crate::known::print as registers;
 use crate::map::{Map, Maps};
 use crate::report::Report;
 use crate::scan::{Logs, Options, Scan, MANY};
-use crate::space::{sysfs_id, Space, Spaces};
+use crate::space::{Space, Spaces};
 use crate::status::Status;
 use crate::{
     export, html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal,
@@ -37,6 +41,7 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Advise(args) => advise(&args, out),
         Command::Diff(args) => compare(args, out),
         Command::Export(args) => rows(&args, out),
+        Command::Known(args) => known(&args, out),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();
@@ -242,32 +247,32 @@ fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     if args.merge {
         return merge(args, out);
     }
-    let maps = maps(&args.dump, &args.logs)?;
+    let machine = machine(&args.dump, &args.logs.root)?;
     if let Some(file) = &args.html {
         let (scan, exit) = scan(&args.logs, html::SESSIONS, true)?;
         save(
             file,
-            &html::page(&scan, &maps, &args.logs.which.zone()),
+            &html::page(&scan, &machine, &args.logs.which.zone()),
             out,
         )?;
         return Ok(exit);
     }
     let (scan, exit) = scan(&args.logs, args.sessions.into(), false)?;
     if let Some(file) = &args.svg {
-        if !save(file, &svg::heat(&scan.tally, &maps), out)? {
+        if !save(file, &svg::heat(&scan.tally, &machine.maps), out)? {
             return Ok(exit);
         }
     }
     if args.format == Format::Text {
         let width = picture::bytes_a_row(terminal::width());
-        let heat = args.heat.then_some((width, &maps));
-        let text = report_text::text(&scan, &args.logs.which.zone(), heat);
+        let heat = args.heat.then_some(width);
+        let text = report_text::text(&scan, &machine, &args.logs.which.zone(), heat);
         out.write_all(terminal::fold(&text).as_bytes())?;
         return Ok(exit);
     }
     let report = Report {
         host: hostname(&args.logs.root),
-        ..Report::new(&scan)
+        ..Report::new(&scan, &machine)
     };
     print(&report, args, out)?;
     Ok(exit)
@@ -301,17 +306,17 @@ fn compare(args: DiffArgs, out: &mut impl Write) -> Result<Exit> {
     })
 }
 
-/// What is known of devices' configuration spaces.
-fn maps(dumps: &[PathBuf], logs: &LogArgs) -> Result<Maps> {
+/// The devices of this machine, and those of dumps.
+fn machine(dumps: &[PathBuf], root: &Path) -> Result<Machine> {
     let mut spaces = Vec::new();
     for file in dumps {
         spaces.extend(read_spaces(file)?.spaces);
     }
-    Ok(Maps {
+    Ok(Machine::new(Maps {
         spaces,
-        sysfs: logs.root.join("sys"),
-        this: hostname(&logs.root),
-    })
+        sysfs: root.join("sys"),
+        this: hostname(root),
+    }))
 }
 
 /// What this machine is called.
@@ -322,16 +327,11 @@ fn hostname(root: &Path) -> Option<String> {
 
 fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
     let (scan, exit) = scan(&args.logs, 0, false)?;
+    let machine = machine(&args.dump, &args.logs.root)?;
     let ids: Ids = args.id.iter().cloned().collect();
-    let this = hostname(&args.logs.root);
-    let advice = Advice::new(&scan, |node, bdf| {
-        // A device of another machine is not the one that has its address here.
-        let here = || {
-            let folder = args.logs.root.join(format!("sys/bus/pci/devices/{bdf}"));
-            let ours = node.is_none() || node == this.as_deref();
-            ours.then(|| sysfs_id(&folder)).flatten()
-        };
-        said(&ids, node, bdf).or_else(here)
+    let advice = Advice::new(&scan, |node, bdf| match said(&ids, node, bdf) {
+        Some(id) => Some(machine.named(node, bdf, id)),
+        None => machine.subject(node, bdf),
     });
     match args.format {
         TextOrJson::Text => {
@@ -341,4 +341,29 @@ fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
         TextOrJson::Json => json(&advice, out)?,
     }
     Ok(exit)
+}
+
+fn known(args: &KnownArgs, out: &mut impl Write) -> Result<Exit> {
+    let machine = machine(&[], &args.root)?;
+    if args.modprobe {
+        let modprobe = Modprobe::new(&machine);
+        match args.format {
+            TextOrJson::Text => out.write_all(modprobe.text().as_bytes())?,
+            TextOrJson::Json => json(&modprobe, out)?,
+        }
+        return Ok(match modprobe.uaccess_allow_ids.is_empty() {
+            true => Exit::Nothing,
+            false => Exit::Done,
+        });
+    }
+    let here = || Class::whole(machine.class_of(args.id?.id()?)?);
+    let rows = registers::rows(args.id, args.class.or_else(here));
+    match args.format {
+        TextOrJson::Text => out.write_all(registers::text(&rows).as_bytes())?,
+        TextOrJson::Json => json(&registers::report(&rows), out)?,
+    }
+    Ok(match rows.is_empty() {
+        true => Exit::Nothing,
+        false => Exit::Done,
+    })
 }

@@ -42,6 +42,14 @@ impl Space {
         }
     }
 
+    /// As many of the bytes as can be trusted: what a dump has beyond one size but not up to the next may be damaged.
+    pub fn usable(&self) -> &[u8] {
+        match self.config.len() {
+            some @ CONVENTIONAL..EXPRESS => &self.config[..some.min(CONVENTIONAL)],
+            _ => &self.config,
+        }
+    }
+
     /// The space of a device of this machine, from the folder that sysfs is in.
     pub fn from_sysfs(sysfs: &Path, bdf: Bdf) -> Result<Self> {
         let folder = sysfs.join(format!("bus/pci/devices/{bdf}"));

@@ -139,7 +139,7 @@ fn the_first_hidden_one_is_told_from_others() {
         "{output}"
     );
     assert!(
-        output.contains("0x140 [001e] L1 PM Substates: VFIO hides it, its bytes"),
+        output.contains("0x140-0x14f [001e] L1 PM Substates: VFIO hides it\n"),
         "{output}"
     );
 }
