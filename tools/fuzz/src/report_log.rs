@@ -4,12 +4,12 @@
 
 use std::collections::HashMap;
 
-use pci_audit::access::CONFIG_SPACE_SIZE;
+use pci_audit::access::{Op, Outcome, Range, CONFIG_SPACE_SIZE};
 use pci_audit::record::{Access, Line, Text};
-use pci_audit::{Op, Outcome, Range, Session};
-use pci_audit_core::record::{Record as Written, SessionRecord};
+use pci_audit::Session;
+use pci_audit_core::session::record::{Record as Told, SessionRecord};
 use vfio_pci_audit::lines;
-use vfio_pci_audit::record::{self, Holder, Kind, Record};
+use vfio_pci_audit::record::{self, Holder, Kind, Record, SessionField};
 use vfio_pci_audit::tally::Tally;
 use vfio_pci_audit::Bdf;
 
@@ -23,38 +23,48 @@ struct Model {
 
 type Key = (String, Bdf, bool, bool);
 
-/// What the kernel would have written behind `op=` for this to be read.
-fn written(kind: Kind, session: Session, outcome: Outcome) -> String {
+/// Writes a record as the kernel would have, up to the fields of the task.
+fn write<'a>(
+    line: &'a mut Line,
+    device: &str,
+    session: Session,
+    kind: Kind,
+    outcome: Outcome,
+) -> &'a [u8] {
     let range = |offset, size| {
         Range::new(offset, size, CONFIG_SPACE_SIZE).expect("it lies in configuration space")
     };
     let record = match kind {
         Kind::Access { op, offset, size } => {
-            return Access {
+            let access = Access {
                 op,
                 range: range(offset, size),
                 session,
                 outcome,
-            }
-            .to_string()
+            };
+            access.append_with_device(line, device);
+            return line.bytes();
         }
-        Kind::Open => Written::Open,
-        Kind::Close(totals) => Written::Close(totals),
+        Kind::Open => Told::Open,
+        Kind::Close(totals) => Told::Close(totals),
         Kind::Suppressed {
             op,
             count,
             lost,
             ranges,
-        } => Written::Suppressed {
+        } => Told::Suppressed {
             op,
             outcome,
             count,
             lost,
             ranges: ranges.try_into().unwrap_or(u32::MAX),
         },
-        Kind::Touched { op, offset, size } => Written::Touched(op, range(offset, size), outcome),
+        Kind::Touched { op, offset, size } => Told::Touched(op, range(offset, size), outcome),
     };
-    SessionRecord { session, record }.to_string()
+    line.format(&Text {
+        device,
+        body: SessionRecord { session, record },
+    })
 }
 
 /// Formats a record as the kernel does, and reads that.
@@ -65,18 +75,27 @@ fn round_trip(record: &Record<'_>) {
         Kind::Suppressed { ranges, .. } if ranges > u32::MAX.into() => return,
         kind => kind,
     };
-    let device = record.device.to_string();
+    // Kernels before sessions had numbers said nothing.
+    let session = match record.session {
+        SessionField::Number(number) => Session(Some(number)),
+        SessionField::None | SessionField::Unsaid => Session::NONE,
+    };
     let mut line = Line::new();
-    let text = line.format(&Text {
-        device: &device,
-        body: written(kind, Session::NONE, outcome),
-    });
+    let text = write(
+        &mut line,
+        &record.device.to_string(),
+        session,
+        kind,
+        outcome,
+    );
     let text = std::str::from_utf8(text).expect("it is ASCII");
     let line = format!("type=PCI msg=audit(1747758000.123:456): {text}");
     let again = record::parse(line.as_bytes())
         .expect("the kernel's words are understood")
         .expect("the record is of type PCI");
     assert_eq!((again.device, again.kind), (record.device, kind), "{line}");
+    let number = session.0.map_or(SessionField::None, SessionField::Number);
+    assert_eq!(again.session, number, "{line}");
     if kind != Kind::Open && !matches!(kind, Kind::Close(_)) {
         assert_eq!(again.res, Some(outcome.is_allowed()), "{line}");
     }

@@ -51,7 +51,8 @@ fn parse(text: &str) -> Option<Bdf> {
     (bdf.device < 32 && bdf.function < 8).then_some(bdf)
 }
 
-fn hex(text: &str, max_digits: usize) -> Option<u32> {
+/// A hexadecimal number of so many digits at most, without a sign or a prefix.
+pub fn hex(text: &str, max_digits: usize) -> Option<u32> {
     // from_str_radix() would take a sign.
     let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
     (digits && text.len() <= max_digits)

@@ -14,14 +14,17 @@ pub struct Capability {
     /// Its first byte.
     pub offset: usize,
     /// How many bytes VFIO takes it to have; it may reach past the end of the space. None at all if VFIO hides
-    /// the capability, so that its bytes are unassigned.
+    /// the capability, so that its bytes are unassigned, or the four of its header if it is the first extended one:
+    /// nothing comes before it that could be linked past it.
     pub length: usize,
+    /// Whether VFIO hides it.
+    pub hidden: bool,
 }
 
 impl Capability {
     /// Whether VFIO keeps it from whoever holds the device.
     pub fn is_hidden(&self) -> bool {
-        self.length == 0
+        self.hidden
     }
 
     /// The bytes that VFIO takes for it.

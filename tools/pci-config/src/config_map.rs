@@ -19,6 +19,8 @@ pub const EXPRESS: usize = 0x1000;
 
 /// The kernel's PCI_CAP_ID_INVALID.
 const UNASSIGNED: u8 = 0xff;
+/// The kernel's PCI_CAP_ID_INVALID_VIRT: in no capability, yet not unassigned, since VFIO makes it up.
+const VIRTUAL: u8 = 0xfe;
 
 /// Why no map can be made. The kernel refuses to open such a device, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +36,11 @@ pub enum MapError {
 /// The raw bytes, read as the kernel reads them.
 pub(crate) struct ConfigSpace<'a>(&'a [u8]);
 
-impl ConfigSpace<'_> {
+impl<'a> ConfigSpace<'a> {
+    pub(crate) fn new(raw: &'a [u8]) -> Self {
+        Self(raw)
+    }
+
     /// A byte; all ones where there is nothing, as on the bus.
     pub(crate) fn byte(&self, offset: usize) -> u8 {
         self.0.get(offset).copied().unwrap_or(0xff)
@@ -65,6 +71,7 @@ impl ConfigSpace<'_> {
 pub struct ConfigMap {
     owners: Vec<u8>,
     capabilities: Vec<Capability>,
+    loops: bool,
 }
 
 impl ConfigMap {
@@ -73,12 +80,13 @@ impl ConfigMap {
         if raw.len() != CONVENTIONAL && raw.len() != EXPRESS {
             return Err(MapError::Size(raw.len()));
         }
-        let space = ConfigSpace(raw);
+        let space = ConfigSpace::new(raw);
         let mut map = Self::from_owners(vec![UNASSIGNED; raw.len()]);
         map.mark(0, STANDARD_HEADER, 0);
         if map.standard(&space)? {
             map.extended(&space)?;
         }
+        map.graphics(&space)?;
         Ok(map)
     }
 
@@ -87,12 +95,24 @@ impl ConfigMap {
         Self {
             owners,
             capabilities: Vec::new(),
+            loops: false,
         }
     }
 
-    /// The capabilities in the order of the device's lists, those that VFIO hides included.
+    /// The capabilities in the order of the device's lists, those that VFIO hides included, each once.
     pub fn capabilities(&self) -> &[Capability] {
         &self.capabilities
+    }
+
+    /// Whether a list of capabilities comes back to one that it was at before. The kernel stops after as many as
+    /// there is room for.
+    pub fn loops(&self) -> bool {
+        self.loops
+    }
+
+    /// Whether VFIO makes the byte up, though no capability has it.
+    pub fn is_virtual(&self, offset: usize) -> bool {
+        self.owners.get(offset) == Some(&VIRTUAL)
     }
 
     /// How many bytes the space has.
@@ -129,6 +149,32 @@ impl ConfigMap {
         self.owners[start.min(end)..end].fill(owner);
     }
 
+    fn list(&mut self, found: Capability) {
+        let mut known = self.capabilities.iter();
+        if known.any(|cap| cap.extended == found.extended && cap.offset == found.offset) {
+            self.loops = true;
+        } else {
+            self.capabilities.push(found);
+        }
+    }
+
+    /// Intel graphics have the address of their OpRegion in the last register of the conventional space, and
+    /// vfio_pci_igd.c makes it up. It is taken to be there where the register says that it is: what the address leads
+    /// to cannot be looked at from here.
+    fn graphics(&mut self, space: &ConfigSpace<'_>) -> Result<(), MapError> {
+        const VENDOR: usize = 0x00;
+        const INTEL: u16 = 0x8086;
+        const BASE_CLASS: usize = 0x0b;
+        const DISPLAY: u8 = 0x03;
+        const OPREGION: usize = 0xfc;
+
+        let graphics = space.word(VENDOR)? == INTEL && space.byte(BASE_CLASS) == DISPLAY;
+        if graphics && !matches!(space.dword(OPREGION)?, 0 | u32::MAX) {
+            self.mark(OPREGION, 4, VIRTUAL);
+        }
+        Ok(())
+    }
+
     /// Walk the standard capabilities, and tell whether there are extended ones.
     fn standard(&mut self, space: &ConfigSpace<'_>) -> Result<bool, MapError> {
         const STATUS: usize = 0x06;
@@ -150,11 +196,12 @@ impl ConfigMap {
                 extended = space.dword(CONVENTIONAL)? != 0;
             }
             self.mark(pos, length.bytes, id);
-            self.capabilities.push(Capability {
+            self.list(Capability {
                 id: id.into(),
                 extended: false,
                 offset: pos,
                 length: length.bytes,
+                hidden: length.bytes == 0,
             });
             pos = usize::from(space.byte(pos + 1));
         }
@@ -170,6 +217,7 @@ impl ConfigMap {
             let header = space.dword(pos)?;
             let id = header as u16;
             let mut length = capabilities::extended(space, id, pos)?;
+            let hidden = length == 0;
             if length == 0 && first {
                 // There is nothing before it to be linked past it: it stays, as an empty one.
                 length = 4;
@@ -179,11 +227,12 @@ impl ConfigMap {
                 self.mark(pos, length, id as u8);
                 first = false;
             }
-            self.capabilities.push(Capability {
+            self.list(Capability {
                 id,
                 extended: true,
                 offset: pos,
                 length,
+                hidden,
             });
             pos = (header >> 20) as usize & 0xffc;
         }

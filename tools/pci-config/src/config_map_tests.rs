@@ -133,6 +133,59 @@ fn a_loop_of_capabilities_ends() {
 }
 
 #[test]
+fn a_loop_is_told_and_each_capability_listed_once() {
+    let offsets = |map: &ConfigMap| -> Vec<usize> {
+        let all = map.capabilities().iter();
+        all.map(|cap| cap.offset).collect()
+    };
+    let space = Space::new(CONVENTIONAL)
+        .caps(&[(0x40, 1), (0x50, 1)])
+        .put(0x51, &[0x40]);
+    let map = ConfigMap::parse(&space.0).unwrap();
+    assert!(map.loops());
+    assert_eq!(offsets(&map), [0x40, 0x50]);
+    // An extended list that loops onto a hidden capability.
+    let next = (0x140u32 << 20) | (1 << 16) | 0x1e;
+    let space = express()
+        .ext_caps(&[(0x100, 0x03), (0x140, 0x1e)])
+        .put(0x140, &next.to_le_bytes());
+    let map = ConfigMap::parse(&space.0).unwrap();
+    assert!(map.loops());
+    assert_eq!(offsets(&map), [0x40, 0x100, 0x140]);
+    assert_eq!(map.all_runs(), [0x74..0x100, 0x10c..0x1000]);
+    let straight = express().ext_caps(&[(0x100, 0x03), (0x140, 0x1e)]);
+    assert!(!ConfigMap::parse(&straight.0).unwrap().loops());
+}
+
+/// Intel graphics with the address of an OpRegion.
+fn graphics(vendor: u16, class: u8, address: u32) -> Space {
+    Space::new(CONVENTIONAL)
+        .put(0x00, &vendor.to_le_bytes())
+        .put(0x0b, &[class])
+        .put(0xfc, &address.to_le_bytes())
+}
+
+#[test]
+fn the_address_of_an_opregion_is_made_up() {
+    for class in [0x00, 0x80] {
+        // VGA, and any other display controller.
+        let space = graphics(0x8086, 0x03, 0x7b5f_c018).put(0x0a, &[class]);
+        assert_eq!(space.runs(), [0x40..0xfc]);
+        let map = ConfigMap::parse(&space.0).unwrap();
+        assert!(map.is_virtual(0xfc) && map.is_virtual(0xff));
+        assert!(!map.is_virtual(0xfb) && !map.is_virtual(0x100));
+    }
+    for (vendor, class, address) in [
+        (0x8086, 0x02, 0x7b5f_c018),
+        (0x10de, 0x03, 0x7b5f_c018),
+        (0x8086, 0x03, 0),
+        (0x8086, 0x03, u32::MAX),
+    ] {
+        assert_eq!(graphics(vendor, class, address).runs(), [0x40..0x100]);
+    }
+}
+
+#[test]
 fn odd_positions_are_the_kernels_error_where_it_reads_a_register() {
     let msi = Space::new(CONVENTIONAL).caps(&[(0x41, 0x05)]);
     assert_eq!(ConfigMap::parse(&msi.0), Err(MapError::Unaligned(0x43)));
@@ -167,6 +220,10 @@ fn extended_ones_need_express_and_a_first_header() {
 fn the_first_extended_one_cannot_be_hidden() {
     let space = express().ext_caps(&[(0x100, 0x1e), (0x140, 0x1e), (0x180, 0x03)]);
     assert_eq!(space.runs(), [0x74..0x100, 0x104..0x180, 0x18c..0x1000]);
+    let map = ConfigMap::parse(&space.0).unwrap();
+    let first = &map.capabilities()[1];
+    assert!(first.is_hidden());
+    assert_eq!(first.range(), 0x100..0x104);
 }
 
 #[test]

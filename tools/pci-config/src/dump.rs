@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `lspci -xxx` and `lspci -xxxx` print.
+//! What `lspci -xxx` and `lspci -xxxx` print, also after it went through a mail.
+//!
+//! What can be read is read, and what cannot is named: a dump of fifty devices is not lost for a line of another
+//! program between two of them.
+
+use std::borrow::Cow;
 
 use crate::{Bdf, CONVENTIONAL, EXPRESS};
 
@@ -9,55 +14,141 @@ use crate::{Bdf, CONVENTIONAL, EXPRESS};
 pub struct Device {
     /// Its address.
     pub bdf: Bdf,
-    /// Its configuration space, as far as it was dumped.
+    /// What its first line says of it.
+    pub what: String,
+    /// Its configuration space, as far as it was dumped and can be read.
     pub config: Vec<u8>,
 }
 
-/// Why a text is no dump.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DumpError {
-    /// No device is in it.
-    #[error("it has no device: is it what lspci -xxxx prints?")]
-    NoDevice,
-    /// A line of bytes that is not one.
-    #[error("line {0}: not sixteen bytes with their offset, as in \"40: 01 50 c2 f8 ...\"")]
-    Line(usize),
-    /// Lines that do not follow each other.
-    #[error("line {0}: the bytes before offset {1:#x} are missing")]
-    Gap(usize, usize),
+impl Device {
+    /// Vendor and device as `lspci -nn` or `lspci -n` print them in the first line.
+    pub fn printed_id(&self) -> Option<(u16, u16)> {
+        let pair = |text: &str| {
+            let (vendor, device) = text.split_once(':')?;
+            let number = |text: &str| (text.len() == 4).then(|| hex(text)).flatten();
+            Some((number(vendor)? as u16, number(device)? as u16))
+        };
+        let bracketed = self.what.rsplit('[').find_map(|rest| {
+            let (inside, _) = rest.split_once(']')?;
+            pair(inside)
+        });
+        bracketed.or_else(|| pair(self.what.split_whitespace().nth(1)?))
+    }
 }
 
-/// Read a dump, which may have any number of devices and what `lspci -v` says between them.
-pub fn parse(text: &str) -> Result<Vec<Device>, DumpError> {
-    let mut devices: Vec<Device> = Vec::new();
+/// A line that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct Problem {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// It begins as a row of bytes does, and is none.
+    #[error("{0:?} is not sixteen bytes with their offset, as in \"40: 01 50 c2 f8 ...\"; it is left out")]
+    NoRow(String),
+    /// Rows that do not follow each other.
+    #[error("the bytes of {0} before offset {1:#x} are missing; what follows is left out")]
+    Gap(Bdf, usize),
+    /// A device is there twice, and not the same.
+    #[error("{0} is there again and differs; the first is taken")]
+    Differs(Bdf),
+}
+
+/// Everything that was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dump {
+    /// The devices, each once, in the order of the dump.
+    pub devices: Vec<Device>,
+    /// The lines that cannot be read.
+    pub problems: Vec<Problem>,
+}
+
+impl Dump {
+    /// The device that has an address.
+    pub fn find(&self, bdf: Bdf) -> Option<&Device> {
+        self.devices.iter().find(|device| device.bdf == bdf)
+    }
+
+    fn problem(&mut self, line: usize, why: Why) {
+        self.problems.push(Problem { line, why });
+    }
+
+    /// Take a device in, unless it is there already.
+    fn add(&mut self, device: Device, line: usize) {
+        let known = self
+            .devices
+            .iter_mut()
+            .find(|known| known.bdf == device.bdf);
+        let Some(known) = known else {
+            return self.devices.push(device);
+        };
+        // lspci prints a device without bytes where it may not read them, and so does an inventory before a dump.
+        let same = device.config.starts_with(&known.config);
+        if known.config.len() < device.config.len() && same {
+            *known = device;
+        } else if !known.config.starts_with(&device.config) {
+            self.problem(line, Why::Differs(device.bdf));
+        }
+    }
+}
+
+/// Read a dump, which may have any number of devices and what `lspci -v` says between them. No device is in it if it
+/// is something else.
+pub fn parse(bytes: &[u8]) -> Dump {
+    let text = decode(bytes);
+    let mut dump = Dump::default();
+    // The device whose rows come, where it began, and whether more of them can be taken.
+    let mut current: Option<(Device, usize, bool)> = None;
     for (number, line) in (1..).zip(text.lines()) {
-        if let Some(bdf) = address(line) {
-            devices.push(Device {
+        let line = unquoted(line);
+        if let Some((bdf, what)) = address(line) {
+            if let Some((device, at, _)) = current.take() {
+                dump.add(device, at);
+            }
+            let device = Device {
                 bdf,
+                what: what.to_owned(),
                 config: Vec::new(),
-            });
+            };
+            current = Some((device, number, true));
             continue;
         }
-        let (Some(device), Some((offset, bytes))) = (devices.last_mut(), row(line)) else {
+        let (Some((device, _, goes_on)), Some((offset, bytes))) = (&mut current, row(line)) else {
             continue;
         };
-        let bytes = bytes.ok_or(DumpError::Line(number))?;
+        let Some(bytes) = bytes else {
+            let start = line.chars().take(40).collect();
+            dump.problem(number, Why::NoRow(start));
+            continue;
+        };
+        if !*goes_on {
+            continue;
+        }
         if offset != device.config.len() || offset + bytes.len() > EXPRESS {
-            return Err(DumpError::Gap(number, offset));
+            *goes_on = false;
+            let bdf = device.bdf;
+            dump.problem(number, Why::Gap(bdf, offset));
+            continue;
         }
         device.config.extend_from_slice(&bytes);
     }
-    match devices.is_empty() {
-        true => Err(DumpError::NoDevice),
-        false => Ok(devices),
+    if let Some((device, at, _)) = current {
+        dump.add(device, at);
     }
+    dump
 }
 
 /// Write one device as lspci does.
-pub fn write(device: &Device, what: &str) -> String {
+pub fn write(device: &Device) -> String {
     use std::fmt::Write;
 
-    let mut text = format!("{} {what}\n", device.bdf);
+    let mut text = format!("{} {}\n", device.bdf, device.what);
     for (row, bytes) in device.config.chunks(16).enumerate() {
         let digits = if row * 16 < CONVENTIONAL { 2 } else { 3 };
         // Writing to a String cannot fail.
@@ -70,18 +161,42 @@ pub fn write(device: &Device, what: &str) -> String {
     text
 }
 
-/// The address that a device's first line begins with.
-fn address(line: &str) -> Option<Bdf> {
-    line.split_once(' ')
-        .map_or(line, |(first, _)| first)
-        .parse()
-        .ok()
+/// The text of a file: UTF-8, UTF-16 as Windows writes it, or something else of which the ASCII counts.
+fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        let text: String = char::decode_utf16(units)
+            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect();
+        Cow::Owned(text)
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        // A text that begins with an ASCII character, without a mark.
+        [first, 0, _, 0, ..] if *first != 0 => wide(bytes, u16::from_le_bytes),
+        [0, first, 0, _, ..] if *first != 0 => wide(bytes, u16::from_be_bytes),
+        _ => String::from_utf8_lossy(bytes),
+    }
+}
+
+/// A line without what mail programs put in front of it.
+fn unquoted(line: &str) -> &str {
+    line.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '>' | '|'))
+        .trim_end()
+}
+
+/// The address that a device's first line begins with, and the rest of it.
+fn address(line: &str) -> Option<(Bdf, &str)> {
+    let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    Some((first.parse().ok()?, rest.trim()))
 }
 
 /// A line's offset and bytes; no bytes if they are not sixteen.
 fn row(line: &str) -> Option<(usize, Option<[u8; 16]>)> {
-    let (offset, rest) = line.split_once(": ")?;
-    if !(2..=3).contains(&offset.len()) {
+    let (offset, rest) = line.split_once(':')?;
+    if !(2..=3).contains(&offset.len()) || !rest.starts_with(char::is_whitespace) {
         return None;
     }
     let offset = hex(offset)?;
@@ -105,56 +220,5 @@ fn hex(digits: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn verbose_output_of_two_devices() {
-        let first = "00: 86 80 d3 10 07 04 10 00 00 00 00 02 10 00 00 00";
-        let text = format!(
-            "01:00.0 Ethernet controller: Intel Corporation 82574L (rev 03)\n\
-             \tSubsystem: Intel Corporation Device 0000\n\
-             \tFlags: bus master, fast devsel, latency 0\n\
-             {first}\n10: {zeros}\n\n0000:02:00.1 Audio device: x\n{first}\n",
-            zeros = ["00"; 16].join(" ")
-        );
-        let devices = parse(&text).unwrap();
-        assert_eq!(devices[0].bdf.to_string(), "0000:01:00.0");
-        assert_eq!(devices[0].config.len(), 32);
-        assert_eq!(devices[0].config[..4], [0x86, 0x80, 0xd3, 0x10]);
-        assert_eq!(devices[1].bdf.to_string(), "0000:02:00.1");
-        assert_eq!(devices[1].config.len(), 16);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        assert_eq!(parse("hello\n"), Err(DumpError::NoDevice));
-        assert_eq!(parse("01:00.0 x\n00: 86 80\n"), Err(DumpError::Line(2)));
-        let row = ["ff"; 16].join(" ");
-        assert_eq!(
-            parse(&format!("01:00.0 x\n10: {row}\n")),
-            Err(DumpError::Gap(2, 0x10))
-        );
-        assert_eq!(
-            parse(&format!("01:00.0 x\n00: {row} 11\n")),
-            Err(DumpError::Line(2))
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(rows in 1usize..=256, seed: u8) {
-            let config: Vec<u8> = (0..rows * 16).map(|at| (at as u8).wrapping_mul(seed)).collect();
-            let device = Device { bdf: "01:00.0".parse().unwrap(), config };
-            let text = write(&device, "Network controller");
-            prop_assert_eq!(parse(&text).unwrap(), vec![device]);
-        }
-
-        #[test]
-        fn no_text_panics(text in "([0-9a-f]{0,3}:? ?([0-9a-f]{2} ){0,18}\n|01:00.0 .{0,9}\n|.{0,20}\n){0,8}") {
-            let _ = parse(&text);
-        }
-    }
-}
+#[path = "dump_tests.rs"]
+mod tests;

@@ -10,7 +10,10 @@ mod capabilities;
 mod capability;
 mod config_map;
 pub mod dump;
+mod header;
+pub mod hidden;
 
-pub use bdf::{Bdf, BdfError};
+pub use bdf::{hex, Bdf, BdfError};
 pub use capability::Capability;
 pub use config_map::{ConfigMap, MapError, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+pub use header::{Header, NoMap};

@@ -3,20 +3,25 @@
 //! What blocking would have stopped, and what keeps it working.
 //!
 //! Only accesses that were allowed count: what was blocked already is not stopped any more. Reads that copy the
-//! configuration space in large pieces need no exemption: nobody acts upon what unassigned bytes of a copy hold.
+//! configuration space in large pieces need no exemption: no driver acts upon what unassigned bytes of a copy hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use anyhow::{Context, Result};
 use pci_audit_core::allow_list::{self, Id};
 use pci_config::Bdf;
 use serde::Serialize;
 
+use crate::known::exceptions::Exceptions;
+use crate::known::knowledge::{notes, unknown, Note};
+use crate::known::subject::Subject;
 use crate::map::Unassigned;
 use crate::record::Op;
 use crate::scan::Scan;
 use crate::tally::Device;
-use crate::time;
+use crate::time::{self, Stamp, Zone};
+use crate::vms::{Vm, Vms};
 use crate::words::{plural, plural_es, range_text};
 
 /// What sysfs takes in one write.
@@ -25,23 +30,36 @@ const SYSFS_PAGE: usize = 4096;
 const ENOUGH_SESSIONS: u64 = 3;
 const ENOUGH_TIME: u64 = 24 * 60 * 60 * 1000;
 
-/// Says which device is which, where nobody can look.
-pub type Ids = BTreeMap<Bdf, Id>;
+/// A device of a machine, or of any if none is named.
+pub type Place = (Option<String>, Bdf);
 
-/// Read `BDF=VENDOR:DEVICE`.
-pub fn parse_id(text: &str) -> Result<(Bdf, Id)> {
-    let (bdf, id) = text
+/// Says which device is which, where nothing else does.
+pub type Ids = BTreeMap<Place, Id>;
+
+/// Read `[NODE/]BDF=VENDOR:DEVICE`.
+pub fn parse_id(text: &str) -> Result<(Place, Id)> {
+    let (place, id) = text
         .split_once('=')
-        .context("expected BDF=VENDOR:DEVICE, such as 01:00.0=8086:10d3")?;
+        .context("expected [NODE/]BDF=VENDOR:DEVICE, such as 01:00.0=8086:10d3")?;
+    let (node, bdf) = match place.rsplit_once('/') {
+        Some((node, bdf)) => (Some(node.to_owned()), bdf),
+        None => (None, place),
+    };
     let mut ids = Vec::new();
     let parsed = allow_list::parse(id.as_bytes(), |id| {
         ids.push(id);
         Ok::<_, ()>(())
     });
     match (parsed, &ids[..]) {
-        (Ok(()), [id]) => Ok((bdf.parse()?, *id)),
+        (Ok(()), [id]) => Ok(((node, bdf.parse()?), *id)),
         _ => anyhow::bail!("{id:?} is not VENDOR:DEVICE in hexadecimal"),
     }
+}
+
+/// What a device is by what was said: of that machine, or else of any.
+pub fn said(ids: &Ids, node: Option<&str>, bdf: Bdf) -> Option<Id> {
+    let of_node = || ids.get(&(Some(node?.to_owned()), bdf));
+    of_node().or_else(|| ids.get(&(None, bdf))).copied()
 }
 
 /// The advice.
@@ -64,7 +82,7 @@ pub struct DeviceAdvice {
     pub node: Option<String>,
     /// The device.
     pub device: String,
-    /// `vendor:device`; nothing if nobody could tell.
+    /// `vendor:device`; nothing if it is not known.
     pub id: Option<String>,
     /// Where it was written, and would not be any more.
     pub writes: Stopped,
@@ -83,6 +101,10 @@ pub struct Stopped {
     pub copies: u64,
     /// Where the others went.
     pub ranges: Vec<Unassigned>,
+    /// What is known of these bytes.
+    pub known: Vec<Note>,
+    /// Those of them that no driver is known to need; nothing if it is not known which device it is.
+    pub needed_by_none: Option<Vec<Unassigned>>,
 }
 
 /// What advice on a device stands on.
@@ -94,10 +116,12 @@ pub struct Evidence {
     pub complete: u64,
     /// How many different holders there were.
     pub holders: usize,
+    /// The virtual machines among them.
+    pub vms: Vec<Vm>,
     /// The time of the earliest record.
-    pub first: String,
+    pub first: Stamp,
     /// That of the latest.
-    pub last: String,
+    pub last: Stamp,
     /// How many records were written and are not in the logs.
     pub missing_records: u64,
     /// What makes it weaker than it should be; nothing if it is as strong as it can be.
@@ -109,39 +133,44 @@ pub struct Evidence {
 pub struct Setting {
     /// The value of `uaccess_allow_ids`.
     pub uaccess_allow_ids: String,
-    /// Devices that should be in it, but nobody could tell what they are.
+    /// Devices that should be in it, but of which it is not known what they are.
     pub unknown: Vec<String>,
 }
 
 impl Advice {
     /// What a scan tells. `id` knows which device is which.
-    pub fn new(scan: &Scan, id: impl Fn(Option<&str>, Bdf) -> Option<Id>) -> Self {
+    pub fn new(scan: &Scan, subject: impl Fn(Option<&str>, Bdf) -> Option<Subject>) -> Self {
         let devices: Vec<(DeviceAdvice, Option<Id>)> = scan
             .tally
             .devices()
             .map(|(node, bdf, device)| {
-                let id = id(node, bdf);
-                (DeviceAdvice::new(node, bdf, id, device), id)
+                let subject = subject(node, bdf);
+                let id = subject.as_ref().map(|subject| subject.device.id);
+                let vms = scan.tally.vms(node);
+                (
+                    DeviceAdvice::new(node, bdf, subject.as_ref(), device, vms),
+                    id,
+                )
             })
             .collect();
-        let setting = |stopped: fn(&DeviceAdvice) -> u64| {
-            let needs = devices.iter().filter(|(advice, _)| stopped(advice) > 0);
-            Setting::new(needs)
-        };
         Self {
-            block_writes: setting(|advice| advice.writes.used()),
-            block_both: setting(|advice| advice.writes.used().saturating_add(advice.reads.used())),
+            block_writes: Setting::new(&devices, &[|advice| &advice.writes]),
+            block_both: Setting::new(&devices, &[|advice| &advice.writes, |advice| &advice.reads]),
             complaints: scan.broken + scan.failures.len() as u64 + scan.tally.passed_over(),
             devices: devices.into_iter().map(|(advice, _)| advice).collect(),
         }
     }
 
     /// The text.
-    pub fn text(&self) -> String {
+    pub fn text(&self, zone: &Zone) -> String {
         let mut text = String::new();
         for device in &self.devices {
-            text += &device.text();
+            text += &device.text(zone);
             text.push('\n');
+        }
+        if self.devices.iter().any(DeviceAdvice::is_suspicious) {
+            text += "Accesses that no driver is known to need are the suspicious ones: find out what makes them\n\
+                     before you except them.\n\n";
         }
         for (what, parameters, setting) in [
             ("writes", &["write"][..], &self.block_writes),
@@ -158,15 +187,32 @@ impl Advice {
 }
 
 impl DeviceAdvice {
-    fn new(node: Option<&str>, bdf: Bdf, id: Option<Id>, device: &Device) -> Self {
+    fn new(
+        node: Option<&str>,
+        bdf: Bdf,
+        subject: Option<&Subject>,
+        device: &Device,
+        vms: &Vms,
+    ) -> Self {
         Self {
             node: node.map(str::to_owned),
             device: bdf.to_string(),
-            id: id.map(|id| id.to_string()),
-            writes: Stopped::new(device, Op::Write),
-            reads: Stopped::new(device, Op::Read),
-            evidence: Evidence::new(device),
+            id: subject.map(|subject| subject.device.id.to_string()),
+            writes: Stopped::new(device, Op::Write, subject),
+            reads: Stopped::new(device, Op::Read, subject),
+            evidence: Evidence::new(device, vms),
         }
+    }
+
+    /// Whether there are accesses that no driver is known to need.
+    fn is_suspicious(&self) -> bool {
+        let mut stopped = [&self.writes, &self.reads].into_iter();
+        stopped.any(|stopped| {
+            stopped
+                .needed_by_none
+                .as_ref()
+                .is_some_and(|left| !left.is_empty())
+        })
     }
 
     fn name(&self) -> String {
@@ -176,7 +222,7 @@ impl DeviceAdvice {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, zone: &Zone) -> String {
         let id = self.id.as_deref().unwrap_or("of unknown id");
         let mut text = format!("{} {id}\n", self.name());
         text += &self.writes.text("writes", "discarded");
@@ -185,16 +231,23 @@ impl DeviceAdvice {
             sessions,
             complete,
             holders,
+            vms,
             first,
             last,
             weaknesses,
             ..
         } = &self.evidence;
         text += &format!(
-            "  evidence: {} ({complete} whole) of {}, {first} to {last}\n",
+            "  evidence: {} ({complete} whole) of {}, {} to {}\n",
             plural(*sessions, "session"),
-            plural(*holders as u64, "holder")
+            plural(*holders as u64, "holder"),
+            zone.text(*first),
+            zone.text(*last)
         );
+        if !vms.is_empty() {
+            let names: Vec<&str> = vms.iter().map(Vm::text).collect();
+            text += &format!("    VMs: {}\n", names.join(", "));
+        }
         for weakness in weaknesses {
             text += &format!("    weak: {weakness}\n");
         }
@@ -203,7 +256,7 @@ impl DeviceAdvice {
 }
 
 impl Stopped {
-    fn new(device: &Device, op: Op) -> Self {
+    fn new(device: &Device, op: Op, subject: Option<&Subject>) -> Self {
         let cell = device.cell(op, true);
         // Writes in large pieces restore a state, and that must not be lost.
         let (copies, ranges) = match op {
@@ -217,16 +270,29 @@ impl Stopped {
                 (0, places.map(|place| place.range).collect())
             }
         };
+        let left = |subject| {
+            let ranges = ranges.iter();
+            let left = ranges.flat_map(|range| unknown(subject, range, op));
+            left.map(|range| Unassigned::new(&range)).collect()
+        };
         Self {
             accesses: cell.accesses(),
             copies,
+            known: known(subject, &ranges, op),
+            needed_by_none: subject.map(left),
             ranges: ranges.iter().map(Unassigned::new).collect(),
         }
     }
 
-    /// How many accesses somebody may depend on.
+    /// How many accesses a driver may depend on.
     fn used(&self) -> u64 {
         self.accesses.saturating_sub(self.copies)
+    }
+
+    /// What keeps them working: the bytes, and the whole of each register that they are a part of.
+    fn excepted(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let known = self.known.iter().filter_map(Note::register);
+        self.ranges.iter().map(Unassigned::range).chain(known)
     }
 
     fn text(&self, what: &str, fate: &str) -> String {
@@ -238,6 +304,16 @@ impl Stopped {
                 self.places()
             ),
         };
+        for note in &self.known {
+            text += &format!("      {}\n", note.text);
+        }
+        if let Some(left @ [_, ..]) = self.needed_by_none.as_deref() {
+            let which = match left == self.ranges {
+                true => "any of them".to_owned(),
+                false => range_list(left),
+            };
+            text += &format!("    no driver is known to need {which}\n");
+        }
         if self.copies > 0 {
             text += &format!(
                 "    and {} that only copied large pieces, as QEMU does when it starts: zeros do no harm there\n",
@@ -251,21 +327,41 @@ impl Stopped {
         if self.ranges.is_empty() {
             return "bytes that the logs do not name".to_owned();
         }
-        let ranges = self.ranges.iter().map(|range| range_text(&range.range()));
-        ranges.collect::<Vec<_>>().join(", ")
+        range_list(&self.ranges)
     }
 }
 
+fn range_list(ranges: &[Unassigned]) -> String {
+    let ranges = ranges.iter().map(|range| range_text(&range.range()));
+    ranges.collect::<Vec<_>>().join(", ")
+}
+
+/// What is known of ranges, each thing once.
+fn known(subject: Option<&Subject>, ranges: &[Range<usize>], op: Op) -> Vec<Note> {
+    let mut all: Vec<Note> = subject
+        .into_iter()
+        .flat_map(|subject| ranges.iter().flat_map(|range| notes(subject, range, op)))
+        .collect();
+    // Several ranges may lie in one register.
+    all.dedup_by(|a, b| a.text == b.text);
+    all
+}
+
 impl Evidence {
-    fn new(device: &Device) -> Self {
-        let sessions = &device.sessions;
+    fn new(device: &Device, vms: &Vms) -> Self {
+        let sessions = device.sessions.summary();
         let mut weaknesses = Vec::new();
         if sessions.complete < ENOUGH_SESSIONS {
             weaknesses.push(format!(
                 "fewer than {ENOUGH_SESSIONS} sessions from start to end: drivers do most when a guest starts and stops"
             ));
         }
-        let seen = device.last - device.first;
+        let seen = device.watched;
+        if device.clock_was_set {
+            weaknesses.push(
+                "the clock was set in between: that time is not believed to have passed".to_owned(),
+            );
+        }
         if seen < ENOUGH_TIME {
             weaknesses.push(format!(
                 "seen for {} only: let it run for a day or more",
@@ -289,12 +385,20 @@ impl Evidence {
                 plural(blocked_writes, "write")
             ));
         }
+        let mut names: Vec<Vm> = sessions
+            .holders
+            .iter()
+            .filter_map(|held| vms.find(&held.holder, held.first, held.boot))
+            .collect();
+        names.sort();
+        names.dedup();
         Self {
+            vms: names,
             sessions: sessions.count,
             complete: sessions.complete,
             holders: sessions.holders.len(),
-            first: time::stamp(device.first),
-            last: time::stamp(device.last),
+            first: Stamp(device.first),
+            last: Stamp(device.last),
             missing_records: sessions.missing,
             weaknesses,
         }
@@ -302,18 +406,26 @@ impl Evidence {
 }
 
 impl Setting {
-    fn new<'a>(needs: impl Iterator<Item = &'a (DeviceAdvice, Option<Id>)>) -> Self {
-        let mut ids = BTreeSet::new();
+    fn new(
+        devices: &[(DeviceAdvice, Option<Id>)],
+        blocked: &[fn(&DeviceAdvice) -> &Stopped],
+    ) -> Self {
+        let mut exceptions = Exceptions::default();
         let mut unknown = Vec::new();
-        for (advice, id) in needs {
+        for (advice, id) in devices {
+            let stopped = blocked.iter().map(|pick| pick(advice));
+            let stopped: Vec<&Stopped> = stopped.filter(|stopped| stopped.used() > 0).collect();
             match id {
-                Some(id) => drop(ids.insert(*id)),
+                Some(id) => stopped
+                    .iter()
+                    .flat_map(|stopped| stopped.excepted())
+                    .for_each(|range| exceptions.add(*id, range)),
+                None if stopped.is_empty() => {}
                 None => unknown.push(advice.name()),
             }
         }
-        let ids: Vec<String> = ids.iter().map(Id::to_string).collect();
         Self {
-            uaccess_allow_ids: ids.join(","),
+            uaccess_allow_ids: exceptions.to_string(),
             unknown,
         }
     }
@@ -343,11 +455,19 @@ mod tests {
 
     #[test]
     fn ids_are_read() {
-        let (bdf, id) = parse_id("01:00.0=8086:10D3").unwrap();
+        let bdf: Bdf = "01:00.0".parse().unwrap();
+        let here = parse_id("01:00.0=8086:10D3").unwrap();
+        assert_eq!(here, ((None, bdf), Id::new(0x8086, 0x10d3)));
+        let there = parse_id("host1/01:00.0=10de:1eb8").unwrap();
+        assert_eq!(there.0, (Some("host1".into()), bdf));
+        let ids: Ids = [here, there].into_iter().collect();
+        let nvidia = Some(Id::new(0x10de, 0x1eb8));
+        assert_eq!(said(&ids, Some("host1"), bdf), nvidia);
         assert_eq!(
-            (bdf.to_string(), id),
-            ("0000:01:00.0".into(), Id::new(0x8086, 0x10d3))
+            said(&ids, Some("host2"), bdf),
+            Some(Id::new(0x8086, 0x10d3))
         );
+        assert_eq!(said(&ids, None, bdf), Some(Id::new(0x8086, 0x10d3)));
         for text in [
             "",
             "01:00.0",

@@ -10,7 +10,9 @@ use clap_complete::Shell;
 use pci_audit_core::allow_list::Id;
 use pci_config::Bdf;
 
-use crate::advise::parse_id;
+use crate::advise::{parse_id, Place};
+use crate::cli_logs::{LogArgs, WhichArgs};
+use crate::known::device::{Class, Pattern};
 
 /// How the program ended, for the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,8 @@ pub enum Exit {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; lines that cannot be read are counted and named, and change nothing
-  1  done, and there is nothing: report and advise found no PCI record, status no module
+  1  done, and there is nothing: report and advise found no PCI record, status no module, known no
+     register
   2  the command line makes no sense
   3  something could not be read or written; what could be was told all the same";
 
@@ -64,11 +67,26 @@ pub enum Command {
     Map(MapArgs),
     /// Tell from audit logs who accessed what
     ///
-    /// Logs may be rotated, and packed by gzip or xz. Raw and enriched logs are read, and what ausearch --raw
-    /// prints; records that an older audit daemon wrote as UNKNOWN[1340] count. Memory does not grow with the logs.
+    /// Logs may be rotated, and packed by gzip or xz. Read are auditd's logs, what ausearch prints (--raw, or -i), the
+    /// kernel's log however it was kept (dmesg, a serial console, syslog, journalctl -k), journalctl -o json and -o
+    /// export, and what laurel and Auditbeat write. Memory does not grow with the logs.
     Report(ReportArgs),
     /// Tell from logs of a period without blocking what blocking would stop, and how to exempt it
     Advise(AdviseArgs),
+    /// Tell what changed between two periods: before and after an update, or before and after blocking
+    Diff(DiffArgs),
+    /// Write accesses and sessions as rows for a database
+    ///
+    /// There is a row for each record of accesses and one for each session, with the machine, the virtual machine and
+    /// the program. Accesses without a record of their own have a row with their number, and one for each range that
+    /// they touched.
+    Export(ExportArgs),
+    /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's devices need
+    ///
+    /// A register that is in no capability that VFIO knows is blocked with all others. Of each there is who uses it,
+    /// what breaks, and whether its bytes are known to be unassigned. A row whose layout is not verified may lie in a
+    /// vendor capability, which is never blocked.
+    Known(KnownArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -86,8 +104,8 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct StatusArgs {
     /// How to print
-    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
-    pub format: TextOrJson,
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub format: StatusFormat,
     /// Look at the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
@@ -97,20 +115,43 @@ pub struct StatusArgs {
 #[derive(Args, Debug)]
 pub struct MapArgs {
     /// The device, such as 0000:01:00.0 or 01:00.0; needs root for more than 64 bytes
-    #[arg(required_unless_present = "dump")]
+    #[arg(required_unless_present_any = ["dump", "all"])]
     pub bdf: Option<Bdf>,
+    /// List every device of this machine, or of the dump, instead: what it is, its driver and IOMMU group, whether it
+    /// is exempt, and its unassigned bytes
+    #[arg(long, conflicts_with_all = ["bdf", "svg", "row"])]
+    pub all: bool,
     /// Read what lspci -xxxx printed instead of this machine's device; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Option<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// Bytes a row [default: 64, or 16 for a space of 256 bytes]
-    #[arg(long, value_parser = ["16", "64"])]
+    /// Bytes a row [default: as many as fit, or 16 for a space of 256 bytes]
+    #[arg(long, value_parser = ["16", "32", "64"])]
     pub row: Option<String>,
-    /// Write a drawing to this file
+    /// Write a drawing to this file; - is standard output, instead of the map
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
+    /// Look at the files under this folder instead of those of this machine
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+/// For `known`.
+#[derive(Args, Debug)]
+pub struct KnownArgs {
+    /// Only what is known of this device, such as 10de:1eb8, or of a vendor, such as 10de:* [default: everything]
+    pub id: Option<Pattern>,
+    /// The first digits of the device's class, such as 0300 [default: as in this machine, if it is there]
+    #[arg(long, value_name = "CODE")]
+    pub class: Option<Class>,
+    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for /etc/modprobe.d
+    #[arg(long, conflicts_with_all = ["id", "class"])]
+    pub modprobe: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
     /// Look at the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
@@ -119,19 +160,29 @@ pub struct MapArgs {
 /// For `report`.
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Logs in the order of time, or folders of rotated ones; - is standard input [default: the system's logs]
-    #[arg(value_hint = ValueHint::AnyPath)]
-    pub files: Vec<PathBuf>,
+    /// Which logs
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Tell of the last N sessions of each device one by one
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(..=1000))]
     pub sessions: u16,
+    /// Put reports together that --format json made, of several machines or several periods of one
+    #[arg(long, requires = "files", conflicts_with_all = ["heat", "html", "svg", "dump"])]
+    pub merge: bool,
     /// Draw where accesses went
     #[arg(long)]
     pub heat: bool,
-    /// Write a drawing of where accesses went to this file
+    /// Write the report to this file instead, as one page for a browser, with time lines, heat maps and filters
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed, and for drawings to show
+    /// capabilities [default: this machine's devices, for records of it]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Vec<PathBuf>,
+    /// Write a drawing of where accesses went to this file; - is standard output, instead of the report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
 }
@@ -139,22 +190,79 @@ pub struct ReportArgs {
 /// For `advise`.
 #[derive(Args, Debug)]
 pub struct AdviseArgs {
-    /// Logs in the order of time, or folders of rotated ones; - is standard input [default: the system's logs]
-    #[arg(value_hint = ValueHint::AnyPath)]
-    pub files: Vec<PathBuf>,
+    /// Which logs
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// How to print
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// What a device of the logs is, such as 01:00.0=8086:10d3 [default: as in this machine, for records without node=]
-    #[arg(long, value_name = "BDF=VENDOR:DEVICE", value_parser = id)]
-    pub id: Vec<(Bdf, Id)>,
+    /// What a device of the logs is, such as 01:00.0=8086:10d3 or host1/01:00.0=8086:10d3 [default: as in this
+    /// machine, for records of it]
+    #[arg(long, value_name = "[NODE/]BDF=VENDOR:DEVICE", value_parser = id)]
+    pub id: Vec<(Place, Id)>,
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default: this machine's
+    /// devices, for records of it]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Vec<PathBuf>,
+}
+
+fn id(text: &str) -> Result<(Place, Id), Error> {
+    parse_id(text)
+}
+
+/// For `export`.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// Which logs
+    #[command(flatten)]
+    pub logs: LogArgs,
+    /// How to write rows
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub format: ExportFormat,
+    /// Which rows to write
+    #[arg(long, value_enum, default_value_t = Rows::All)]
+    pub rows: Rows,
+}
+
+/// How to write rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// JSON, a row a line
+    Ndjson,
+}
+
+/// Which rows to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rows {
+    /// All; the field row tells them apart
+    All,
+    /// Those of accesses
+    Accesses,
+    /// Those of sessions
+    Sessions,
+}
+
+/// For `diff`.
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// Before: a log, a folder of rotated ones, or a period as FROM..TO, of which either may be left out
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub old: String,
+    /// After: the same
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub new: String,
+    /// The logs that periods are of [default: the system's logs, or its journal]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub log: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
+    /// Which records
+    #[command(flatten)]
+    pub which: WhichArgs,
     /// Look at the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
-}
-
-fn id(text: &str) -> Result<(Bdf, Id), Error> {
-    parse_id(text)
 }
 
 /// How to print.
@@ -175,4 +283,15 @@ pub enum TextOrJson {
     Text,
     /// One object
     Json,
+}
+
+/// How to print a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people
+    Text,
+    /// One object
+    Json,
+    /// Metrics, for the textfile collector of Prometheus' node exporter
+    Openmetrics,
 }

@@ -13,7 +13,7 @@ pub struct Holder {
     pub pid: Option<u64>,
     /// Its user.
     pub uid: Option<u64>,
-    /// The user who logged in to start it; nothing where nobody did, as for a service.
+    /// The user who logged in to start it; nothing where there was no login, as for a service.
     pub auid: Option<u64>,
     /// Its name.
     pub comm: String,
@@ -24,17 +24,30 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Whether two are one process. Its name does not matter: every thread has one of its own.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.pid, &self.exe, &self.subj) == (other.pid, &other.exe, &other.subj)
+    }
+
+    /// What people call it: the program, since `comm` may be the name of a thread, such as `CPU 0/KVM`.
+    pub fn name(&self) -> &str {
+        match self.exe.rsplit('/').next() {
+            Some(name) if self.exe.starts_with('/') && !name.is_empty() => name,
+            _ => &self.comm,
+        }
+    }
+
     /// Read the task's fields of a record's text.
     pub fn parse(text: &str) -> Self {
-        /// What auid has where nobody logged in.
-        const NOBODY: u64 = u32::MAX as u64;
+        /// What auid has where there was no login.
+        const NO_LOGIN: u64 = u32::MAX as u64;
 
         let mut holder = Self::default();
         for (key, value) in pairs(text) {
             match key {
                 "pid" => holder.pid = number(value),
                 "uid" => holder.uid = number(value),
-                "auid" => holder.auid = number(value).filter(|auid| *auid != NOBODY),
+                "auid" => holder.auid = number(value).filter(|auid| *auid != NO_LOGIN),
                 "comm" => holder.comm = untrusted(value).into_owned(),
                 "exe" => holder.exe = untrusted(value).into_owned(),
                 "subj" => holder.subj = value.to_owned(),
@@ -46,7 +59,7 @@ impl Holder {
 }
 
 /// A string that the kernel did not trust: in quotes, or in hexadecimal if it has a character that would end it.
-fn untrusted(value: &str) -> Cow<'_, str> {
+pub(crate) fn untrusted(value: &str) -> Cow<'_, str> {
     if let Some(quoted) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
         return quoted.into();
     }
@@ -83,6 +96,8 @@ mod tests {
                 subj: "libvirt-6f2c (enforce)".into(),
             }
         );
+        assert_eq!(Holder::parse(text).name(), "qemu-system-x86_64");
+        assert_eq!(Holder::parse("pid=77 comm=\"x\" exe=(null)").name(), "x");
         assert_eq!(untrusted("(null)"), "(null)");
         assert_eq!(untrusted("abc"), "abc");
     }

@@ -5,15 +5,17 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
 
 use anyhow::{bail, ensure, Context, Result};
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
+use tempfile::NamedTempFile;
 
 /// The configuration that names the system's log.
-const AUDITD_CONF: &str = "/etc/audit/auditd.conf";
+const AUDITD_CONF: &str = "etc/audit/auditd.conf";
 /// Where it is unless that says otherwise.
-const AUDIT_LOG: &str = "/var/log/audit/audit.log";
+const AUDIT_LOG: &str = "var/log/audit/audit.log";
 /// Large enough for reading to cost nothing beside what is done with the bytes.
 const CHUNK: usize = 256 << 10;
 
@@ -24,6 +26,10 @@ pub enum Source {
     File(PathBuf),
     /// Standard input.
     Standard,
+    /// A copy of something that can be read once only, by the name of that.
+    Kept(String, PathBuf),
+    /// What journald took from the kernel, as far as it matters.
+    Journal,
 }
 
 impl Source {
@@ -32,18 +38,32 @@ impl Source {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Standard => "standard input".to_owned(),
+            Self::Kept(name, _) => name.clone(),
+            Self::Journal => "the journal".to_owned(),
         }
     }
 
     /// How many bytes it has on disk; nothing if it is no plain file.
     pub fn size(&self) -> Option<u64> {
         match self {
-            Self::File(path) => {
+            Self::File(path) | Self::Kept(_, path) => {
                 let data = fs::metadata(path).ok()?;
                 data.is_file().then_some(data.len())
             }
-            Self::Standard => None,
+            Self::Standard | Self::Journal => None,
         }
+    }
+
+    /// Whether it is a plain file, which can be read more than once.
+    pub fn is_file(&self) -> bool {
+        self.size().is_some()
+    }
+
+    /// A copy on disk, unpacked; it goes away with the file.
+    pub fn keep(&self) -> Result<(Self, NamedTempFile)> {
+        let mut file = NamedTempFile::new()?;
+        io::copy(&mut self.open(|raw| raw)?, &mut file)?;
+        Ok((Self::Kept(self.name(), file.path().to_owned()), file))
     }
 
     /// Open it, past what it is packed in. `counted` sees the bytes as they are on disk.
@@ -52,14 +72,45 @@ impl Source {
         counted: impl FnOnce(Box<dyn Read>) -> R,
     ) -> Result<Box<dyn Read>> {
         let raw: Box<dyn Read> = match self {
-            Self::File(path) => {
+            Self::File(path) | Self::Kept(_, path) => {
                 ensure!(!path.is_dir(), "it is a folder");
                 Box::new(File::open(path)?)
             }
             Self::Standard => Box::new(io::stdin()),
+            Self::Journal => Box::new(journal()?),
         };
         unpack(BufReader::with_capacity(CHUNK, counted(raw)))
     }
+}
+
+/// All of a file, unpacked; `-` is standard input. For what is no log.
+pub fn read_all(file: &Path) -> Result<Vec<u8>> {
+    /// No dump of a machine comes near this.
+    const MOST: u64 = 256 << 20;
+
+    let source = match file.to_str() {
+        Some("-") => Source::Standard,
+        _ => Source::File(file.to_owned()),
+    };
+    let mut bytes = Vec::new();
+    source.open(|raw| raw)?.take(MOST).read_to_end(&mut bytes)?;
+    ensure!((bytes.len() as u64) < MOST, "it is too large");
+    Ok(bytes)
+}
+
+/// The records of the types that matter, and the kernel's own messages of the same.
+fn journal() -> Result<ChildStdout> {
+    let types = [1340, 2500, 2501, 2502, 1127].map(|number| format!("_AUDIT_TYPE={number}"));
+    let matches = types.join(" + ");
+    let mut child = Command::new("journalctl")
+        .args(["--no-pager", "--quiet", "--output=json"])
+        .args(matches.split(' '))
+        .args(["+", "_TRANSPORT=kernel"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("journalctl")?;
+    child.stdout.take().context("journalctl prints nowhere")
 }
 
 /// Recognise by its first bytes how a stream is packed.
@@ -77,18 +128,13 @@ fn unpack(mut packed: impl BufRead + 'static) -> Result<Box<dyn Read>> {
     })
 }
 
-/// What the user named, as logs in the order of time. Nothing at all is the system's log.
+/// What the user named. Nothing at all is the system's log, or what the journal has where there is none.
 ///
 /// A folder stands for the logs in it; `-` for standard input.
-pub fn sources(named: &[PathBuf]) -> Result<Vec<Source>> {
+/// `root` is where the files of the system are.
+pub fn sources(named: &[PathBuf], root: &Path) -> Result<Vec<Source>> {
     if named.is_empty() {
-        let log = system_log(Path::new(AUDITD_CONF));
-        return family(&log).with_context(|| {
-            format!(
-                "{}: name a log, or run as a user who may read this one",
-                log.display()
-            )
-        });
+        return system(root);
     }
     let mut sources = Vec::new();
     for path in named {
@@ -107,6 +153,35 @@ pub fn sources(named: &[PathBuf]) -> Result<Vec<Source>> {
         }
     }
     Ok(sources)
+}
+
+/// What the system keeps.
+fn system(root: &Path) -> Result<Vec<Source>> {
+    let log = root.join(system_log(&root.join(AUDITD_CONF)));
+    match family(&log) {
+        Ok(logs) => Ok(logs),
+        Err(error) if not_there(&error) && has_journal() => Ok(vec![Source::Journal]),
+        Err(error) => Err(error.context(format!(
+            "{}: name a log, or run as a user who may read this one",
+            log.display()
+        ))),
+    }
+}
+
+/// Whether a log is missing, and not only kept from this user.
+fn not_there(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<io::Error>();
+    cause.is_none_or(|cause| cause.kind() == io::ErrorKind::NotFound)
+}
+
+fn has_journal() -> bool {
+    let quiet = Command::new("journalctl")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    quiet.is_ok_and(|status| status.success())
 }
 
 /// The log that auditd was told to write.
@@ -208,12 +283,12 @@ mod tests {
             "audit.log.1",
             "audit.log",
         ];
-        let found = sources(&[folder.path().to_owned()]).unwrap();
+        let found = sources(&[folder.path().to_owned()], Path::new("/")).unwrap();
         assert_eq!(names(&found, folder.path()), expected);
         // A log that is named is that log and no other.
         let log = folder.path().join("audit.log");
         assert_eq!(
-            sources(std::slice::from_ref(&log)).unwrap(),
+            sources(std::slice::from_ref(&log), Path::new("/")).unwrap(),
             [Source::File(log)]
         );
     }

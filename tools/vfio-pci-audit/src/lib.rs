@@ -4,33 +4,61 @@
 //!
 //! - [`record`]: one line of an audit log, and the [`holder`] that it names; [`input`] and [`lines`]: the lines of
 //!   any number of logs, whatever they are packed in.
-//! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory; its [`session`]s,
-//!   and, as [`heat`] and as [`touched`] bytes, where accesses went.
+//! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory; its [`sessions`],
+//!   each a [`session`], and, as [`heat`] and as [`touched`] bytes, where accesses went.
 //! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV.
-//! - [`map`]: a device's configuration space; [`picture`] draws it, and where accesses went, in a terminal, and
+//! - [`space`]: a device's configuration space, and where it is read from; [`map`]: what is in it; [`picture`] draws it, and where accesses went, in a terminal, and
 //!   [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
+//! - [`known`]: what is known of unassigned bytes: registers that drivers use, and capabilities that VFIO hides.
 //! - [`cli`]: the command line, from which the manual and the completions are made, too; [`run`](mod@run) obeys it.
 
 pub mod advise;
+pub mod boots;
 pub mod cli;
+pub mod cli_logs;
+pub mod compare;
+pub mod copies;
+pub mod drawing;
+pub mod export;
+pub mod filter;
+pub mod forms;
+pub mod guess;
 pub mod heat;
 pub mod holder;
+pub mod html;
 pub mod input;
+pub mod inventory;
+pub mod known;
 pub mod lines;
+pub mod log;
+pub mod manual;
 pub mod map;
+pub mod merge;
+pub mod metrics;
+pub mod order;
+pub mod pci_ids;
 pub mod picture;
+pub mod places;
+pub mod process;
 pub mod record;
 pub mod report;
 pub mod report_text;
 pub mod run;
 pub mod scan;
 pub mod session;
+pub mod sessions;
+pub mod shade;
+pub mod space;
 pub mod status;
 pub mod svg;
 pub mod tally;
+pub mod terminal;
 pub mod time;
 pub mod touched;
+pub mod virt;
+pub mod vms;
+pub mod when;
 pub mod words;
 
 pub use pci_audit_core::allow_list::Id;

@@ -27,60 +27,110 @@ pub struct Broken {
     pub cause: io::Error,
 }
 
+/// The lines of a stream, one after the other.
+pub struct Lines<R> {
+    from: R,
+    buffer: Vec<u8>,
+    /// What is in the buffer and was not handed out.
+    start: usize,
+    end: usize,
+    /// How far of that there is no newline.
+    looked: usize,
+    number: u64,
+    /// Within a line of which the start was thrown away.
+    too_long: bool,
+    ended: bool,
+}
+
+impl<R: Read> Lines<R> {
+    /// Those of a stream.
+    pub fn new(from: R) -> Self {
+        Self {
+            from,
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            looked: 0,
+            number: 0,
+            too_long: false,
+            ended: false,
+        }
+    }
+
+    /// The next line, numbered from 1; nothing at the end.
+    #[allow(clippy::should_implement_trait)] // It lends from the buffer, which an iterator cannot.
+    pub fn next(&mut self) -> Result<Option<(u64, Line<'_>)>, Broken> {
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.looked..self.end]) {
+                let newline = self.looked + at;
+                let line = self.start..newline;
+                self.start = newline + 1;
+                self.looked = self.start;
+                self.number += 1;
+                let whole = !std::mem::take(&mut self.too_long) && line.len() <= LONGEST;
+                return Ok(Some((self.number, self.line(whole, line))));
+            }
+            if self.ended {
+                return Ok(self.rest());
+            }
+            self.fill()?;
+        }
+    }
+
+    fn line(&self, whole: bool, line: std::ops::Range<usize>) -> Line<'_> {
+        match whole {
+            true => Line::Whole(&self.buffer[line]),
+            false => Line::TooLong,
+        }
+    }
+
+    /// What comes behind the last newline.
+    fn rest(&mut self) -> Option<(u64, Line<'_>)> {
+        let too_long = std::mem::take(&mut self.too_long);
+        let line = self.start..self.end;
+        self.start = self.end;
+        self.looked = self.end;
+        if !too_long && line.is_empty() {
+            return None;
+        }
+        self.number += 1;
+        Some((self.number, self.line(!too_long, line)))
+    }
+
+    /// Make room, and read more.
+    fn fill(&mut self) -> Result<(), Broken> {
+        self.too_long |= self.end - self.start > LONGEST;
+        if self.too_long {
+            self.end = self.start;
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        self.looked = self.end;
+        loop {
+            match self.from.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.ended = true,
+                Ok(read) => self.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(cause) => {
+                    return Err(Broken {
+                        after: self.number,
+                        cause,
+                    })
+                }
+            }
+            return Ok(());
+        }
+    }
+}
+
 /// Hand every line, numbered from 1, to `each`; how many there were.
-pub fn for_each(mut from: impl Read, mut each: impl FnMut(u64, Line<'_>)) -> Result<u64, Broken> {
-    let mut buffer = vec![0; BUFFER];
-    let mut filled = 0;
-    let mut number = 0;
-    // Within a line of which the start was thrown away.
-    let mut too_long = false;
-    loop {
-        let read = match from.read(&mut buffer[filled..]) {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(cause) => {
-                return Err(Broken {
-                    after: number,
-                    cause,
-                })
-            }
-        };
-        if read == 0 {
-            break;
-        }
-        let end = filled + read;
-        let mut start = 0;
-        let mut look = filled;
-        while let Some(at) = memchr::memchr(b'\n', &buffer[look..end]) {
-            let newline = look + at;
-            number += 1;
-            let line = &buffer[start..newline];
-            if std::mem::take(&mut too_long) || line.len() > LONGEST {
-                each(number, Line::TooLong);
-            } else {
-                each(number, Line::Whole(line));
-            }
-            start = newline + 1;
-            look = start;
-        }
-        if end - start > LONGEST {
-            too_long = true;
-        }
-        if too_long {
-            filled = 0;
-        } else {
-            buffer.copy_within(start..end, 0);
-            filled = end - start;
-        }
+pub fn for_each(from: impl Read, mut each: impl FnMut(u64, Line<'_>)) -> Result<u64, Broken> {
+    let mut lines = Lines::new(from);
+    while let Some((number, line)) = lines.next()? {
+        each(number, line);
     }
-    if too_long {
-        number += 1;
-        each(number, Line::TooLong);
-    } else if filled > 0 {
-        number += 1;
-        each(number, Line::Whole(&buffer[..filled]));
-    }
-    Ok(number)
+    Ok(lines.number)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     });
     let exit = match result {
         Ok(exit) => exit,
-        // Whoever reads has seen enough.
+        // The reader has seen enough.
         Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
             anstream::eprintln!("error: {error:#}");

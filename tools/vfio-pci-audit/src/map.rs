@@ -2,18 +2,19 @@
 
 //! A device's configuration space: the header, the capabilities that VFIO knows, and the unassigned bytes.
 
-use std::fs;
-use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anstyle::AnsiColor;
 use anyhow::{bail, Context, Result};
 use pci_audit_core::allow_list::Id;
-use pci_config::{dump, Bdf, Capability, ConfigMap, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+use pci_config::{Bdf, Capability, ConfigMap, Header, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 use serde::Serialize;
 
+use crate::known::marks::{Marks, MarksReport};
+use crate::known::subject::Subject;
 use crate::picture::{self, Dot};
+use crate::space::Space;
 use crate::words::{plural, range_text};
 
 /// What a byte belongs to.
@@ -23,61 +24,52 @@ pub enum Owner {
     Header,
     /// The capability of this number in the device's lists.
     Capability(usize),
+    /// No capability, but VFIO makes it up.
+    Virtual,
     /// Nothing that VFIO knows.
     Unassigned,
 }
 
 /// A device's configuration space.
 pub struct Map {
-    bdf: Bdf,
-    id: Id,
+    name: String,
+    id: Option<Id>,
     map: ConfigMap,
     owners: Vec<Owner>,
+    /// What is known of unassigned bytes.
+    marks: Marks,
     /// Whether there is more than what was read.
     cut: bool,
 }
 
-/// The configuration space of a device of this machine, from the folder that sysfs is in.
-pub fn from_sysfs(sysfs: &Path, bdf: Bdf) -> Result<Map> {
-    let file = sysfs.join(format!("bus/pci/devices/{bdf}/config"));
-    let config = fs::read(&file).with_context(|| file.display().to_string())?;
-    Map::new(bdf, &config)
-}
-
-/// The configuration space of a device in a dump by lspci. Only a dump of one device needs no address.
-pub fn from_dump(mut dump: impl Read, bdf: Option<Bdf>) -> Result<Map> {
-    let mut text = String::new();
-    dump.read_to_string(&mut text)?;
-    let devices = dump::parse(&text)?;
-    let found = match (bdf, &devices[..]) {
-        (None, [device]) => device,
-        (None, _) => bail!("it has {} devices: say which one", devices.len()),
-        (Some(bdf), _) => devices
-            .iter()
-            .find(|device| device.bdf == bdf)
-            .with_context(|| format!("it has no {bdf}"))?,
-    };
-    Map::new(found.bdf, &found.config)
-}
-
 impl Map {
-    /// Make the map of a raw configuration space.
-    pub fn new(bdf: Bdf, config: &[u8]) -> Result<Self> {
-        if (1..CONVENTIONAL).contains(&config.len()) {
+    /// Make the map of a configuration space.
+    pub fn new(space: &Space) -> Result<Self> {
+        let name = space.bdf.map(|bdf| bdf.to_string());
+        let name = name.unwrap_or_else(|| "the device".to_owned());
+        if space.config.is_empty() {
+            bail!("no bytes of {name} are there");
+        }
+        let config = space.usable();
+        let header = Header::parse(config);
+        if let Some(Err(no_map)) = header.map(|header| header.check()) {
+            bail!("{name} has no map: {no_map}");
+        }
+        if config.len() < CONVENTIONAL {
             bail!(
-                "only {} bytes of {bdf} are there; the rest can be read by root only (lspci -xxxx as root dumps it)",
+                "only {} bytes of {name} are there; the rest can be read by root only (lspci -xxxx as root dumps it)",
                 config.len()
             );
         }
-        let map = ConfigMap::parse(config).with_context(|| bdf.to_string())?;
+        let map = ConfigMap::parse(config).with_context(|| name.clone())?;
         let owners = (0..map.size()).map(|offset| owner(&map, offset)).collect();
         // PCI Express, whose devices always have 4096 bytes.
         let express = map.capabilities().iter().any(|cap| cap.id == 0x10);
-        let word = |at: usize| u16::from_le_bytes([config[at], config[at + 1]]);
         Ok(Self {
-            bdf,
-            id: Id::new(word(0), word(2)),
+            name,
+            id: space.id,
             cut: express && map.size() < EXPRESS,
+            marks: Marks::new(Subject::of_space(space).as_ref(), config, &map),
             map,
             owners,
         })
@@ -88,9 +80,19 @@ impl Map {
         self.map.size()
     }
 
-    /// The device's vendor and device.
-    pub fn id(&self) -> Id {
+    /// The device's vendor and device; nothing for a virtual function of which they are not known.
+    pub fn id(&self) -> Option<Id> {
         self.id
+    }
+
+    /// The maximal ranges of unassigned bytes.
+    pub fn unassigned(&self) -> Vec<Range<usize>> {
+        self.map.all_runs()
+    }
+
+    /// How many bytes are unassigned.
+    pub fn unassigned_bytes(&self) -> usize {
+        self.map.all_runs().iter().map(Range::len).sum()
     }
 
     /// What a byte belongs to.
@@ -98,31 +100,46 @@ impl Map {
         self.owners[offset]
     }
 
+    /// Whether a byte is unassigned.
+    pub fn is_unassigned(&self, offset: usize) -> bool {
+        // There is none past the end.
+        self.owners.get(offset) == Some(&Owner::Unassigned)
+    }
+
     /// The capabilities that own a byte, by number.
     pub fn visible(&self) -> impl Iterator<Item = usize> + '_ {
         let caps = self.map.capabilities();
-        (0..caps.len()).filter(|index| !caps[*index].is_hidden())
+        (0..caps.len()).filter(|index| caps[*index].length > 0)
     }
 
     /// What there is to warn of.
-    pub fn complaint(&self) -> Option<String> {
-        self.cut.then(|| {
+    pub fn complaints(&self) -> Vec<String> {
+        let cut = self.cut.then(|| {
             format!(
                 "{}: a PCI Express device has {EXPRESS} bytes, and {} are here (lspci -xxxx as root dumps all)",
-                self.bdf,
+                self.name,
                 self.size()
             )
-        })
+        });
+        let loops = self.map.loops().then(|| {
+            format!(
+                "{}: a list of its capabilities loops; VFIO stops after as many as there is room for",
+                self.name
+            )
+        });
+        cut.into_iter().chain(loops).collect()
     }
 
     /// The device, and how much of it is unassigned.
     pub fn title(&self) -> String {
-        let bytes: usize = self.map.all_runs().iter().map(Range::len).sum();
+        let id = match self.id {
+            Some(id) => id.to_string(),
+            None => "(a virtual function of unknown id)".to_owned(),
+        };
         format!(
-            "{} {}: {} of {} bytes are unassigned",
-            self.bdf,
-            self.id,
-            bytes,
+            "{} {id}: {} of {} bytes are unassigned",
+            self.name,
+            self.unassigned_bytes(),
             self.size()
         )
     }
@@ -134,10 +151,38 @@ impl Map {
             Owner::Capability(index) => {
                 let cap = &self.map.capabilities()[index];
                 let range = cap.offset..cap.range().end.min(self.size());
-                format!("{} {}", range_text(&range), name(cap))
+                let hidden = match cap.is_hidden() {
+                    true => ": VFIO hides it; only its header is assigned, since it is the first",
+                    false => "",
+                };
+                format!("{} {}{hidden}", range_text(&range), name(cap))
+            }
+            Owner::Virtual => {
+                let virtuals = self.bytes_of(Owner::Virtual);
+                format!(
+                    "{} Address of the OpRegion, which VFIO makes up",
+                    range_text(&virtuals)
+                )
             }
             Owner::Unassigned => "Unassigned".to_owned(),
         }
+    }
+
+    /// From the first to the last byte of an owner.
+    fn bytes_of(&self, owner: Owner) -> Range<usize> {
+        let first = self.owners.iter().position(|other| *other == owner);
+        let last = self.owners.iter().rposition(|other| *other == owner);
+        first.unwrap_or_default()..last.map_or(0, |last| last + 1)
+    }
+
+    /// What has bytes that are not unassigned, in the order of a key.
+    pub fn assigned(&self) -> Vec<Owner> {
+        let mut all = vec![Owner::Header];
+        all.extend(self.visible().map(Owner::Capability));
+        if self.owners.contains(&Owner::Virtual) {
+            all.push(Owner::Virtual);
+        }
+        all
     }
 
     /// The capabilities whose bytes are unassigned since VFIO hides them, a line for each.
@@ -145,7 +190,7 @@ impl Map {
         self.map
             .capabilities()
             .iter()
-            .filter(|cap| cap.is_hidden())
+            .filter(|cap| cap.length == 0)
             .map(|cap| {
                 format!(
                     "{:#05x} {}: VFIO hides it, its bytes are unassigned",
@@ -156,9 +201,11 @@ impl Map {
             .collect()
     }
 
-    fn glyph(&self, owner: Owner) -> char {
+    /// The character that stands for an owner.
+    pub fn glyph(&self, owner: Owner) -> char {
         match owner {
             Owner::Header => '#',
+            Owner::Virtual => '+',
             Owner::Capability(index) => {
                 let letters = ('A'..='Z').chain('a'..='z');
                 let all: Vec<char> = letters.collect();
@@ -179,7 +226,7 @@ impl Map {
         ];
         let glyph = self.glyph(owner);
         match owner {
-            Owner::Header => Dot::new(glyph, AnsiColor::White),
+            Owner::Header | Owner::Virtual => Dot::new(glyph, AnsiColor::White),
             Owner::Capability(index) => Dot::new(glyph, COLORS[index % COLORS.len()]),
             Owner::Unassigned => Dot::new(glyph, AnsiColor::Red),
         }
@@ -188,17 +235,18 @@ impl Map {
     /// The picture and what is in it, with `width` bytes a row.
     pub fn text(&self, width: usize) -> String {
         let mut text = format!("{}\n", self.title());
-        text += &picture::rows(self.size(), width, |offset| self.dot(self.owner(offset)));
+        text += &picture::rows(self.size(), width, |offset| match self.owner(offset) {
+            Owner::Unassigned => self
+                .marks
+                .dot(offset)
+                .unwrap_or(self.dot(Owner::Unassigned)),
+            owner => self.dot(owner),
+        });
         let mut key = |owner| {
             let Dot { glyph, style } = self.dot(owner);
             text += &format!("  {style}{glyph}{style:#} {}\n", self.describe(owner));
         };
-        key(Owner::Header);
-        self.visible()
-            .for_each(|index| key(Owner::Capability(index)));
-        for line in self.hidden_text() {
-            text += &format!("    {line}\n");
-        }
+        self.assigned().into_iter().for_each(&mut key);
         let runs = self.map.all_runs();
         for run in &runs {
             let Dot { glyph, style } = self.dot(Owner::Unassigned);
@@ -207,16 +255,19 @@ impl Map {
                 range_text(run),
                 plural(run.len() as u64, "byte")
             );
+            text += &self.marks.within(run);
         }
-        text
+        text + &self.marks.beyond()
     }
 
     /// All of it as a value for a program.
-    pub fn json(&self) -> MapReport {
+    pub fn json(&self) -> MapReport<'_> {
         MapReport {
-            device: self.bdf.to_string(),
-            id: self.id.to_string(),
+            marks: self.marks.report(),
+            device: self.name.clone(),
+            id: self.id.map(|id| id.to_string()),
             size: self.size(),
+            loops: self.map.loops(),
             capabilities: self
                 .map
                 .capabilities()
@@ -235,9 +286,45 @@ impl Map {
     }
 }
 
+/// Finds the map of a device of a log: in dumps, or as it is in this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Maps {
+    /// The spaces of dumps.
+    pub spaces: Vec<Space>,
+    /// Where sysfs is.
+    pub sysfs: PathBuf,
+    /// What this machine is called.
+    pub this: Option<String>,
+}
+
+impl Maps {
+    /// What a dump has of a device.
+    pub fn dumped(&self, bdf: Bdf) -> Option<&Space> {
+        self.spaces.iter().find(|space| space.bdf == Some(bdf))
+    }
+
+    /// Whether a machine of a log is this one. A device of another is not the one that has its address here.
+    pub fn is_this(&self, node: Option<&str>) -> bool {
+        node.is_none() || node == self.this.as_deref()
+    }
+
+    /// The map of a device of a machine, if its space is known.
+    pub fn find(&self, node: Option<&str>, bdf: Bdf) -> Option<Map> {
+        if let Some(space) = self.dumped(bdf) {
+            return Map::new(space).ok();
+        }
+        let here = self.is_this(node);
+        let space = here.then(|| Space::from_sysfs(&self.sysfs, bdf).ok())??;
+        Map::new(&space).ok()
+    }
+}
+
 fn owner(map: &ConfigMap, offset: usize) -> Owner {
     if map.unassigned(offset) {
         return Owner::Unassigned;
+    }
+    if map.is_virtual(offset) {
+        return Owner::Virtual;
     }
     // Where capabilities overlap, VFIO keeps the one that it came to last.
     let capability = map
@@ -257,17 +344,22 @@ fn name(cap: &Capability) -> String {
 
 /// A map as a value.
 #[derive(Debug, Serialize)]
-pub struct MapReport {
+pub struct MapReport<'a> {
     /// The device.
     pub device: String,
-    /// `vendor:device`, as uaccess_allow_ids has it.
-    pub id: String,
+    /// `vendor:device`, as uaccess_allow_ids has it; nothing for a virtual function of which it is not known.
+    pub id: Option<String>,
     /// How many bytes it has.
     pub size: usize,
+    /// Whether a list of capabilities loops.
+    pub loops: bool,
     /// The capabilities in the order of the device's lists.
     pub capabilities: Vec<CapabilityReport>,
     /// The maximal ranges of unassigned bytes.
     pub unassigned: Vec<Unassigned>,
+    /// What is known of them.
+    #[serde(flatten)]
+    pub marks: MarksReport<'a>,
 }
 
 /// A capability as a value.
@@ -288,7 +380,7 @@ pub struct CapabilityReport {
 }
 
 /// A range of unassigned bytes.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unassigned {
     /// The first byte.
     pub offset: usize,

@@ -2,15 +2,16 @@
 
 //! Pictures of a configuration space in a terminal, a character for each byte.
 //!
-//! They have colours, which whoever prints them takes away where no terminal shows them. Nothing is told by
-//! colour only.
+//! They have colours, which are taken away where no terminal shows them. Nothing is told by colour only.
 
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::heat::SPACE;
+use crate::map::Map;
 use crate::record::Op;
+use crate::shade::{self, Fate, Shade};
 use crate::tally::Device;
 
 /// A byte in a picture.
@@ -40,9 +41,18 @@ impl Dot {
     }
 }
 
+/// How many bytes a row has where there are so many columns.
+pub fn bytes_a_row(columns: usize) -> usize {
+    const MARGIN: usize = 8;
+
+    // With a gap every sixteen.
+    let fits = |bytes: &usize| MARGIN + bytes + bytes / 16 <= columns;
+    [64, 32].into_iter().find(fits).unwrap_or(16)
+}
+
 /// Rows of `width` bytes with their offsets. As hexdump(1) does, `*` stands for rows that are like the one before.
 pub fn rows(size: usize, width: usize, dot: impl Fn(usize) -> Dot) -> String {
-    let mut text = String::new();
+    let mut text = axis(width);
     let mut before = Vec::new();
     let mut left_out = false;
     for start in (0..size).step_by(width) {
@@ -73,50 +83,92 @@ pub fn rows(size: usize, width: usize, dot: impl Fn(usize) -> Dot) -> String {
     text
 }
 
-/// How often, as a character: 1 for once, a digit more for each doubling; `~` for accesses without a record.
-fn level(count: u64, unrecorded: bool) -> char {
-    match count {
-        0 if unrecorded => '~',
-        0 => '.',
-        count => char::from_digit((count.ilog2() + 1).min(9), 10).unwrap_or('9'),
-    }
+/// The offsets of the columns, at every sixteenth.
+fn axis(width: usize) -> String {
+    let groups = (0..width)
+        .step_by(16)
+        .map(|column| format!("+{column:02x}"));
+    let text: String = groups.map(|group| format!("{group:17}")).collect();
+    format!("        {}\n", text.trim_end())
 }
 
-/// Where a device's accesses went: a picture of its reads and one of its writes.
-pub fn heat(device: &Device) -> String {
-    const WIDTH: usize = 64;
-
+/// Where a device's accesses went: a picture of its writes and one of its reads, of `width` bytes a row. With its
+/// `map`, bytes that belong to something are told from unassigned ones.
+pub fn heat(device: &Device, map: Option<&Map>, width: usize) -> String {
     let mut text = String::new();
+    let mut steps = 0;
     for op in [Op::Write, Op::Read] {
-        let dots = heat_dots(device, op);
-        if dots.iter().all(|dot| dot.glyph == '.') {
+        let shades = shade::shades(device, op);
+        if shades.iter().all(|shade| shade.fate() == Fate::None) {
             continue;
         }
-        let _ = writeln!(
-            text,
-            "  {op}s by byte: digit n is 2^(n-1) or more, ~ without a record, . none; blocked ones are red"
-        );
-        text += &rows(SPACE, WIDTH, |offset| dots[offset]);
+        steps = steps.max(shades.iter().map(Shade::step).max().unwrap_or(0));
+        let _ = writeln!(text, "  {op}s by byte");
+        text += &rows(SPACE, width, |offset| dot(shades[offset], map, offset));
+    }
+    if !text.is_empty() {
+        text += &key(map, steps);
     }
     text
 }
 
-fn heat_dots(device: &Device, op: Op) -> Vec<Dot> {
-    let allowed = device.cell(op, true);
-    let blocked = device.cell(op, false);
-    let (allowed_counts, blocked_counts) = (allowed.heat.counts(), blocked.heat.counts());
-    (0..SPACE)
-        .map(|offset| {
-            let denied = blocked_counts[offset] > 0 || blocked.touched.contains(offset);
-            let unrecorded = allowed.touched.contains(offset) || blocked.touched.contains(offset);
-            let count = allowed_counts[offset].saturating_add(blocked_counts[offset]);
-            match level(count, unrecorded) {
-                '.' => Dot::faint('.'),
-                glyph if denied => Dot::new(glyph, AnsiColor::Red),
-                glyph => Dot::new(glyph, AnsiColor::Green),
-            }
-        })
-        .collect()
+fn dot(shade: Shade, map: Option<&Map>, offset: usize) -> Dot {
+    match (shade.fate(), map) {
+        (Fate::None, Some(map)) if offset < map.size() && !map.is_unassigned(offset) => {
+            Dot::faint(':')
+        }
+        (Fate::None, _) => Dot::faint('.'),
+        (fate, _) => Dot {
+            glyph: shade.glyph(),
+            style: style(fate),
+        },
+    }
+}
+
+/// Blue and yellow, which everybody who sees colours tells apart.
+fn style(fate: Fate) -> Style {
+    match fate {
+        Fate::None => Style::new().dimmed(),
+        Fate::Allowed => AnsiColor::Cyan.on_default(),
+        Fate::Blocked => AnsiColor::Yellow.on_default().bold(),
+        Fate::Both => AnsiColor::Magenta.on_default().bold(),
+    }
+}
+
+/// What the characters stand for, as far as there are such.
+fn key(map: Option<&Map>, steps: u32) -> String {
+    let mut text = String::new();
+    let mut line = |glyphs: &[(Fate, u32)], says: &str| {
+        text.push_str("   ");
+        for (fate, step) in glyphs {
+            let style = style(*fate);
+            let _ = write!(text, " {style}{}{style:#}", shade::glyph(*fate, *step));
+        }
+        let _ = writeln!(text, "  {says}");
+    };
+    let all = |step| {
+        [
+            (Fate::Allowed, step),
+            (Fate::Blocked, step),
+            (Fate::Both, step),
+        ]
+    };
+    line(&all(0), "allowed, blocked, both: without a record");
+    for step in 1..=steps {
+        let times = shade::numbers(step);
+        line(
+            &all(step),
+            &format!("allowed, blocked, both: {times} times"),
+        );
+    }
+    line(&[(Fate::None, 0)], "none");
+    if let Some(map) = map {
+        text.push_str("    :  none, and not unassigned:\n");
+        for owner in map.assigned() {
+            let _ = writeln!(text, "       {}", map.describe(owner));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -124,13 +176,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels() {
-        let levels: String = [0, 1, 2, 3, 4, 255, 256, 511, u64::MAX]
-            .map(|count| level(count, true))
-            .iter()
-            .collect();
-        assert_eq!(levels, "~12238999");
-        assert_eq!(level(0, false), '.');
+    fn rows_fit() {
+        let rows = [20, 41, 42, 75, 76, 200].map(bytes_a_row);
+        assert_eq!(rows, [16, 16, 32, 32, 64, 64]);
     }
 
     #[test]
@@ -143,12 +191,18 @@ mod tests {
         let empty = ".".repeat(16);
         assert_eq!(
             picture,
-            format!("    000 .....x..........\n    010 {empty}\n    *\n    050 ........\n")
+            format!(
+                "        +00\n    000 .....x..........\n    010 {empty}\n    *\n    050 ........\n"
+            )
+        );
+        let wide = rows(64, 64, |_| plain('.'));
+        assert!(
+            wide.starts_with("        +00              +10              +20              +30\n")
         );
         let red = rows(4, 16, |offset| match offset {
             1 | 2 => Dot::new('r', AnsiColor::Red),
             _ => plain('.'),
         });
-        assert_eq!(red, "    000 .\u{1b}[31mrr\u{1b}[0m.\n");
+        assert_eq!(red, "        +00\n    000 .\u{1b}[31mrr\u{1b}[0m.\n");
     }
 }

@@ -2,8 +2,9 @@
 
 //! The lines of an audit log, and the PCI records among them, as values.
 //!
-//! Read are logs as auditd writes them, raw or enriched, and what `ausearch --raw` and `ausearch` print. A daemon
-//! that does not know the type writes `UNKNOWN[1340]`. `ausearch -i` is not read: it prints words, not values.
+//! Read are records as auditd writes them, raw or enriched, and as `ausearch --raw` and `ausearch` print them. A
+//! daemon that does not know the type writes `UNKNOWN[1340]`, and some write numbers. What else records are found in
+//! is undone by [`forms`](crate::forms) first.
 
 use std::str;
 
@@ -13,6 +14,7 @@ pub use pci_audit_core::totals::Totals;
 use pci_config::Bdf;
 
 pub use crate::holder::Holder;
+pub use crate::virt::Virt;
 
 /// One PCI record. It borrows from its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +27,25 @@ pub struct Record<'a> {
     pub serial: u64,
     /// The device.
     pub device: Bdf,
+    /// The session that it belongs to, as far as it says.
+    pub session: SessionField,
     /// `res=`, where the record has one: whether the access was allowed.
     pub res: Option<bool>,
     /// What it tells.
     pub kind: Kind,
     /// All fields, exactly as the kernel wrote them.
     pub text: &'a str,
+}
+
+/// What a record says of the session that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionField {
+    /// Nothing, as kernels did before sessions had numbers: sessions of a device follow each other.
+    Unsaid,
+    /// That there is none: the access was reported by another driver than VFIO.
+    None,
+    /// Its number, which is not given twice while the module is loaded.
+    Number(u64),
 }
 
 /// What a record tells. Ranges lie in configuration space.
@@ -93,7 +108,7 @@ pub enum Error {
     #[error("not text")]
     NotText,
     /// The stamp behind `msg=` is not that of the kernel.
-    #[error("no audit(SECONDS.MILLISECONDS:SERIAL): behind msg= (what ausearch -i prints cannot be read)")]
+    #[error("no audit(SECONDS.MILLISECONDS:SERIAL): behind msg= (of what ausearch -i prints, only the dates of the C locale and such as 2025-05-20 can be read)")]
     Stamp,
     /// A field that is needed is not there: the line may have been cut off.
     #[error("no {0}=")]
@@ -106,17 +121,81 @@ pub enum Error {
     Value(&'static str, String),
 }
 
-/// The type's name, and the one that a daemon writes which does not know it.
-const TYPES: [&[u8]; 2] = [b"PCI ", b"UNKNOWN[1340] "];
-
 /// The separator before the fields that auditd itself adds.
 const INTERPRETED: u8 = 0x1d;
+
+/// What a record that matters here is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A device.
+    Pci(Record<'a>),
+    /// A virtual machine, by libvirt.
+    Virt(Virt<'a>),
+    /// The machine was booted.
+    Boot {
+        /// Which, where the daemon was told to say so.
+        node: Option<&'a str>,
+        /// When, in milliseconds since 1970.
+        time: u64,
+    },
+}
+
+/// The types that matter here, by number and name.
+const TYPES: [(u16, &str); 5] = [
+    (1340, "PCI"),
+    (2500, "VIRT_CONTROL"),
+    (2501, "VIRT_RESOURCE"),
+    (2502, "VIRT_MACHINE_ID"),
+    (1127, "SYSTEM_BOOT"),
+];
+
+/// The name of a type that matters here, as any program writes it: `PCI`, `UNKNOWN[1340]`, `unknown[1340]`,
+/// `AUDIT1340` or `1340`.
+pub(crate) fn kind(said: &str) -> Option<&'static str> {
+    let number = said
+        .strip_prefix("UNKNOWN[")
+        .or_else(|| said.strip_prefix("unknown["))
+        .and_then(|rest| rest.strip_suffix(']'))
+        .or_else(|| said.strip_prefix("AUDIT"))
+        .unwrap_or(said);
+    let number = number.parse::<u16>().ok();
+    TYPES
+        .into_iter()
+        .find(|(of, name)| Some(*of) == number || said.eq_ignore_ascii_case(name))
+        .map(|(_, name)| name)
+}
+
+/// Whether a line may be of a type that matters here, by as few of its bytes behind `type=` as it takes.
+#[inline]
+pub(crate) fn may_matter(rest: &[u8]) -> bool {
+    match rest.first() {
+        Some(b'P') => rest.starts_with(b"PCI "),
+        Some(b'S') => rest.starts_with(b"SYSTEM_BOOT "),
+        Some(b'V' | b'U' | b'1' | b'2') => true,
+        _ => false,
+    }
+}
+
+/// Whether a line that begins with `type=` is of a type that matters here.
+pub(crate) fn matters(line: &[u8]) -> bool {
+    line.strip_prefix(b"type=").and_then(typed).is_some()
+}
+
+/// The type that matters here of what is behind `type=`, and the rest.
+fn typed(rest: &[u8]) -> Option<(&'static str, &[u8])> {
+    if !may_matter(rest) {
+        return None;
+    }
+    let end = memchr::memchr(b' ', rest)?;
+    let kind = kind(str::from_utf8(&rest[..end]).ok()?)?;
+    Some((kind, &rest[end + 1..]))
+}
 
 /// Read one line, without its newline. Nothing if it is a record of another type, or something that ausearch
 /// prints between records.
 ///
 /// Lines of other types are only looked at as far as it takes to know them.
-pub fn parse(line: &[u8]) -> Result<Option<Record<'_>>, Error> {
+pub fn event(line: &[u8]) -> Result<Option<Event<'_>>, Error> {
     let (node, rest) = match line.strip_prefix(b"type=") {
         Some(rest) => (None, rest),
         None => match with_node(line) {
@@ -125,7 +204,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Record<'_>>, Error> {
             None => return Err(Error::NotARecord),
         },
     };
-    let Some(rest) = TYPES.iter().find_map(|name| rest.strip_prefix(*name)) else {
+    let Some((kind, rest)) = typed(rest) else {
         return match is_record(rest) {
             true => Ok(None),
             false => Err(Error::NotARecord),
@@ -137,7 +216,39 @@ pub fn parse(line: &[u8]) -> Result<Option<Record<'_>>, Error> {
         Some(node) => Some(str::from_utf8(node).map_err(|_| Error::NotText)?),
         None => None,
     };
-    read(node, rest.trim_ascii_end()).map(Some)
+    read(kind, node, rest.trim_ascii_end())
+}
+
+/// Read a line as [`event`] does, if it is of a device.
+pub fn parse(line: &[u8]) -> Result<Option<Record<'_>>, Error> {
+    Ok(match event(line)? {
+        Some(Event::Pci(record)) => Some(record),
+        _ => None,
+    })
+}
+
+/// Whether a line is a record of a type that does not matter here, as far as that is seen at once.
+#[inline]
+pub(crate) fn is_other(line: &[u8]) -> bool {
+    /// Names of types are shorter.
+    const LONGEST: usize = 32;
+
+    let Some(rest) = line.strip_prefix(b"type=") else {
+        return false;
+    };
+    if may_matter(rest) {
+        return false;
+    }
+    let start = &rest[..rest.len().min(LONGEST)];
+    let space = start.iter().position(|byte| *byte == b' ');
+    space.is_some_and(|at| rest[at + 1..].starts_with(b"msg="))
+}
+
+/// Whether a line is a record of any type.
+pub(crate) fn is_plain(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(b"type=");
+    rest.or_else(|| with_node(line).map(|(_, rest)| rest))
+        .is_some_and(is_record)
 }
 
 /// `node=NAME type=`, and what comes behind it.
@@ -148,32 +259,43 @@ fn with_node(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// What ausearch prints besides records.
-fn is_between(line: &[u8]) -> bool {
+pub(crate) fn is_between(line: &[u8]) -> bool {
     line.is_empty() || line == b"----" || line == b"<no matches>" || line.starts_with(b"time->")
 }
 
 /// Whether a record of any type goes on like this behind `type=`.
 fn is_record(rest: &[u8]) -> bool {
-    memchr::memchr(b' ', rest).is_some_and(|end| rest[end + 1..].starts_with(b"msg="))
+    memchr::memchr(b' ', rest).is_some_and(|end| {
+        let behind = &rest[end + 1..];
+        behind.starts_with(b"msg=") || behind.starts_with(b"audit(")
+    })
 }
 
-fn read<'a>(node: Option<&'a str>, rest: &'a str) -> Result<Record<'a>, Error> {
+fn read<'a>(kind: &str, node: Option<&'a str>, rest: &'a str) -> Result<Option<Event<'a>>, Error> {
     let (stamp, text) = rest
-        .strip_prefix("msg=audit(")
+        .strip_prefix("msg=")
+        .unwrap_or(rest)
+        .strip_prefix("audit(")
         .and_then(|rest| rest.split_once("):"))
         .ok_or(Error::Stamp)?;
     let (time, serial) = read_stamp(stamp).ok_or(Error::Stamp)?;
     let text = text.trim_ascii_start();
+    match kind {
+        "PCI" => {}
+        "SYSTEM_BOOT" => return Ok(Some(Event::Boot { node, time })),
+        kind => return Ok(Virt::parse(kind, node, time, text).map(Event::Virt)),
+    }
     let fields = Fields::parse(text)?;
-    Ok(Record {
+    Ok(Some(Event::Pci(Record {
         node,
         time,
         serial,
         device: fields.device()?,
+        session: fields.session()?,
         res: fields.res()?,
         kind: fields.kind()?,
         text,
-    })
+    })))
 }
 
 /// `1747758000.123:456`: milliseconds and the event's number.
@@ -195,8 +317,9 @@ pub(crate) fn number(digits: &str) -> Option<u64> {
 }
 
 /// The fields that a value is made of. Others are the task's, or of kernels to come.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "device",
+    "session",
     "op",
     "access",
     "offset",
@@ -255,6 +378,16 @@ impl<'a> Fields<'a> {
     fn device(&self) -> Result<Bdf, Error> {
         self.value("device", |text| {
             text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+        })
+    }
+
+    fn session(&self) -> Result<SessionField, Error> {
+        if self.find("session").is_none() {
+            return Ok(SessionField::Unsaid);
+        }
+        self.value("session", |text| match text {
+            "?" => Some(SessionField::None),
+            digits => number(digits).map(SessionField::Number),
         })
     }
 

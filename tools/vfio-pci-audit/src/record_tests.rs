@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use pci_audit_core::access::Outcome;
-use pci_audit_core::record::{Record as Written, Text};
+use std::fmt;
+
+use pci_audit::access::Outcome;
+use pci_audit::record::{Access, Text};
+use pci_audit::Session;
+use pci_audit_core::session::record::{Record as Told, SessionRecord};
 use proptest::prelude::*;
 
 use super::*;
@@ -20,6 +24,7 @@ fn an_access() {
             time: 1_747_758_000_123,
             serial: 456,
             device: "0000:01:00.1".parse().unwrap(),
+            session: SessionField::Unsaid,
             res: Some(false),
             kind: Kind::Access {
                 op: Op::Write,
@@ -28,6 +33,38 @@ fn an_access() {
             },
             text,
         }
+    );
+}
+
+#[test]
+fn sessions_have_numbers() {
+    let session = |field: &str| {
+        let text = format!("device=\"0000:01:00.1\" op=write offset=0x298 size=1{field} res=0");
+        parse(line(&text).as_bytes()).map(|record| record.unwrap().session)
+    };
+    assert_eq!(session(""), Ok(SessionField::Unsaid));
+    assert_eq!(session(" session=?"), Ok(SessionField::None));
+    assert_eq!(session(" session=7"), Ok(SessionField::Number(7)));
+    assert_eq!(
+        session(" session=18446744073709551615"),
+        Ok(SessionField::Number(u64::MAX))
+    );
+    for bad in ["", "-1", "0x7", "18446744073709551616", "??"] {
+        let text = format!(" session={bad}");
+        assert_eq!(session(&text), Err(Error::Value("session", bad.into())));
+    }
+    assert_eq!(
+        session(" session=7 session=7"),
+        Err(Error::Twice("session"))
+    );
+    // Other fields may come between: those of the task do.
+    let text =
+        r#"device="0000:01:00.1" op=open session=12 ppid=1 pid=7 ses=3 comm="q" exe="/q" res=1"#;
+    let record = line(text);
+    let record = parse(record.as_bytes()).unwrap().unwrap();
+    assert_eq!(
+        (record.kind, record.session),
+        (Kind::Open, SessionField::Number(12))
     );
 }
 
@@ -144,11 +181,87 @@ fn range() -> impl Strategy<Value = Range> {
         .prop_map(|(offset, size)| Range::new(offset, size, CONFIG_SPACE_SIZE).unwrap())
 }
 
-fn written() -> impl Strategy<Value = Written> {
+/// What the kernel writes behind `op=`.
+#[derive(Clone, Copy, Debug)]
+enum Written {
+    Access(Access),
+    Session(SessionRecord),
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Access(access) => access.fmt(f),
+            Self::Session(record) => record.fmt(f),
+        }
+    }
+}
+
+impl Written {
+    /// The text of the record.
+    fn text(self) -> String {
+        let device = "0000:81:00.7";
+        Text { device, body: self }.to_string()
+    }
+
+    /// What has to be read of it.
+    fn expected(&self) -> (Kind, SessionField, Option<bool>) {
+        let of = |session: Session| match session.0 {
+            Some(number) => SessionField::Number(number),
+            None => SessionField::None,
+        };
+        let SessionRecord { session, record } = match *self {
+            Self::Access(access) => {
+                let kind = Kind::Access {
+                    op: access.op,
+                    offset: access.range.offset(),
+                    size: access.range.size(),
+                };
+                let res = Some(access.outcome.is_allowed());
+                return (kind, of(access.session), res);
+            }
+            Self::Session(record) => record,
+        };
+        let (kind, res) = match record {
+            // The kernel appends the task's fields, and res=.
+            Told::Open => (Kind::Open, None),
+            Told::Close(totals) => (Kind::Close(totals), Some(true)),
+            Told::Suppressed {
+                op,
+                outcome,
+                count,
+                lost,
+                ranges,
+            } => (
+                Kind::Suppressed {
+                    op,
+                    count,
+                    lost,
+                    ranges: ranges.into(),
+                },
+                Some(outcome.is_allowed()),
+            ),
+            Told::Touched(op, at, outcome) => (
+                Kind::Touched {
+                    op,
+                    offset: at.offset(),
+                    size: at.size(),
+                },
+                Some(outcome.is_allowed()),
+            ),
+        };
+        (kind, of(session), res)
+    }
+}
+
+fn session() -> impl Strategy<Value = Session> {
+    any::<Option<u64>>().prop_map(Session)
+}
+
+fn told() -> impl Strategy<Value = Told> {
     prop_oneof![
-        (operation(), range(), outcome()).prop_map(|(op, at, res)| Written::Access(op, at, res)),
-        (operation(), range(), outcome()).prop_map(|(op, at, res)| Written::Touched(op, at, res)),
-        any::<[u64; 7]>().prop_map(|n| Written::Close(Totals {
+        (operation(), range(), outcome()).prop_map(|(op, at, res)| Told::Touched(op, at, res)),
+        any::<[u64; 7]>().prop_map(|n| Told::Close(Totals {
             reads: n[0],
             writes: n[1],
             blocked_reads: n[2],
@@ -164,77 +277,52 @@ fn written() -> impl Strategy<Value = Written> {
             any::<u64>(),
             any::<u32>()
         )
-            .prop_map(|(op, outcome, count, lost, ranges)| Written::Suppressed {
+            .prop_map(|(op, outcome, count, lost, ranges)| Told::Suppressed {
                 op,
                 outcome,
                 count,
                 lost,
                 ranges
             }),
-        Just(Written::Open),
+        Just(Told::Open),
     ]
 }
 
-/// What has to be read where the kernel wrote this.
-fn expected(record: &Written) -> (Kind, Option<bool>) {
-    match *record {
-        Written::Access(op, at, res) => (
-            Kind::Access {
+fn written() -> impl Strategy<Value = Written> {
+    prop_oneof![
+        (operation(), range(), session(), outcome()).prop_map(|(op, range, session, outcome)| {
+            Written::Access(Access {
                 op,
-                offset: at.offset(),
-                size: at.size(),
-            },
-            Some(res.is_allowed()),
-        ),
-        Written::Touched(op, at, res) => (
-            Kind::Touched {
-                op,
-                offset: at.offset(),
-                size: at.size(),
-            },
-            Some(res.is_allowed()),
-        ),
-        Written::Close(totals) => (Kind::Close(totals), Some(true)),
-        Written::Suppressed {
-            op,
-            outcome,
-            count,
-            lost,
-            ranges,
-        } => (
-            Kind::Suppressed {
-                op,
-                count,
-                lost,
-                ranges: ranges.into(),
-            },
-            Some(outcome.is_allowed()),
-        ),
-        // The kernel appends the task's fields, and res=.
-        Written::Open => (Kind::Open, None),
-    }
+                range,
+                session,
+                outcome,
+            })
+        }),
+        (session(), told())
+            .prop_map(|(session, record)| Written::Session(SessionRecord { session, record })),
+    ]
 }
 
 proptest! {
     /// The kernel's own code writes, this reads.
     #[test]
     fn what_the_kernel_writes_is_read(record in written(), serial: u64, millis in 0u64..1 << 45) {
-        let text = Text { device: "0000:81:00.7", record }.to_string();
+        let text = record.text();
         let line = format!("type=PCI msg=audit({}.{:03}:{serial}): {text}", millis / 1000, millis % 1000);
         let read = parse(line.as_bytes()).unwrap().unwrap();
-        prop_assert_eq!((read.kind, read.res), expected(&record));
+        prop_assert_eq!((read.kind, read.session, read.res), record.expected());
         prop_assert_eq!((read.time, read.serial), (millis, serial));
         prop_assert_eq!(read.text, text);
     }
 
     /// A line that was cut off is an error, or the same record without what comes last.
     #[test]
-    fn a_cut_is_no_other_record(record in written(), cut in 0usize..320) {
-        let text = Text { device: "0000:81:00.7", record }.to_string();
+    fn a_cut_is_no_other_record(record in written(), cut in 0usize..384) {
+        let text = record.text();
         let whole = line(&text);
         let part = &whole.as_bytes()[..cut.min(whole.len() - 1)];
         if let Ok(Some(read)) = parse(part) {
-            prop_assert_eq!(read.kind, expected(&record).0, "{}", String::from_utf8_lossy(part));
+            prop_assert_eq!(read.kind, record.expected().0, "{}", String::from_utf8_lossy(part));
         }
     }
 

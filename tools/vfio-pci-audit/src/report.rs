@@ -4,19 +4,27 @@
 
 use std::io;
 
-use serde::Serialize;
+use pci_config::Bdf;
+use serde::{Deserialize, Serialize};
 
 use crate::holder::Holder;
-use crate::record::Op;
+use crate::known::knowledge::{notes, Note};
+use crate::known::machine::Machine;
+use crate::known::subject::Subject;
+use crate::record::{Op, Totals};
 use crate::scan::{BrokenLine, Failure, Scan};
-use crate::session::{Held, Session};
+use crate::session::Session;
+use crate::sessions::Held;
 use crate::tally::{Cell, Device, Place};
-use crate::time;
+use crate::time::Stamp;
+use crate::vms::{Vm, Vms};
 use crate::words::result_text;
 
 /// Everything that is told, in the order in which it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Report {
+    /// The machine that the report was made on.
+    pub host: Option<String>,
     /// How many logs were read.
     pub files: usize,
     /// How many lines they have, of any type.
@@ -29,25 +37,27 @@ pub struct Report {
     pub broken: Vec<BrokenLine>,
     /// The logs that cannot be read to their end.
     pub failures: Vec<Failure>,
+    /// How many records two logs have; they count once.
+    pub twice: u64,
     /// The time of the earliest record.
-    pub first: Option<String>,
+    pub first: Option<Stamp>,
     /// That of the latest.
-    pub last: Option<String>,
+    pub last: Option<Stamp>,
     /// Every device.
     pub devices: Vec<DeviceReport>,
 }
 
 /// One device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct DeviceReport {
     /// The machine that it is in, where records say so.
     pub node: Option<String>,
     /// Its address.
     pub device: String,
     /// The time of its earliest record.
-    pub first: String,
+    pub first: Stamp,
     /// That of its latest.
-    pub last: String,
+    pub last: Stamp,
     /// Its sessions.
     pub sessions: SessionsReport,
     /// Accesses by operation and result; only those of which there were any.
@@ -55,7 +65,7 @@ pub struct DeviceReport {
 }
 
 /// The sessions of a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct SessionsReport {
     /// How many.
     pub count: u64,
@@ -74,8 +84,12 @@ pub struct SessionsReport {
 }
 
 /// Who held a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct HolderReport {
+    /// The virtual machine that it was; nothing if it was none, or the logs do not say.
+    pub vm: Option<Vm>,
+    /// What people call it: its program's name.
+    pub name: String,
     /// The name of the process.
     pub comm: String,
     /// Its program.
@@ -86,37 +100,71 @@ pub struct HolderReport {
     pub auid: Option<u64>,
     /// Its security context.
     pub subj: String,
-    /// The process that held it last.
+    /// The process.
     pub last_pid: Option<u64>,
     /// How many sessions.
     pub sessions: u64,
     /// How many accesses in them have a record.
     pub recorded: u64,
     /// When the first session began.
-    pub first: String,
+    pub first: Stamp,
     /// The time of the last record.
-    pub last: String,
+    pub last: Stamp,
 }
 
 /// One session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct SessionReport {
+    /// The virtual machine that held the device; nothing if it was none, or the logs do not say.
+    pub vm: Option<Vm>,
     /// The time of its first record.
-    pub first: String,
+    pub first: Stamp,
     /// That of its last one.
-    pub last: String,
-    /// The name of the process that held the device.
+    pub last: Stamp,
+    /// Its number; nothing from a kernel that gives none.
+    pub session: Option<u64>,
+    /// The name of the process that held the device first.
     pub comm: Option<String>,
-    /// The process.
+    /// That process.
     pub pid: Option<u64>,
+    /// Every process that made accesses, the first first.
+    pub holders: Vec<ProcessReport>,
+    /// How many more there were.
+    pub more_holders: u64,
     /// How many of its accesses have a record in the logs.
     pub recorded: u64,
+    /// How many records of a whole session were written and are not in the logs.
+    pub missing_records: u64,
     /// What the session said at its end.
     pub totals: Option<TotalsReport>,
 }
 
+/// A process that made accesses of a session.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ProcessReport {
+    /// What people call it: its program's name.
+    pub name: String,
+    /// Its name, or that of one of its threads.
+    pub comm: String,
+    /// Its program.
+    pub exe: String,
+    /// Its number.
+    pub pid: Option<u64>,
+}
+
+impl ProcessReport {
+    fn new(holder: &Holder) -> Self {
+        Self {
+            name: holder.name().to_owned(),
+            comm: holder.comm.clone(),
+            exe: holder.exe.clone(),
+            pid: holder.pid,
+        }
+    }
+}
+
 /// The totals of a session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[allow(missing_docs)]
 pub struct TotalsReport {
     pub reads: u64,
@@ -129,12 +177,12 @@ pub struct TotalsReport {
 }
 
 /// Accesses of one operation with one result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct AccessReport {
     /// "read" or "write".
     pub op: String,
     /// "allowed" or "blocked".
-    pub result: &'static str,
+    pub result: String,
     /// How many have a record of their own.
     pub recorded: u64,
     /// How many were over the limit.
@@ -146,7 +194,7 @@ pub struct AccessReport {
 }
 
 /// Bytes that were accessed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct RangeReport {
     /// The first one.
     pub offset: usize,
@@ -156,28 +204,37 @@ pub struct RangeReport {
     pub recorded: u64,
     /// Whether accesses without a record of their own were made there, too.
     pub more: bool,
+    /// What is known of these bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Note>,
 }
 
 impl Report {
-    /// What a scan found.
-    pub fn new(scan: &Scan) -> Self {
+    /// What a scan found, of devices that a machine may have.
+    pub fn new(scan: &Scan, machine: &Machine) -> Self {
         let bounds = |pick: fn(&Device) -> u64| {
             let times: Vec<u64> = scan.tally.devices().map(|(_, _, d)| pick(d)).collect();
             times
         };
         Self {
+            host: None,
             files: scan.files,
             lines: scan.lines,
             records: scan.tally.records(),
             broken_lines: scan.broken,
             broken: scan.named.clone(),
             failures: scan.failures.clone(),
-            first: bounds(|d| d.first).into_iter().min().map(time::stamp),
-            last: bounds(|d| d.last).into_iter().max().map(time::stamp),
+            twice: scan.twice,
+            first: bounds(|d| d.first).into_iter().min().map(Stamp),
+            last: bounds(|d| d.last).into_iter().max().map(Stamp),
             devices: scan
                 .tally
                 .devices()
-                .map(|(node, bdf, device)| DeviceReport::new(node, &bdf.to_string(), device))
+                .map(|(node, bdf, device)| {
+                    let subject = machine.subject(node, bdf);
+                    let vms = scan.tally.vms(node);
+                    DeviceReport::new(node, bdf, device, vms, subject.as_ref())
+                })
                 .collect(),
         }
     }
@@ -197,16 +254,20 @@ impl Report {
             "suppressed",
             "lost",
             "more",
+            "vms",
+            "uuids",
         ])?;
         for device in &self.devices {
             let node = device.node.as_deref().unwrap_or_default();
+            let vms = device.vms();
             for access in &device.accesses {
-                let start = [node, &device.device, &access.op, access.result];
+                let start = [node, &device.device, &access.op, &access.result];
                 let row = |rest: [String; 6]| {
                     start
                         .iter()
                         .map(|field| (*field).to_owned())
                         .chain(rest)
+                        .chain(vms.clone())
                         .collect::<Vec<_>>()
                 };
                 table.write_record(row([
@@ -235,33 +296,78 @@ impl Report {
 }
 
 impl DeviceReport {
-    fn new(node: Option<&str>, bdf: &str, device: &Device) -> Self {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{} on {node}", self.device),
+            None => self.device.clone(),
+        }
+    }
+
+    /// Names and UUIDs of the virtual machines that held it, each as one field of a table.
+    fn vms(&self) -> [String; 2] {
+        let mut vms: Vec<&Vm> = self
+            .sessions
+            .holders
+            .iter()
+            .filter_map(|holder| holder.vm.as_ref())
+            .chain(self.sessions.recent.iter().filter_map(|s| s.vm.as_ref()))
+            .collect();
+        vms.sort();
+        vms.dedup();
+        let join = |field: fn(&Vm) -> Option<&String>| {
+            let all: Vec<&str> = vms
+                .iter()
+                .map(|vm| field(vm).map_or("", String::as_str))
+                .collect();
+            all.join(" ")
+        };
+        [join(|vm| vm.name.as_ref()), join(|vm| vm.uuid.as_ref())]
+    }
+
+    fn new(
+        node: Option<&str>,
+        bdf: Bdf,
+        device: &Device,
+        vms: &Vms,
+        subject: Option<&Subject>,
+    ) -> Self {
         let sessions = &device.sessions;
+        let all = sessions.summary();
         Self {
             node: node.map(str::to_owned),
-            device: bdf.to_owned(),
-            first: time::stamp(device.first),
-            last: time::stamp(device.last),
+            device: bdf.to_string(),
+            first: Stamp(device.first),
+            last: Stamp(device.last),
             sessions: SessionsReport {
-                count: sessions.count,
-                complete: sessions.complete,
+                count: all.count,
+                complete: all.complete,
                 open: sessions.is_open(),
-                missing_records: sessions.missing,
-                holders: sessions.holders.iter().map(HolderReport::new).collect(),
-                by_others: sessions.by_others,
-                recent: sessions.recent().map(SessionReport::new).collect(),
+                missing_records: all.missing,
+                holders: all
+                    .holders
+                    .iter()
+                    .map(|held| HolderReport::new(held, vms))
+                    .collect(),
+                by_others: all.by_others,
+                recent: sessions
+                    .recent()
+                    .into_iter()
+                    .map(|session| SessionReport::new(session, session.vm(vms, bdf)))
+                    .collect(),
             },
             accesses: device
                 .cells()
                 .filter(|(_, _, cell)| cell.accesses() > 0 || !cell.places().is_empty())
-                .map(|(op, allowed, cell)| AccessReport::new(op, allowed, cell))
+                .map(|(op, allowed, cell)| AccessReport::new(op, allowed, cell, subject))
                 .collect(),
         }
     }
 }
 
 impl HolderReport {
-    fn new(held: &Held) -> Self {
+    fn new(held: &Held, vms: &Vms) -> Self {
+        let name = held.holder.name().to_owned();
         let Holder {
             pid,
             uid,
@@ -271,6 +377,8 @@ impl HolderReport {
             subj,
         } = held.holder.clone();
         Self {
+            vm: vms.find(&held.holder, held.first, held.boot),
+            name,
             comm,
             exe,
             uid,
@@ -279,54 +387,71 @@ impl HolderReport {
             last_pid: pid,
             sessions: held.sessions,
             recorded: held.recorded,
-            first: time::stamp(held.first),
-            last: time::stamp(held.last),
+            first: Stamp(held.first),
+            last: Stamp(held.last),
         }
     }
 }
 
 impl SessionReport {
-    fn new(session: &Session) -> Self {
+    fn new(session: &Session, vm: Option<Vm>) -> Self {
         Self {
-            first: time::stamp(session.first),
-            last: time::stamp(session.last),
-            comm: session.holder.as_ref().map(|holder| holder.comm.clone()),
-            pid: session.holder.as_ref().and_then(|holder| holder.pid),
+            vm,
+            first: Stamp(session.first),
+            last: Stamp(session.last),
+            session: session.number,
+            comm: session.holders.first().map(|holder| holder.comm.clone()),
+            pid: session.holders.first().and_then(|holder| holder.pid),
+            holders: session.holders.iter().map(ProcessReport::new).collect(),
+            more_holders: session.more_holders,
             recorded: session.recorded,
-            totals: session.totals.map(|totals| TotalsReport {
-                reads: totals.reads,
-                writes: totals.writes,
-                blocked_reads: totals.blocked_reads,
-                blocked_writes: totals.blocked_writes,
-                records: totals.records,
-                suppressed: totals.suppressed,
-                lost: totals.lost,
-            }),
+            missing_records: session.missing(),
+            totals: session.totals.map(TotalsReport::new),
+        }
+    }
+}
+
+impl TotalsReport {
+    /// Totals as a value.
+    pub fn new(totals: Totals) -> Self {
+        Self {
+            reads: totals.reads,
+            writes: totals.writes,
+            blocked_reads: totals.blocked_reads,
+            blocked_writes: totals.blocked_writes,
+            records: totals.records,
+            suppressed: totals.suppressed,
+            lost: totals.lost,
         }
     }
 }
 
 impl AccessReport {
-    fn new(op: Op, allowed: bool, cell: &Cell) -> Self {
+    fn new(op: Op, allowed: bool, cell: &Cell, subject: Option<&Subject>) -> Self {
         Self {
             op: op.to_string(),
-            result: result_text(allowed),
+            result: result_text(allowed).to_owned(),
             recorded: cell.recorded,
             suppressed: cell.suppressed,
             lost: cell.lost,
-            ranges: cell.places().iter().map(RangeReport::new).collect(),
+            ranges: cell
+                .places()
+                .iter()
+                .map(|place| RangeReport::new(place, op, subject))
+                .collect(),
         }
     }
 }
 
 impl RangeReport {
     /// A place as a value.
-    pub fn new(place: &Place) -> Self {
+    pub fn new(place: &Place, op: Op, subject: Option<&Subject>) -> Self {
         Self {
             offset: place.range.start,
             size: place.range.len(),
             recorded: place.recorded,
             more: place.more,
+            known: subject.map_or(Vec::new(), |subject| notes(subject, &place.range, op)),
         }
     }
 }

@@ -4,33 +4,48 @@
 
 use std::fmt::{self, Write};
 
+use crate::known::machine::Machine;
 use crate::picture;
 use crate::report::{DeviceReport, HolderReport, Report, SessionReport, SessionsReport};
 use crate::scan::Scan;
+use crate::time::Zone;
 use crate::words::{plural, plural_es, range_text};
 
 /// The most places of one operation and result that the text has. JSON and CSV have all.
 const MAX_PLACES: usize = 20;
 
-/// The text. With `heat`, each device has pictures of where its accesses went.
-pub fn text(scan: &Scan, heat: bool) -> String {
-    let report = Report::new(scan);
+/// The text, with times of a zone. With `heat`, each device has pictures of where its accesses went,
+/// of that many bytes a row, and of what is known of its configuration space.
+pub fn text(scan: &Scan, machine: &Machine, zone: &Zone, heat: Option<usize>) -> String {
+    let report = Report::new(scan, machine);
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = report.write_text(&mut text, |text, index| {
+    let _ = report.write_text(&mut text, zone, |text, index| {
         let device = scan.tally.devices().nth(index);
-        match device.filter(|_| heat) {
-            Some((_, _, device)) => text.write_str(&picture::heat(device)),
-            None => Ok(()),
+        match (device, heat) {
+            (Some((node, bdf, device)), Some(width)) => {
+                let map = machine.maps.find(node, bdf);
+                text.write_str(&picture::heat(device, map.as_ref(), width))
+            }
+            _ => Ok(()),
         }
     });
     text
 }
 
 impl Report {
+    /// The text, with times of a zone and without pictures.
+    pub fn text(&self, zone: &Zone) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_text(&mut text, zone, |_, _| Ok(()));
+        text
+    }
+
     fn write_text(
         &self,
         out: &mut String,
+        zone: &Zone,
         picture: impl Fn(&mut String, usize) -> fmt::Result,
     ) -> fmt::Result {
         write!(
@@ -41,12 +56,18 @@ impl Report {
             plural(self.files as u64, "log")
         )?;
         match (&self.first, &self.last) {
-            (Some(first), Some(last)) => writeln!(out, ", {first} to {last}")?,
+            (Some(first), Some(last)) => {
+                write!(out, ", {} to {}", zone.text(*first), zone.text(*last))?;
+                match zone.name(*last) {
+                    Some(name) => writeln!(out, " ({name})")?,
+                    None => writeln!(out)?,
+                }
+            }
             _ => writeln!(out)?,
         }
         for (index, device) in self.devices.iter().enumerate() {
             writeln!(out)?;
-            device.write_text(out)?;
+            device.write_text(out, zone)?;
             picture(out, index)?;
         }
         Ok(())
@@ -54,13 +75,15 @@ impl Report {
 }
 
 impl DeviceReport {
-    fn write_text(&self, out: &mut String) -> fmt::Result {
-        write!(out, "{}", self.device)?;
-        if let Some(node) = &self.node {
-            write!(out, " on {node}")?;
-        }
-        writeln!(out, ": {} to {}", self.first, self.last)?;
-        self.sessions.write_text(out)?;
+    fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
+        write!(out, "{}", self.name())?;
+        writeln!(
+            out,
+            ": {} to {}",
+            zone.text(self.first),
+            zone.text(self.last)
+        )?;
+        self.sessions.write_text(out, zone)?;
         if self.accesses.is_empty() {
             return writeln!(out, "  accesses  none");
         }
@@ -81,6 +104,9 @@ impl DeviceReport {
                     false => "",
                 };
                 writeln!(out, "      {bytes:12} {:>10}{more}", range.recorded)?;
+                for note in &range.known {
+                    writeln!(out, "        {}", note.text)?;
+                }
             }
             let left = access.ranges.len().saturating_sub(MAX_PLACES);
             if left > 0 {
@@ -96,7 +122,7 @@ impl DeviceReport {
 }
 
 impl SessionsReport {
-    fn write_text(&self, out: &mut String) -> fmt::Result {
+    fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
         let open = match self.open {
             true => ", the last has no end here",
             false => "",
@@ -124,7 +150,7 @@ impl SessionsReport {
             )?;
         }
         for session in &self.recent {
-            session.write_text(out)?;
+            session.write_text(out, zone)?;
         }
         Ok(())
     }
@@ -132,7 +158,19 @@ impl SessionsReport {
 
 impl HolderReport {
     fn write_text(&self, out: &mut String) -> fmt::Result {
-        write!(out, "  held by   {} ({})", self.comm, self.exe)?;
+        write!(out, "  held by   ")?;
+        if let Some(vm) = &self.vm {
+            write!(out, "VM {}", vm.text())?;
+            match &vm.uuid {
+                Some(uuid) if vm.name.is_some() => write!(out, " ({uuid}), ")?,
+                _ => write!(out, ", ")?,
+            }
+        }
+        write!(out, "{}", self.name)?;
+        if let Some(pid) = self.last_pid {
+            write!(out, " {pid}")?;
+        }
+        write!(out, " ({})", self.exe)?;
         for (name, value) in [("uid", self.uid), ("auid", self.auid)] {
             if let Some(value) = value {
                 write!(out, ", {name} {value}")?;
@@ -141,38 +179,64 @@ impl HolderReport {
         if !matches!(&*self.subj, "" | "?" | "unconfined" | "(null)") {
             write!(out, ", {}", self.subj)?;
         }
-        write!(out, ": {}", plural(self.sessions, "session"))?;
-        if let Some(pid) = self.last_pid {
-            write!(out, ", pid {pid}")?;
-        }
-        writeln!(out, ", {} recorded", plural_es(self.recorded, "access"))
+        writeln!(
+            out,
+            ": {}, {} recorded",
+            plural(self.sessions, "session"),
+            plural_es(self.recorded, "access")
+        )
     }
 }
 
 impl SessionReport {
-    fn write_text(&self, out: &mut String) -> fmt::Result {
-        let comm = self.comm.as_deref().unwrap_or("start not here");
-        write!(out, "  session   {} to {}, {comm}", self.first, self.last)?;
-        if let Some(pid) = self.pid {
-            write!(out, " {pid}")?;
+    /// Who held it.
+    pub fn who(&self) -> String {
+        let vm = self.vm.iter().map(|vm| format!("VM {}", vm.text()));
+        let processes = self.holders.iter().map(|holder| match holder.pid {
+            Some(pid) => format!("{} {pid}", holder.name),
+            None => holder.name.clone(),
+        });
+        let mut who: Vec<String> = vm.chain(processes).collect();
+        if self.more_holders > 0 {
+            who.push(plural_es(self.more_holders, "more process"));
         }
-        match &self.totals {
-            Some(totals) => writeln!(
-                out,
-                ": {} ({} blocked), {} ({} blocked), {} recorded, {} suppressed, {} lost",
-                plural(totals.reads, "read"),
-                totals.blocked_reads,
-                plural(totals.writes, "write"),
-                totals.blocked_writes,
-                totals.records,
-                totals.suppressed,
-                totals.lost
-            ),
-            None => writeln!(
-                out,
-                ": end not here, {} recorded",
-                plural_es(self.recorded, "access")
-            ),
+        match who.is_empty() {
+            true => "start not here".to_owned(),
+            false => who.join(", "),
         }
+    }
+
+    fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
+        let number = self.session.map(|n| format!(" {n}")).unwrap_or_default();
+        write!(
+            out,
+            "  session{number:2} {} to {}, {}",
+            zone.text(self.first),
+            zone.text(self.last),
+            self.who()
+        )?;
+        writeln!(out, ": {}", self.what())
+    }
+
+    /// What they did.
+    pub fn what(&self) -> String {
+        let Some(totals) = &self.totals else {
+            let recorded = plural_es(self.recorded, "access");
+            return format!("end not here, {recorded} recorded");
+        };
+        let mut text = format!(
+            "{} ({} blocked), {} ({} blocked), {} recorded, {} suppressed, {} lost",
+            plural(totals.reads, "read"),
+            totals.blocked_reads,
+            plural(totals.writes, "write"),
+            totals.blocked_writes,
+            totals.records,
+            totals.suppressed,
+            totals.lost
+        );
+        if self.missing_records > 0 {
+            text += &format!("; {} of the recorded not here", self.missing_records);
+        }
+        text
     }
 }

@@ -2,24 +2,35 @@
 
 //! Does what the command line asks for.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use pci_audit_core::allow_list::Id;
-use pci_config::{Bdf, CONVENTIONAL};
+use pci_config::CONVENTIONAL;
 use serde::Serialize;
 
-use crate::advise::{Advice, Ids};
+use crate::advise::{said, Advice, Ids};
 use crate::cli::{
-    AdviseArgs, Cli, Command, Exit, Format, MapArgs, ReportArgs, StatusArgs, TextOrJson,
+    AdviseArgs, Cli, Command, DiffArgs, Exit, ExportArgs, ExportFormat, Format, KnownArgs, MapArgs,
+    ReportArgs, Rows, StatusArgs, StatusFormat, TextOrJson,
 };
+use crate::cli_logs::LogArgs;
+use crate::compare::Comparison;
+use crate::input::Source;
+use crate::known::device::Class;
+use crate::known::machine::Machine;
+use crate::known::modprobe::Modprobe;
+use crate::known::print as registers;
+use crate::map::{Map, Maps};
 use crate::report::Report;
-use crate::scan::Scan;
+use crate::scan::{Logs, Options, Scan, MANY};
+use crate::space::{Space, Spaces};
 use crate::status::Status;
-use crate::{input, map, report_text, svg};
+use crate::{
+    export, html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal,
+};
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
@@ -28,6 +39,9 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Map(args) => draw(&args, out),
         Command::Report(args) => tell(&args, out),
         Command::Advise(args) => advise(&args, out),
+        Command::Diff(args) => compare(args, out),
+        Command::Export(args) => rows(&args, out),
+        Command::Known(args) => known(&args, out),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();
@@ -39,11 +53,9 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Man { folder } => {
             match folder {
                 Some(folder) => {
-                    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-                    clap_mangen::generate_to(Cli::command(), &folder)
-                        .with_context(|| folder.display().to_string())?;
+                    manual::pages(&folder).with_context(|| folder.display().to_string())?;
                 }
-                None => clap_mangen::Man::new(Cli::command()).render(out)?,
+                None => manual::page(&manual::command(), out)?,
             }
             Ok(Exit::Done)
         }
@@ -56,15 +68,22 @@ fn json(value: &impl Serialize, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn save(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).with_context(|| file.display().to_string())
+/// Write a drawing to a file. `-` is `out`, and nothing else goes there then: false.
+fn save(file: &Path, text: &str, out: &mut impl Write) -> Result<bool> {
+    if file == Path::new("-") {
+        out.write_all(text.as_bytes())?;
+        return Ok(false);
+    }
+    fs::write(file, text).with_context(|| file.display().to_string())?;
+    Ok(true)
 }
 
 fn status(args: &StatusArgs, out: &mut impl Write) -> Result<Exit> {
     let status = Status::look(&args.root);
     match args.format {
-        TextOrJson::Text => out.write_all(status.text().as_bytes())?,
-        TextOrJson::Json => json(&status, out)?,
+        StatusFormat::Text => out.write_all(status.text().as_bytes())?,
+        StatusFormat::Json => json(&status, out)?,
+        StatusFormat::Openmetrics => out.write_all(metrics::text(&status)?.as_bytes())?,
     }
     Ok(match status.is_there() {
         true => Exit::Done,
@@ -72,29 +91,56 @@ fn status(args: &StatusArgs, out: &mut impl Write) -> Result<Exit> {
     })
 }
 
+fn list(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
+    let devices = match &args.dump {
+        Some(file) => inventory::of_spaces(&read_spaces(file)?.spaces, &args.root),
+        None => inventory::of_machine(&args.root)?,
+    };
+    match args.format {
+        TextOrJson::Text => out.write_all(terminal::fold(&inventory::text(&devices)).as_bytes())?,
+        TextOrJson::Json => json(&devices, out)?,
+    }
+    Ok(match devices.is_empty() {
+        true => Exit::Nothing,
+        false => Exit::Done,
+    })
+}
+
+/// Read a dump, and say what of it cannot be read.
+fn read_spaces(file: &Path) -> Result<Spaces> {
+    let name = || file.display().to_string();
+    let spaces = Spaces::read(file).with_context(name)?;
+    for complaint in &spaces.complaints {
+        anstream::eprintln!("warning: {}: {complaint}", name());
+    }
+    Ok(spaces)
+}
+
 fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
-    let map = match (&args.dump, args.bdf) {
+    if args.all {
+        return list(args, out);
+    }
+    let space = match (&args.dump, args.bdf) {
         (Some(file), bdf) => {
-            let dump: Box<dyn Read> = match file.to_str() {
-                Some("-") => Box::new(io::stdin()),
-                _ => Box::new(File::open(file).with_context(|| file.display().to_string())?),
-            };
-            map::from_dump(dump, bdf).with_context(|| file.display().to_string())?
+            let name = || file.display().to_string();
+            read_spaces(file)?.pick(bdf).with_context(name)?
         }
-        (None, Some(bdf)) => map::from_sysfs(&args.root.join("sys"), bdf)?,
+        (None, Some(bdf)) => Space::from_sysfs(&args.root.join("sys"), bdf)?,
         (None, None) => anyhow::bail!("neither a device nor a dump"),
     };
-    if let Some(complaint) = map.complaint() {
+    let map = Map::new(&space)?;
+    for complaint in map.complaints() {
         anstream::eprintln!("warning: {complaint}");
     }
-    let width = match args.row.as_deref() {
-        Some("16") => 16,
-        Some(_) => 64,
+    let width = match &args.row {
+        Some(row) => row.parse()?,
         None if map.size() == CONVENTIONAL => 16,
-        None => 64,
+        None => picture::bytes_a_row(terminal::width()),
     };
     if let Some(file) = &args.svg {
-        save(file, &svg::map(&map, width))?;
+        if !save(file, &svg::map(&map, width), out)? {
+            return Ok(Exit::Done);
+        }
     }
     match args.format {
         TextOrJson::Text => out.write_all(map.text(width).as_bytes())?,
@@ -103,56 +149,221 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Read logs and complain of what cannot be read.
-fn scan(files: &[std::path::PathBuf], recent: usize) -> Result<(Scan, Exit)> {
-    let scan = Scan::read(&input::sources(files)?, recent);
+/// Which logs to read, and what of them.
+fn sources(logs: &LogArgs) -> Result<(Vec<Source>, Options)> {
+    let sources = input::sources(&logs.files, &logs.root)?;
+    if sources == [Source::Journal] {
+        anstream::eprintln!("note: there is no log of auditd's here; read is what the journal has");
+    }
+    let options = Options {
+        filter: logs.which.filter()?,
+        zone: logs.which.zone().zone(),
+        ..Options::default()
+    };
+    Ok((sources, options))
+}
+
+/// Complain of what cannot be read.
+fn judge(scan: &Scan) -> Exit {
     for complaint in scan.complaints() {
         anstream::eprintln!("warning: {complaint}");
     }
-    let exit = if !scan.failures.is_empty() {
+    if !scan.failures.is_empty() {
         Exit::Failed
     } else if scan.tally.records() == 0 {
         Exit::Nothing
     } else {
         Exit::Done
+    }
+}
+
+/// Read logs and complain of what cannot be read.
+fn scan(logs: &LogArgs, recent: usize, places: bool) -> Result<(Scan, Exit)> {
+    let (sources, options) = sources(logs)?;
+    let options = Options {
+        recent,
+        places,
+        ..options
     };
+    let scan = Scan::with(&sources, &options)?;
+    let exit = judge(&scan);
     Ok((scan, exit))
 }
 
-fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
-    let (scan, exit) = scan(&args.files, args.sessions.into())?;
-    if let Some(file) = &args.svg {
-        save(file, &svg::heat(&scan.tally))?;
+fn rows(args: &ExportArgs, out: &mut impl Write) -> Result<Exit> {
+    let (sources, options) = sources(&args.logs)?;
+    let options = Options {
+        recent: MANY,
+        ..options
+    };
+    let which = export::Which {
+        accesses: args.rows != Rows::Sessions,
+        sessions: args.rows != Rows::Accesses,
+    };
+    let host = hostname(&args.logs.root);
+    let logs = Logs::keep(&sources)?;
+    let ExportFormat::Ndjson = args.format;
+    let scan = export::rows(&logs, &options, which, host.as_deref(), out)?;
+    Ok(judge(&scan))
+}
+
+/// Put reports together.
+fn merge(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
+    if !args.logs.which.filter()?.is_all() {
+        anyhow::bail!("what is asked for has to be asked for when each of the reports is made");
     }
+    let read = |file: &PathBuf| {
+        let name = file.display().to_string();
+        let bytes = input::read_all(file).with_context(|| name.clone())?;
+        let report = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{name} is no report of --format json"))?;
+        Ok((name, report))
+    };
+    let reports = args.logs.files.iter().map(read).collect::<Result<_>>()?;
+    let merged = merge::merge(reports)?;
+    let (records, failed) = (merged.records, !merged.failures.is_empty());
+    print(&merged, args, out)?;
+    Ok(match records {
+        _ if failed => Exit::Failed,
+        0 => Exit::Nothing,
+        _ => Exit::Done,
+    })
+}
+
+/// Print a report without pictures.
+fn print(report: &Report, args: &ReportArgs, out: &mut impl Write) -> Result<()> {
     match args.format {
-        Format::Text => out.write_all(report_text::text(&scan, args.heat).as_bytes())?,
-        Format::Json => json(&Report::new(&scan), out)?,
-        Format::Csv => Report::new(&scan).csv(&mut *out).map_err(io::Error::from)?,
+        Format::Text => {
+            let text = report.text(&args.logs.which.zone());
+            out.write_all(terminal::fold(&text).as_bytes())?;
+        }
+        Format::Json => json(report, out)?,
+        Format::Csv => report.csv(&mut *out).map_err(io::Error::from)?,
     }
+    Ok(())
+}
+
+fn tell(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
+    if args.merge {
+        return merge(args, out);
+    }
+    let machine = machine(&args.dump, &args.logs.root)?;
+    if let Some(file) = &args.html {
+        let (scan, exit) = scan(&args.logs, html::SESSIONS, true)?;
+        save(
+            file,
+            &html::page(&scan, &machine, &args.logs.which.zone()),
+            out,
+        )?;
+        return Ok(exit);
+    }
+    let (scan, exit) = scan(&args.logs, args.sessions.into(), false)?;
+    if let Some(file) = &args.svg {
+        if !save(file, &svg::heat(&scan.tally, &machine.maps), out)? {
+            return Ok(exit);
+        }
+    }
+    if args.format == Format::Text {
+        let width = picture::bytes_a_row(terminal::width());
+        let heat = args.heat.then_some(width);
+        let text = report_text::text(&scan, &machine, &args.logs.which.zone(), heat);
+        out.write_all(terminal::fold(&text).as_bytes())?;
+        return Ok(exit);
+    }
+    let report = Report {
+        host: hostname(&args.logs.root),
+        ..Report::new(&scan, &machine)
+    };
+    print(&report, args, out)?;
     Ok(exit)
 }
 
+fn compare(args: DiffArgs, out: &mut impl Write) -> Result<Exit> {
+    let side = |side: &str| {
+        let mut which = args.which.clone();
+        let mut files = vec![PathBuf::from(side)];
+        // A path may have dots, too.
+        if let Some((from, to)) = side.split_once("..").filter(|_| !files[0].exists()) {
+            let time = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            which.since = time(from);
+            which.until = time(to);
+            files.clone_from(&args.log);
+        }
+        let root = args.root.clone();
+        scan(&LogArgs { files, which, root }, 0, false)
+    };
+    let ((old, old_exit), (new, new_exit)) = (side(&args.old)?, side(&args.new)?);
+    let comparison = Comparison::new(&old, &new);
+    match args.format {
+        TextOrJson::Text => out.write_all(terminal::fold(&comparison.text()).as_bytes())?,
+        TextOrJson::Json => json(&comparison, out)?,
+    }
+    Ok(match (old_exit, new_exit) {
+        (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
+        // What is new has nothing to be compared with, and is told.
+        (Exit::Nothing, Exit::Nothing) => Exit::Nothing,
+        _ => Exit::Done,
+    })
+}
+
+/// The devices of this machine, and those of dumps.
+fn machine(dumps: &[PathBuf], root: &Path) -> Result<Machine> {
+    let mut spaces = Vec::new();
+    for file in dumps {
+        spaces.extend(read_spaces(file)?.spaces);
+    }
+    Ok(Machine::new(Maps {
+        spaces,
+        sysfs: root.join("sys"),
+        this: hostname(root),
+    }))
+}
+
+/// What this machine is called.
+fn hostname(root: &Path) -> Option<String> {
+    let name = fs::read_to_string(root.join("proc/sys/kernel/hostname")).ok()?;
+    Some(name.trim().to_owned())
+}
+
 fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
-    let (scan, exit) = scan(&args.files, 0)?;
-    let ids: Ids = args.id.iter().copied().collect();
-    let advice = Advice::new(&scan, |node, bdf| {
-        // A device of another machine is not the one that has its address here.
-        let here = || node.is_none().then(|| sysfs_id(&args.root, bdf)).flatten();
-        ids.get(&bdf).copied().or_else(here)
+    let (scan, exit) = scan(&args.logs, 0, false)?;
+    let machine = machine(&args.dump, &args.logs.root)?;
+    let ids: Ids = args.id.iter().cloned().collect();
+    let advice = Advice::new(&scan, |node, bdf| match said(&ids, node, bdf) {
+        Some(id) => Some(machine.named(node, bdf, id)),
+        None => machine.subject(node, bdf),
     });
     match args.format {
-        TextOrJson::Text => out.write_all(advice.text().as_bytes())?,
+        TextOrJson::Text => {
+            let text = advice.text(&args.logs.which.zone());
+            out.write_all(terminal::fold(&text).as_bytes())?;
+        }
         TextOrJson::Json => json(&advice, out)?,
     }
     Ok(exit)
 }
 
-/// What sysfs says a device is.
-fn sysfs_id(root: &Path, bdf: Bdf) -> Option<Id> {
-    let read = |name: &str| {
-        let file = root.join(format!("sys/bus/pci/devices/{bdf}/{name}"));
-        let text = fs::read_to_string(file).ok()?;
-        u16::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
-    };
-    Some(Id::new(read("vendor")?, read("device")?))
+fn known(args: &KnownArgs, out: &mut impl Write) -> Result<Exit> {
+    let machine = machine(&[], &args.root)?;
+    if args.modprobe {
+        let modprobe = Modprobe::new(&machine);
+        match args.format {
+            TextOrJson::Text => out.write_all(modprobe.text().as_bytes())?,
+            TextOrJson::Json => json(&modprobe, out)?,
+        }
+        return Ok(match modprobe.uaccess_allow_ids.is_empty() {
+            true => Exit::Nothing,
+            false => Exit::Done,
+        });
+    }
+    let here = || Class::whole(machine.class_of(args.id?.id()?)?);
+    let rows = registers::rows(args.id, args.class.or_else(here));
+    match args.format {
+        TextOrJson::Text => out.write_all(registers::text(&rows).as_bytes())?,
+        TextOrJson::Json => json(&registers::report(&rows), out)?,
+    }
+    Ok(match rows.is_empty() {
+        true => Exit::Nothing,
+        false => Exit::Done,
+    })
 }

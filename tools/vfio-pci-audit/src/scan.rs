@@ -4,18 +4,27 @@
 
 use std::io::{self, IsTerminal};
 
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::tz::TimeZone;
+use tempfile::NamedTempFile;
 
+use crate::copies::{identity, Shadow};
+use crate::filter::{Chosen, Filter};
+use crate::guess;
 use crate::input::Source;
-use crate::lines::{self, Line};
-use crate::record;
+use crate::log::{Item, LogReader};
+use crate::order::{order, Ordered};
+use crate::record::{Event, Record};
 use crate::tally::Tally;
+use crate::time;
+use crate::words::plural;
 
 /// Broken lines that are named; more are only counted.
 pub const MAX_NAMED: usize = 10;
 
 /// A line that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub struct BrokenLine {
     /// The log.
     pub file: String,
@@ -26,7 +35,7 @@ pub struct BrokenLine {
 }
 
 /// A log that cannot be read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub struct Failure {
     /// The log.
     pub file: String,
@@ -34,6 +43,30 @@ pub struct Failure {
     pub lines: u64,
     /// What went wrong.
     pub why: String,
+}
+
+/// How to read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many of the last sessions of each device are remembered one by one.
+    pub recent: usize,
+    /// Whether it is remembered where their accesses went.
+    pub places: bool,
+    /// What is asked for.
+    pub filter: Filter,
+    /// Where `ausearch -i` was run.
+    pub zone: TimeZone,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            recent: 3,
+            places: false,
+            filter: Filter::default(),
+            zone: TimeZone::UTC,
+        }
+    }
 }
 
 /// What was read.
@@ -53,65 +86,345 @@ pub struct Scan {
     pub named: Vec<BrokenLine>,
     /// The logs that cannot be read to their end.
     pub failures: Vec<Failure>,
+    /// How many records two logs have; they count once.
+    pub twice: u64,
+    /// How many records the kernel did not print, where no daemon took them.
+    pub unprinted: u64,
+    warnings: Vec<String>,
+}
+
+/// The most sessions of one device that are remembered where logs are read twice.
+pub const MANY: usize = 1 << 16;
+
+/// Is shown each record that is asked for, and the boot of its machine.
+pub type Visit<'a> = &'a mut dyn FnMut(&Record<'_>, u64);
+
+/// Logs that are read more than once: who held a device is known when all is read.
+pub struct Logs {
+    sources: Vec<Source>,
+    /// What could have been read once only; the copies go away with it.
+    _kept: Vec<NamedTempFile>,
+}
+
+impl Logs {
+    /// Those of sources, of which some may be pipes.
+    pub fn keep(sources: &[Source]) -> Result<Self> {
+        let mut kept = Vec::new();
+        let mut again = Vec::new();
+        for source in sources {
+            if source.is_file() {
+                again.push(source.clone());
+                continue;
+            }
+            let (copy, file) = source.keep().with_context(|| source.name())?;
+            kept.push(file);
+            again.push(copy);
+        }
+        Ok(Self {
+            sources: again,
+            _kept: kept,
+        })
+    }
+
+    /// Read them for all sessions of the machines and devices that are asked for.
+    pub fn scan_all(&self, options: &Options) -> Scan {
+        let all = Options {
+            recent: MANY,
+            places: false,
+            filter: Filter {
+                devices: options.filter.devices.clone(),
+                nodes: options.filter.nodes.clone(),
+                ..Filter::default()
+            },
+            ..options.clone()
+        };
+        Scan::once(&self.sources, &all)
+    }
+
+    /// The same options, with the sessions of the virtual machines that are asked for.
+    pub fn chosen(&self, options: &Options) -> Options {
+        let mut options = options.clone();
+        if !options.filter.vms.is_empty() {
+            let chosen = self.scan_all(&options).choose(&options.filter.vms);
+            options.filter.chosen = Some(chosen);
+        }
+        options
+    }
+
+    /// Read them, and show each record that is asked for.
+    pub fn scan(&self, options: &Options, visit: Visit<'_>) -> Scan {
+        Scan::visit(&self.sources, options, visit)
+    }
+}
+
+/// A log that was read, to be compared with others.
+struct Read {
+    source: Source,
+    last: u64,
+}
+
+/// What is found out of one log while it is read.
+#[derive(Default)]
+struct Progress {
+    /// Records that cannot be read, as far as they are named.
+    bad_lines: Vec<(u64, String)>,
+    bad: u64,
+    /// Lines that are no record, as far as they may have to be named.
+    foreign_lines: Vec<u64>,
+    foreign: u64,
+    records: u64,
+    /// The first lines that are no record.
+    sample: Vec<Vec<u8>>,
+    last: u64,
+    /// Where time ran backwards first, by how much, and how often.
+    back: Option<(u64, u64)>,
+    backs: u64,
 }
 
 impl Scan {
-    /// Read logs in their order, and remember the last `recent` sessions of each device one by one.
+    /// Read logs, and remember the last `recent` sessions of each device one by one.
     pub fn read(sources: &[Source], recent: usize) -> Self {
+        let options = Options {
+            recent,
+            ..Options::default()
+        };
+        Self::once(sources, &options)
+    }
+
+    /// Read logs as they are asked for.
+    pub fn with(sources: &[Source], options: &Options) -> Result<Self> {
+        if options.filter.vms.is_empty() {
+            return Ok(Self::once(sources, options));
+        }
+        let logs = Logs::keep(sources)?;
+        Ok(logs.scan(&logs.chosen(options), &mut |_, _| ()))
+    }
+
+    /// The sessions of virtual machines.
+    fn choose(&self, names: &[String]) -> Chosen {
+        let mut chosen = Chosen::default();
+        for (node, bdf, device) in self.tally.devices() {
+            let vms = self.tally.vms(node);
+            for session in device.sessions.recent() {
+                let vm = session.vm(vms, bdf);
+                if vm.is_some_and(|vm| names.iter().any(|name| vm.is_called(name))) {
+                    chosen.add(node.unwrap_or_default(), bdf, session.key());
+                }
+            }
+        }
+        chosen
+    }
+
+    fn once(sources: &[Source], options: &Options) -> Self {
+        Self::visit(sources, options, &mut |_, _| ())
+    }
+
+    fn visit(sources: &[Source], options: &Options, visit: Visit<'_>) -> Self {
+        let (logs, again) = order(sources);
         let mut scan = Self {
-            tally: Tally::new(recent),
-            files: sources.len(),
+            tally: Tally::filtered(options.recent, options.filter.clone(), options.places),
+            files: logs.len(),
             ..Self::default()
         };
+        for name in again {
+            scan.warnings
+                .push(format!("{name} is named twice: it is read once"));
+        }
         let progress = progress(sources);
-        for source in sources {
-            progress.set_message(source.name());
-            scan.source(source, &progress);
+        let mut read: Vec<Read> = Vec::new();
+        for log in &logs {
+            progress.set_message(log.source.name());
+            let last = scan.log(log, &read, (options, &progress), visit);
+            read.push(Read {
+                source: log.source.clone(),
+                last,
+            });
         }
         progress.finish_and_clear();
         scan
     }
 
-    fn source(&mut self, source: &Source, progress: &ProgressBar) {
-        let bar = progress.clone();
-        let read = match source.open(|raw| bar.wrap_read(raw)) {
-            Ok(stream) => lines::for_each(stream, |number, line| self.line(source, number, line))
-                .map_err(|broken| (broken.after, broken.cause.to_string())),
-            Err(error) => Err((0, format!("{error:#}"))),
+    /// Read one log; the time of its last record.
+    fn log(
+        &mut self,
+        log: &Ordered,
+        read: &[Read],
+        (options, bar): (&Options, &ProgressBar),
+        visit: Visit<'_>,
+    ) -> u64 {
+        let source = &log.source;
+        let zone = &options.zone;
+        let stream = match source.open(|raw| bar.wrap_read(raw)) {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.fail(source, 0, format!("{error:#}"));
+                return 0;
+            }
         };
-        match read {
-            Ok(lines) => self.lines += lines,
-            Err((lines, why)) => {
-                self.lines += lines;
-                self.failures.push(Failure {
-                    file: source.name(),
-                    lines,
-                    why,
-                });
+        let mut shadows: Vec<Shadow> = read
+            .iter()
+            .filter(|other| other.source.is_file() && other.last > 0)
+            .filter(|other| log.first.is_none_or(|first| other.last >= first))
+            .filter_map(|other| Shadow::new(&other.source, zone.clone()))
+            .collect();
+        let mut reader = LogReader::new(stream, zone.clone());
+        let mut state = Progress::default();
+        let broken = loop {
+            let more = reader.step(|number, item| {
+                self.item(number, item, &mut state, &mut shadows, visit);
+            });
+            match more {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(broken) => break Some(broken),
+            }
+        };
+        self.lines += reader.number;
+        self.bytes += reader.bytes;
+        let last = state.last;
+        let how = (reader.plain, broken.is_none());
+        self.finish(source, state, &shadows, how);
+        if let Some(broken) = broken {
+            self.fail(source, broken.after, broken.cause.to_string());
+        }
+        last
+    }
+
+    fn item(
+        &mut self,
+        number: u64,
+        item: Item<'_>,
+        state: &mut Progress,
+        shadows: &mut [Shadow],
+        visit: Visit<'_>,
+    ) {
+        match item {
+            Item::Event(event) => {
+                state.records += 1;
+                self.event(number, &event, state, shadows, visit);
+            }
+            Item::Other => state.records += 1,
+            Item::Between => {}
+            Item::Unprinted(count) => self.unprinted = self.unprinted.saturating_add(count),
+            Item::Boot => self.tally.boot(None),
+            Item::Bad(why) => {
+                state.bad += 1;
+                if state.bad_lines.len() < MAX_NAMED {
+                    state.bad_lines.push((number, why));
+                }
+            }
+            Item::Foreign(line) => {
+                state.foreign += 1;
+                if state.foreign_lines.len() < MAX_NAMED {
+                    state.foreign_lines.push(number);
+                    state.sample.push(line[..line.len().min(200)].to_vec());
+                }
             }
         }
     }
 
-    fn line(&mut self, source: &Source, number: u64, line: Line<'_>) {
-        let why = match line {
-            Line::Whole(line) => {
-                self.bytes += line.len() as u64 + 1;
-                match record::parse(line) {
-                    Ok(Some(record)) => return self.tally.add(&record),
-                    Ok(None) => return,
-                    Err(error) => error.to_string(),
+    fn event(
+        &mut self,
+        number: u64,
+        event: &Event<'_>,
+        state: &mut Progress,
+        shadows: &mut [Shadow],
+        visit: Visit<'_>,
+    ) {
+        if !shadows.is_empty() {
+            let identity = identity(event);
+            // All of them are asked, so that all know where this log is.
+            let mut found = false;
+            for shadow in shadows.iter_mut() {
+                found |= shadow.has(identity);
+            }
+            if found {
+                self.twice += u64::from(matches!(event, Event::Pci(_)));
+                return;
+            }
+        }
+        match event {
+            Event::Pci(record) => {
+                state.last = state.last.max(record.time);
+                let Some(added) = self.tally.add(record) else {
+                    return;
+                };
+                if let Some(back) = added.back {
+                    state.back.get_or_insert((number, back));
+                    state.backs += 1;
+                }
+                if added.taken {
+                    visit(record, added.boot);
                 }
             }
-            Line::TooLong => format!("longer than {} bytes", lines::LONGEST),
-        };
-        self.broken += 1;
-        if self.named.len() < MAX_NAMED {
-            self.named.push(BrokenLine {
-                file: source.name(),
-                line: number,
-                why,
-            });
+            Event::Virt(virt) => {
+                state.last = state.last.max(virt.time);
+                self.tally.add_vm(virt);
+            }
+            Event::Boot { node, time } => {
+                state.last = state.last.max(*time);
+                self.tally.boot(*node);
+            }
         }
+    }
+
+    /// Say what there is to say of a log: whether it is one of auditd's, and was read to its end.
+    fn finish(
+        &mut self,
+        source: &Source,
+        state: Progress,
+        shadows: &[Shadow],
+        (plain, whole): (bool, bool),
+    ) {
+        let name = source.name();
+        let mut lines = state.bad_lines;
+        self.broken += state.bad;
+        // Other lines are as they should be in the log of a system, and damage in one of auditd's.
+        if plain {
+            self.broken += state.foreign;
+            let foreign = state.foreign_lines.iter();
+            lines.extend(foreign.map(|line| (*line, "not an audit record".to_owned())));
+            lines.sort();
+        }
+        for (line, why) in lines {
+            if self.named.len() < MAX_NAMED {
+                self.named.push(BrokenLine {
+                    file: name.clone(),
+                    line,
+                    why,
+                });
+            }
+        }
+        if whole && state.records == 0 && state.bad == 0 && state.foreign > 0 {
+            let guess = guess::looks_like(&state.sample);
+            self.fail(
+                source,
+                0,
+                format!("not one line is an audit record: it looks like {guess}"),
+            );
+        }
+        if let Some((line, back)) = state.back {
+            self.warnings.push(format!(
+                "{name}:{line}: time runs backwards here, by {} ({} in all): logs of one machine may be in the wrong order, or be those of two machines; sessions may be wrong",
+                time::span(back),
+                plural(state.backs, "record")
+            ));
+        }
+        for shadow in shadows.iter().filter(|shadow| shadow.found > 0) {
+            self.warnings.push(format!(
+                "{name} and {} have {} in common: each counts once",
+                shadow.name,
+                plural(shadow.found, "record")
+            ));
+        }
+    }
+
+    fn fail(&mut self, source: &Source, lines: u64, why: String) {
+        self.failures.push(Failure {
+            file: source.name(),
+            lines,
+            why,
+        });
     }
 
     /// What has to be said of the logs themselves, for standard error.
@@ -123,19 +436,35 @@ impl Scan {
             .collect();
         let rest = self.broken - self.named.len() as u64;
         if rest > 0 {
-            complaints.push(format!("{rest} more lines cannot be read"));
+            complaints.push(format!("{} cannot be read", plural(rest, "more line")));
         }
         for Failure { file, lines, why } in &self.failures {
             complaints.push(match lines {
                 0 => format!("{file}: {why}"),
-                _ => format!("{file}: {why}, after {lines} lines"),
+                _ => format!("{file}: {why}, after {}", plural(*lines, "line")),
             });
+        }
+        complaints.extend(self.warnings.iter().cloned());
+        if self.unprinted > 0 {
+            complaints.push(format!(
+                "the kernel did not print {}: without an audit daemon it prints a few at a time",
+                plural(self.unprinted, "record")
+            ));
         }
         let passed_over = self.tally.passed_over();
         if passed_over > 0 {
             complaints.push(format!(
-                "{passed_over} records are of devices beyond the first {}; they are left out",
+                "{} of devices beyond the first {} left out",
+                plural(passed_over, "record"),
                 crate::tally::MAX_DEVICES
+            ));
+        }
+        let forgotten = self.tally.forgotten_vms();
+        if forgotten > 0 {
+            complaints.push(format!(
+                "{} beyond the last {} of a host may be left unnamed",
+                plural(forgotten, "virtual machine"),
+                crate::vms::MAX_VMS
             ));
         }
         complaints

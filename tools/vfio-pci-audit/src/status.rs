@@ -12,6 +12,9 @@ use flate2::read::GzDecoder;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::process;
+use crate::words::plural;
+
 const OPTION: &str = "CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT";
 const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
 const DEBUGFS: &str = "sys/kernel/debug";
@@ -55,6 +58,43 @@ impl Session {
             .map(Self)
     }
 
+    /// Add the virtual machine that has the device open, if one has.
+    fn look_for_vm(&mut self, root: &Path) {
+        let bdf = self.0.get("device").and_then(Value::as_str);
+        let vm = bdf.and_then(|bdf| process::vm_of(root, bdf.parse().ok()?));
+        if let Some(Ok(vm)) = vm.map(serde_json::to_value) {
+            self.0.insert("vm".to_owned(), vm);
+        }
+    }
+
+    /// A field as a text.
+    pub fn text(&self, key: &str) -> String {
+        self.get(key)
+    }
+
+    /// A field as a number; 0 if it is none.
+    pub fn number(&self, key: &str) -> u64 {
+        self.0.get(key).and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    /// Name and UUID of the virtual machine that has the device open, as far as they are known.
+    pub fn vm_names(&self) -> (String, String) {
+        let field = |name: &str| {
+            let vm = self.0.get("vm")?;
+            vm[name].as_str().map(str::to_owned)
+        };
+        (
+            field("name").unwrap_or_default(),
+            field("uuid").unwrap_or_default(),
+        )
+    }
+
+    /// What people call that virtual machine.
+    fn vm(&self) -> Option<&str> {
+        let vm = self.0.get("vm")?;
+        vm["name"].as_str().or_else(|| vm["uuid"].as_str())
+    }
+
     fn get(&self, key: &str) -> String {
         match self.0.get(key) {
             Some(Value::String(text)) => text.clone(),
@@ -80,6 +120,7 @@ impl Status {
         if status.parameters.is_none() {
             status.advise_on_module();
         } else {
+            status.advise_on_blocking();
             status.look_for_sessions(root);
         }
         status
@@ -102,6 +143,19 @@ impl Status {
         });
     }
 
+    fn advise_on_blocking(&mut self) {
+        let is = |name: &str, value: &str| {
+            let found = self.parameters.as_ref().and_then(|all| all.get(name));
+            found.is_some_and(|found| found == value)
+        };
+        if is("block_pci_unassigned_read", "Y") && is("block_pci_unassigned_write", "N") {
+            self.advice.push(
+                "DANGEROUS: reads are blocked and writes are not, so that a guest that reads a register, changes a bit and writes it back clears the others: set block_pci_unassigned_write=Y, too"
+                    .to_owned(),
+            );
+        }
+    }
+
     fn look_for_sessions(&mut self, root: &Path) {
         let file = root.join(SESSIONS);
         let text = match fs::read_to_string(&file) {
@@ -122,7 +176,10 @@ impl Status {
         let mut sessions = Vec::new();
         for line in text.lines() {
             match Session::parse(line) {
-                Some(session) => sessions.push(session),
+                Some(mut session) => {
+                    session.look_for_vm(root);
+                    sessions.push(session);
+                }
                 None => self.advice.push(format!(
                     "/{SESSIONS} has a line that is not understood: {line}"
                 )),
@@ -181,7 +238,7 @@ fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> 
     writeln!(out, "reads       {}", blocks("block_pci_unassigned_read"))?;
     writeln!(out, "writes      {}", blocks("block_pci_unassigned_write"))?;
     let list = match get("uaccess_allow_ids") {
-        "" => "nobody",
+        "" => "none",
         ids => ids,
     };
     writeln!(out, "exempt      {list}")?;
@@ -197,14 +254,20 @@ fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> 
 
 fn write_session(out: &mut String, session: &Session) -> std::fmt::Result {
     let get = |key| session.get(key);
+    let vm = session.vm().map(|vm| format!(", VM {vm}"));
+    let vm = vm.unwrap_or_default();
+    let count = |key, what| match session.0.get(key).and_then(Value::as_u64) {
+        Some(number) => plural(number, what),
+        None => format!("? {what}s"),
+    };
     writeln!(
         out,
-        "  {} {}: {} reads ({} blocked), {} writes ({} blocked); {} recorded, {} suppressed, {} lost",
+        "  {} {}{vm}: {} ({} blocked), {} ({} blocked); {} recorded, {} suppressed, {} lost",
         get("device"),
         get("state"),
-        get("reads"),
+        count("reads", "read"),
         get("blocked_reads"),
-        get("writes"),
+        count("writes", "write"),
         get("blocked_writes"),
         get("records"),
         get("suppressed"),

@@ -10,10 +10,14 @@ use std::ops::Range;
 
 use pci_config::Bdf;
 
+use crate::boots::Boots;
+use crate::filter::{Filter, Verdict};
 use crate::heat::Heat;
 use crate::record::{Kind, Op, Record};
-use crate::session::Sessions;
+use crate::sessions::Sessions;
 use crate::touched::Touched;
+use crate::virt::Virt;
+use crate::vms::Vms;
 
 /// The most devices that are told apart. A host has tens; the log of a fleet has some of each host.
 pub const MAX_DEVICES: usize = 2048;
@@ -119,16 +123,36 @@ pub struct Device {
     pub last: u64,
     /// Its sessions.
     pub sessions: Sessions,
+    /// How long it was watched, as far as the clock can be believed, in milliseconds.
+    pub watched: u64,
+    /// Whether the clock was set while it was watched.
+    pub clock_was_set: bool,
     cells: [Cell; 4],
     copying: [Copying; 2],
+    /// Audit's number of the latest record, and its boot.
+    latest: (u64, u64),
+    /// How many records were asked for.
+    taken: u64,
 }
 
+/// 2020: before there was such a record, so that a time before that is that of a clock that was not set yet.
+const NOT_SET: u64 = 1_577_836_800_000;
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
 impl Device {
-    fn new(time: u64, recent: usize) -> Self {
+    fn new(time: u64, recent: usize, with_places: bool) -> Self {
+        let sessions = match with_places {
+            true => Sessions::with_places(recent),
+            false => Sessions::new(recent),
+        };
         Self {
             first: time,
             last: time,
-            sessions: Sessions::new(recent),
+            sessions,
+            watched: 0,
+            clock_was_set: false,
+            latest: (0, 0),
+            taken: 0,
             cells: Default::default(),
             copying: Default::default(),
         }
@@ -146,10 +170,36 @@ impl Device {
             .map(|(op, allowed)| (op, allowed, self.cell(op, allowed)))
     }
 
-    fn add(&mut self, record: &Record<'_>) {
+    /// Note the time of a record.
+    fn at(&mut self, record: &Record<'_>, boot: u64) {
+        if self.taken == 0 {
+            self.first = record.time;
+            self.last = record.time;
+        } else if let Some(gap) = record.time.checked_sub(self.last) {
+            // On a machine that runs, audit has something to note every day.
+            let (serial, of) = self.latest;
+            let days = gap / DAY;
+            let quiet = of == boot && record.serial.saturating_sub(serial) < days;
+            if quiet || self.last < NOT_SET && record.time >= NOT_SET {
+                self.clock_was_set = true;
+            } else {
+                self.watched += gap;
+            }
+        }
+        self.taken += 1;
         self.first = self.first.min(record.time);
-        self.last = self.last.max(record.time);
-        self.sessions.add(record);
+        if record.time >= self.last {
+            self.last = record.time;
+            self.latest = (record.serial, boot);
+        }
+    }
+
+    fn add(&mut self, record: &Record<'_>, boot: u64, taken: bool) {
+        self.sessions.add(record, boot, taken);
+        if !taken {
+            return;
+        }
+        self.at(record, boot);
         let (Some(allowed), Some(op)) = (record.res, record.kind.op()) else {
             return;
         };
@@ -187,14 +237,42 @@ fn index(op: Op, allowed: bool) -> usize {
     2 * op as usize + usize::from(allowed)
 }
 
+/// One machine.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    devices: BTreeMap<Bdf, Device>,
+    boots: Boots,
+    vms: Vms,
+    /// The time of the latest record.
+    latest: u64,
+}
+
+/// Records of one machine overtake each other by less than this, in milliseconds.
+const OVERTAKES: u64 = 60_000;
+
+/// What is found out of a record that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// In which boot of its machine it was made.
+    pub boot: u64,
+    /// Whether it is asked for, and does not only tell of the session of others.
+    pub taken: bool,
+    /// By how much its time, in milliseconds, is before that of one of the same machine that came earlier, if that is
+    /// more than records overtake each other.
+    pub back: Option<u64>,
+}
+
 /// All devices, by the machine that they are in and by address.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    nodes: BTreeMap<Box<str>, BTreeMap<Bdf, Device>>,
+    nodes: BTreeMap<Box<str>, Node>,
+    filter: Filter,
     devices: usize,
     recent: usize,
+    with_places: bool,
     records: u64,
     passed_over: u64,
+    no_vms: Vms,
 }
 
 impl Tally {
@@ -206,24 +284,90 @@ impl Tally {
         }
     }
 
-    /// Count a record.
-    pub fn add(&mut self, record: &Record<'_>) {
-        self.records += 1;
-        let node = record.node.unwrap_or_default();
-        let known = self
-            .nodes
-            .get_mut(node)
-            .and_then(|devices| devices.get_mut(&record.device));
-        if let Some(device) = known {
-            device.add(record);
-        } else if self.devices < MAX_DEVICES {
+    /// The same, of records that are asked for, and if asked to, with the places of each session.
+    pub fn filtered(recent: usize, filter: Filter, with_places: bool) -> Self {
+        Self {
+            filter,
+            with_places,
+            ..Self::new(recent)
+        }
+    }
+
+    /// Count a record. Nothing if it has nothing to do with what is asked for, or there is no room for its device.
+    pub fn add(&mut self, record: &Record<'_>) -> Option<Added> {
+        if !self.filter.knows(record.node, Some(record.device)) {
+            return None;
+        }
+        let Some(node) = self.node(record.node) else {
+            self.passed_over += 1;
+            return None;
+        };
+        let boot = node.boots.of(record.time, record.serial);
+        let back = node.latest.saturating_sub(record.time);
+        node.latest = node.latest.max(record.time);
+        let back = Some(back).filter(|back| *back > OVERTAKES);
+        let taken = match self.filter.judge(record, boot) {
+            Verdict::Take => true,
+            Verdict::Context => false,
+            Verdict::Drop => return None,
+        };
+        self.records += u64::from(taken);
+        let (devices, recent, with_places) = (self.devices, self.recent, self.with_places);
+        let added = Added { boot, taken, back };
+        let node = self.node(record.node)?;
+        if let Some(device) = node.devices.get_mut(&record.device) {
+            device.add(record, boot, taken);
+        } else if devices < MAX_DEVICES {
+            let device = Device::new(record.time, recent, with_places);
+            let device = node.devices.entry(record.device).or_insert(device);
+            device.add(record, boot, taken);
             self.devices += 1;
-            let devices = self.nodes.entry(node.into()).or_default();
-            let device = Device::new(record.time, self.recent);
-            devices.entry(record.device).or_insert(device).add(record);
         } else {
             self.passed_over += 1;
+            return None;
         }
+        Some(added)
+    }
+
+    /// Find or make room for a machine.
+    fn node(&mut self, name: Option<&str>) -> Option<&mut Node> {
+        let name = name.unwrap_or_default();
+        if !self.nodes.contains_key(name) {
+            if self.nodes.len() == MAX_DEVICES {
+                return None;
+            }
+            self.nodes.insert(name.into(), Node::default());
+        }
+        self.nodes.get_mut(name)
+    }
+
+    /// Note what libvirt says of a virtual machine.
+    pub fn add_vm(&mut self, virt: &Virt<'_>) {
+        if !self.filter.knows(virt.node, None) {
+            return;
+        }
+        if let Some(node) = self.node(virt.node) {
+            let boot = node.boots.current();
+            node.vms.add(virt, boot);
+        }
+    }
+
+    /// Note that a machine was booted.
+    pub fn boot(&mut self, name: Option<&str>) {
+        if let Some(node) = self.node(name) {
+            node.boots.start();
+        }
+    }
+
+    /// The virtual machines of a machine.
+    pub fn vms(&self, node: Option<&str>) -> &Vms {
+        let node = self.nodes.get(node.unwrap_or_default());
+        node.map_or(&self.no_vms, |node| &node.vms)
+    }
+
+    /// How many runs of virtual machines were forgotten.
+    pub fn forgotten_vms(&self) -> u64 {
+        self.nodes.values().map(|node| node.vms.forgotten()).sum()
     }
 
     /// How many records there were.
@@ -238,11 +382,12 @@ impl Tally {
 
     /// Every device, with the machine that it is in, where records say so.
     pub fn devices(&self) -> impl Iterator<Item = (Option<&str>, Bdf, &Device)> {
-        self.nodes.iter().flat_map(|(node, devices)| {
-            let node = (!node.is_empty()).then_some(&**node);
-            devices
+        self.nodes.iter().flat_map(|(name, node)| {
+            let name = (!name.is_empty()).then_some(&**name);
+            node.devices
                 .iter()
-                .map(move |(bdf, device)| (node, *bdf, device))
+                .filter(|(_, device)| device.taken > 0)
+                .map(move |(bdf, device)| (name, *bdf, device))
         })
     }
 }
@@ -276,6 +421,7 @@ mod tests {
         assert_eq!(devices.len(), 2);
         let device = devices[0].2;
         assert_eq!((device.first, device.last), (2000, 9000));
+        assert_eq!((device.watched, device.clock_was_set), (4000, false));
         let counts: Vec<_> = device
             .cells()
             .map(|(op, allowed, cell)| (op, allowed, cell.recorded, cell.suppressed, cell.lost))
@@ -291,6 +437,38 @@ mod tests {
         );
         assert_eq!(device.cell(Op::Write, false).touched.ranges(), [0x50..0x52]);
         assert_eq!(tally.records(), 5);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_not_believed() {
+        let watched = |records: &[(u64, u64)]| {
+            let mut tally = Tally::new(0);
+            for (time, serial) in records {
+                let line = format!("type=PCI msg=audit({time}.000:{serial}): device=\"0000:01:00.0\" op=read offset=0x40 size=4 res=1");
+                tally.add(&record::parse(line.as_bytes()).unwrap().unwrap());
+            }
+            let device = tally.devices().next().unwrap().2;
+            (device.watched, device.clock_was_set)
+        };
+        const NOW: u64 = 1_747_758_000;
+        const DAY: u64 = 24 * 60 * 60;
+        // From 1970, and from another wrong time.
+        assert_eq!(
+            watched(&[(12, 1), (14, 2), (NOW, 3), (NOW + 5, 4)]),
+            (7000, true)
+        );
+        assert_eq!(watched(&[(NOW, 1), (NOW + 400 * DAY, 9)]), (0, true));
+        // A device that is used every other week, on a machine that is used.
+        let fortnight = 14 * DAY;
+        assert_eq!(
+            watched(&[(NOW, 1), (NOW + fortnight, 900)]),
+            (fortnight * 1000, false)
+        );
+        // Back, and on.
+        assert_eq!(
+            watched(&[(NOW, 1), (NOW - 100, 2), (NOW + 10, 3)]),
+            (10_000, false)
+        );
     }
 
     #[test]

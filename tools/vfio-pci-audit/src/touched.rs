@@ -31,6 +31,15 @@ impl Touched {
         }
     }
 
+    /// What of it is not in another set.
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = self.clone();
+        for (here, there) in rest.0.iter_mut().zip(other.0.iter()) {
+            *here &= !there;
+        }
+        rest
+    }
+
     /// Whether an offset is in it.
     pub fn contains(&self, offset: usize) -> bool {
         self.0[offset / 64] & (1 << (offset % 64)) != 0
@@ -63,6 +72,7 @@ mod tests {
         other.add(0x60..0x61);
         set.merge(&other);
         assert_eq!(set.ranges(), [0x40..0x50, 0x60..0x61, 0xfff..0x1000]);
+        assert_eq!(set.without(&other).ranges(), [0x40..0x50, 0xfff..0x1000]);
         assert!(set.contains(0x4f) && !set.contains(0x50));
     }
 }

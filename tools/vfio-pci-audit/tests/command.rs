@@ -2,55 +2,17 @@
 
 //! The program as a user runs it: what it prints, and how it ends. `UPDATE_EXPECT=1` writes the snapshots anew.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
+use common::{all, data, fed, machine, program, run};
 use expect_test::expect_file;
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-pci-audit"));
-    command
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"))
-        .args(arguments)
-        .env_remove("CLICOLOR_FORCE")
-        .stdin(Stdio::null());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program(arguments).output().unwrap()
-}
-
-/// Everything that a user sees of a run.
-fn all(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    format!(
-        "{}{}exit code {}\n",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-        output.status.code().unwrap()
-    )
-}
-
-/// The same with something on standard input.
-fn fed(arguments: &[&str], input: &[u8]) -> String {
-    let mut child = program(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
-}
+#[path = "command/known.rs"]
+mod known;
 
 const ALL_LOGS: [&str; 5] = [
     "sessions.log",
@@ -66,12 +28,28 @@ fn report_as_text() {
     expect_file!["expected/report.txt"].assert_eq(&all(&arguments));
 }
 
+/// The end of one tenant's session comes after the start of the next one's.
+#[test]
+fn sessions_by_number() {
+    expect_file!["expected/tenants.txt"].assert_eq(&all(&["report", "tenants.log"]));
+    let json = run(&["report", "--format=json", "tenants.log"]).stdout;
+    let report: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let sessions = &report["devices"][0]["sessions"];
+    assert_eq!(sessions["count"], 2);
+    assert_eq!(sessions["recent"][0]["session"], 11);
+    assert_eq!(sessions["recent"][0]["totals"]["writes"], 134);
+    assert_eq!(sessions["recent"][0]["missing_records"], 1);
+    assert_eq!(sessions["recent"][1]["totals"]["writes"], 1);
+    assert_eq!(sessions["recent"][1]["holders"][0]["pid"], 3300);
+}
+
 #[test]
 fn report_as_heat_map() {
     expect_file!["expected/heat.txt"].assert_eq(&all(&[
         "report",
         "--heat",
         "--sessions=0",
+        "--dump=e1000e.lspci",
         "guest.log",
     ]));
 }
@@ -81,6 +59,7 @@ fn report_as_json() {
     expect_file!["expected/report.json"].assert_eq(&all(&[
         "report",
         "--format=json",
+        "--root=/nowhere",
         "guest.log",
         "sessions.log",
     ]));
@@ -95,8 +74,25 @@ fn report_as_csv() {
 fn report_as_drawing() {
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().join("heat.svg");
-    run(&["report", "--svg", svg.to_str().unwrap(), "guest.log"]);
-    expect_file!["expected/heat.svg"].assert_eq(&fs::read_to_string(svg).unwrap());
+    let dump = "--dump=e1000e.lspci";
+    run(&["report", dump, "--svg", svg.to_str().unwrap(), "guest.log"]);
+    let drawing = fs::read_to_string(svg).unwrap();
+    expect_file!["expected/heat.svg"].assert_eq(&drawing);
+    // What was blocked is told by letter and hatching, and the scale has numbers.
+    for part in [
+        ">a</text>",
+        "url(#hatch)",
+        "1-3 times",
+        "prefers-color-scheme:dark",
+        "+3c",
+    ] {
+        assert!(drawing.contains(part), "{part}");
+    }
+    // Rows that are the same are one.
+    assert!(
+        drawing.contains("to fff, 58 rows: 1 allowed, 0 blocked"),
+        "{drawing}"
+    );
 }
 
 #[test]
@@ -173,7 +169,7 @@ fn a_log_that_ends_early_fails_but_is_told() {
 }
 
 #[test]
-fn whoever_has_seen_enough_is_no_error() {
+fn a_reader_that_has_seen_enough_is_no_error() {
     let mut child = program(&["report", "--format=json", "flood.log"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -239,32 +235,6 @@ fn a_map_as_drawing_and_in_colour() {
 }
 
 #[test]
-fn dumps_that_do_not_do() {
-    let row = format!("{}\n", ["11"; 16].join(" "));
-    let short = format!("01:00.0 x\n00: {row}10: {row}20: {row}30: {row}");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("dump");
-    let two = fs::read_to_string(data("edu.lspci")).unwrap() + &short;
-    for (text, bdf, says) in [
-        (
-            &*short,
-            "01:00.0",
-            "only 64 bytes of 0000:01:00.0 are there",
-        ),
-        ("hello\n", "01:00.0", "is it what lspci -xxxx prints?"),
-        (&two, "", "it has 2 devices: say which one"),
-        (&two, "09:00.0", "it has no 0000:09:00.0"),
-    ] {
-        fs::write(&file, text).unwrap();
-        let mut arguments = vec!["map", "--dump", file.to_str().unwrap()];
-        arguments.extend(Some(bdf).filter(|bdf| !bdf.is_empty()));
-        let output = all(&arguments);
-        assert!(output.contains(says), "{output}");
-        assert!(output.ends_with("exit code 3\n"), "{output}");
-    }
-}
-
-#[test]
 fn advice() {
     let arguments = [
         &["advise", "--id=01:00.0=8086:10D3", "--root=/nowhere"][..],
@@ -274,17 +244,6 @@ fn advice() {
     expect_file!["expected/advise.txt"].assert_eq(&all(&arguments));
     let json = all(&["advise", "--format=json", "--root=/nowhere", "guest.log"]);
     expect_file!["expected/advise.json"].assert_eq(&json);
-}
-
-/// A folder with files as a machine has them.
-fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    folder
 }
 
 #[test]
@@ -297,7 +256,10 @@ fn advice_asks_sysfs_what_devices_are() {
     ]);
     let root = machine.path().to_str().unwrap();
     let text = all(&["advise", "--root", root, "guest.log", "enriched.log"]);
-    assert!(text.contains("uaccess_allow_ids=8086:10d3\n"), "{text}");
+    assert!(
+        text.contains("uaccess_allow_ids=8086:10d3@160-163\n"),
+        "{text}"
+    );
     // The log is another machine's, whose 04:00.0 is none of ours.
     assert!(!text.contains("1111:2222"), "{text}");
     assert!(
@@ -366,6 +328,53 @@ fn status_of_a_kernel_that_has_it() {
 }
 
 #[test]
+fn status_says_what_is_dangerous() {
+    let read = format!("{PARAMETERS}/block_pci_unassigned_read");
+    let write = format!("{PARAMETERS}/block_pci_unassigned_write");
+    for (values, dangerous) in [(["Y", "N"], true), (["Y", "Y"], false), (["N", "Y"], false)] {
+        let machine = machine(&[RELEASE, (&read, values[0]), (&write, values[1])]);
+        let text = all(&["status", "--root", machine.path().to_str().unwrap()]);
+        assert_eq!(
+            text.contains("DANGEROUS: reads are blocked and writes are not"),
+            dangerous,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn status_names_the_virtual_machine() {
+    let parameter = format!("{PARAMETERS}/block_pci_unassigned_write");
+    let machine = machine(&[
+        RELEASE,
+        (&parameter, "Y"),
+        (
+            "sys/kernel/debug/vfio_pci_audit/sessions",
+            "device=0000:01:00.0 state=open reads=1 writes=2 blocked_reads=0 blocked_writes=2 records=3 suppressed=0 lost=0\n",
+        ),
+        ("sys/bus/pci/devices/0000:01:00.0/x", ""),
+        ("proc/42/fd/x", ""),
+        ("proc/42/cmdline", "/usr/bin/qemu\0-name\0guest=win11\0"),
+    ]);
+    let at = |name: &str| machine.path().join(name);
+    let link = std::os::unix::fs::symlink::<&str, std::path::PathBuf>;
+    link(
+        "../../../kernel/iommu_groups/17",
+        at("sys/bus/pci/devices/0000:01:00.0/iommu_group"),
+    )
+    .unwrap();
+    link("/dev/vfio/17", at("proc/42/fd/7")).unwrap();
+    let root = machine.path().to_str().unwrap();
+    let text = all(&["status", "--root", root]);
+    assert!(
+        text.contains("0000:01:00.0 open, VM win11: 1 read (0 blocked), 2 writes"),
+        "{text}"
+    );
+    let json = all(&["status", "--format=json", "--root", root]);
+    assert!(json.contains("\"name\": \"win11\""), "{json}");
+}
+
+#[test]
 fn completions_and_manual() {
     for shell in ["bash", "zsh", "fish"] {
         let script = String::from_utf8(run(&["completions", shell]).stdout).unwrap();
@@ -388,7 +397,17 @@ fn completions_and_manual() {
         "vfio-pci-audit-report.1",
         "vfio-pci-audit-map.1",
     ] {
-        assert!(folder.path().join(page).exists(), "no {page}");
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        for heading in ["SYNOPSIS", "EXAMPLES", "FILES"] {
+            assert!(
+                text.contains(&format!(".SH {heading}\n")),
+                "{page}: no {heading}"
+            );
+        }
+        assert!(
+            text.contains("\n\\fBvfio\\-pci\\-audit "),
+            "{page}: no example: {text}"
+        );
     }
     expect_file!["expected/help.txt"].assert_eq(&all(&["report", "--help"]));
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use vfio_pci_audit::input::Source;
+use vfio_pci_audit::known::machine::Machine;
 use vfio_pci_audit::record::{self, Kind, Op};
 use vfio_pci_audit::scan::Scan;
 
@@ -51,8 +52,8 @@ fn totals_agree_with_what_was_counted() {
     for name in LOGS {
         let scan = scan(&[data(name)]);
         for (_, bdf, device) in scan.tally.devices() {
-            let sessions = &device.sessions;
-            assert!(!sessions.is_open(), "{name} {bdf}");
+            let sessions = device.sessions.summary();
+            assert!(!device.sessions.is_open(), "{name} {bdf}");
             assert_eq!(sessions.complete, sessions.count, "{name} {bdf}");
             assert_eq!(sessions.missing, 0, "{name} {bdf}");
             let counted = |op| {
@@ -83,7 +84,8 @@ fn an_older_daemon_makes_no_difference() {
         let old = folder.path().join(name);
         fs::write(&old, text.replace("type=PCI ", "type=UNKNOWN[1340] ")).unwrap();
         let report = |path| {
-            let report = vfio_pci_audit::report::Report::new(&scan(&[path]));
+            let machine = Machine::default();
+            let report = vfio_pci_audit::report::Report::new(&scan(&[path]), &machine);
             serde_json::to_string(&report.devices).unwrap()
         };
         assert_eq!(report(old), report(data(name)), "{name}");

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Records behind a prefix: what the kernel prints, and what programs send to syslog.
+
+use std::str;
+
+use memchr::memmem;
+
+use super::Found;
+
+/// What a line is that does not begin as auditd's lines do.
+pub(super) fn line(line: &[u8]) -> Found<'_> {
+    let Some(stamp) = memmem::find(line, b"audit(") else {
+        return without_record(line);
+    };
+    // `audit: type=1340 audit(` from the kernel, `type=PCI msg=audit(` from programs.
+    let before = line[..stamp]
+        .strip_suffix(b"msg=")
+        .unwrap_or(&line[..stamp]);
+    let Some(at) = memmem::rfind(before, b"type=") else {
+        return Found::None;
+    };
+    let kind = &before[at + 5..];
+    if !kind.ends_with(b" ") || kind[..kind.len() - 1].contains(&b' ') {
+        return Found::None;
+    }
+    // A program may have put the host in front, as auditd does.
+    let node = line[..at].trim_ascii_end();
+    let word = node.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let at = match word.starts_with(b"node=") {
+        true => node.len() - word.len(),
+        false => at,
+    };
+    Found::Records(&line[at..])
+}
+
+fn without_record(line: &[u8]) -> Found<'_> {
+    if memmem::find(line, b"Linux version ").is_some() && memmem::find(line, b"0.000000]").is_some()
+    {
+        return Found::Boot;
+    }
+    // printk says so of its limit, where no daemon takes records.
+    let unprinted = || {
+        let at = memmem::find(line, b" callbacks suppressed")?;
+        memmem::find(&line[..at], b"kauditd_printk_skb: ")?;
+        let digits = line[..at].rsplit(|byte| !byte.is_ascii_digit()).next()?;
+        str::from_utf8(digits).ok()?.parse().ok()
+    };
+    unprinted().map_or(Found::None, Found::Unprinted)
+}
+
+/// The host that syslog, or journalctl, names in front of a line.
+pub(crate) fn host(line: &[u8]) -> Option<&str> {
+    let head = str::from_utf8(&line[..line.len().min(200)])
+        .or_else(|error| str::from_utf8(&line[..error.valid_up_to()]))
+        .ok()?;
+    // A priority, and the version of the protocol.
+    let head = match head.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        Some((priority, rest)) if priority.bytes().all(|byte| byte.is_ascii_digit()) => {
+            rest.strip_prefix("1 ").unwrap_or(rest)
+        }
+        _ => head,
+    };
+    let mut words = head.split_ascii_whitespace();
+    let first = words.next()?;
+    let date = first.len() >= 19
+        && first.as_bytes()[10] == b'T'
+        && first[..4].bytes().all(|byte| byte.is_ascii_digit());
+    if date {
+        return words.next().filter(|host| is_host(host));
+    }
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let day = |word: &str| word.len() <= 2 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let clock = |word: &str| word.len() >= 8 && word.as_bytes()[2] == b':';
+    let dated =
+        MONTHS.contains(&first) && words.next().is_some_and(day) && words.next().is_some_and(clock);
+    words.next().filter(|host| dated && is_host(host))
+}
+
+fn is_host(word: &str) -> bool {
+    word != "-" && !word.ends_with(':') && !word.starts_with('[')
+}

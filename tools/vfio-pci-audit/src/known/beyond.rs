@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What reaches configuration space and is not decided upon: mirrors of it in memory, and
+//! capabilities that are a vendor's own, which VFIO knows and writes as they are.
+
+use pci_config::{Capability, ConfigMap};
+use serde::Serialize;
+
+use super::data::{Mirror, DATA};
+use super::device::Device;
+use crate::words::range_text;
+
+/// Something that goes past the hook.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Beyond {
+    /// A place in memory.
+    Mirror {
+        /// The number of the base address register.
+        bar: u8,
+        /// The first byte in it.
+        offset: u64,
+        /// How many bytes.
+        size: u64,
+        /// What of configuration space is reached.
+        reaches: &'static str,
+        /// When QEMU turns accesses into configuration accesses; nothing if it never does.
+        qemu: Option<&'static str>,
+        /// What says so.
+        source: &'static str,
+        /// What else there is to say.
+        note: Option<&'static str>,
+    },
+    /// A capability.
+    Raw {
+        /// Its first byte.
+        offset: usize,
+        /// How many bytes.
+        size: usize,
+        /// What it is called.
+        name: &'static str,
+    },
+}
+
+/// What goes past the hook on a device: its mirrors, and its capabilities where its layout is
+/// known.
+pub fn of(device: &Device, map: Option<&ConfigMap>) -> Vec<Beyond> {
+    let mirrors = DATA.mirrors.iter().filter(|row| row.devices.has(device));
+    let caps = map.map_or(&[][..], ConfigMap::capabilities);
+    let raw = caps.iter().filter_map(|cap| raw(cap, map?.size()));
+    mirrors.map(Beyond::from).chain(raw).collect()
+}
+
+/// A vendor's own capability, of either list.
+fn raw(cap: &Capability, size: usize) -> Option<Beyond> {
+    const VENDOR: u16 = 0x09;
+    const VENDOR_EXTENDED: u16 = 0x0b;
+    const DESIGNATED_VENDOR: u16 = 0x23;
+
+    let is_raw = match cap.extended {
+        false => cap.id == VENDOR,
+        true => matches!(cap.id, VENDOR_EXTENDED | DESIGNATED_VENDOR),
+    };
+    let end = cap.range().end.min(size);
+    (is_raw && cap.offset < end).then(|| Beyond::Raw {
+        offset: cap.offset,
+        size: end - cap.offset,
+        name: cap.name().unwrap_or("a vendor's own"),
+    })
+}
+
+impl From<&'static Mirror> for Beyond {
+    fn from(row: &'static Mirror) -> Self {
+        Self::Mirror {
+            bar: row.bar,
+            offset: row.offset,
+            size: row.size,
+            reaches: &row.reaches,
+            qemu: row.qemu.as_deref(),
+            source: &row.source,
+            note: row.note.as_deref(),
+        }
+    }
+}
+
+impl Beyond {
+    /// A sentence of it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Mirror {
+                bar,
+                offset,
+                size,
+                reaches,
+                qemu,
+                ..
+            } => {
+                let qemu = match qemu {
+                    Some(when) => format!("; QEMU turns it into configuration accesses {when}"),
+                    None => String::new(),
+                };
+                let last = offset + size - 1;
+                format!("BAR{bar} {offset:#x}-{last:#x} reaches {reaches}{qemu}")
+            }
+            Self::Raw { offset, size, name } => format!(
+                "{} {name} is assigned, and writes reach the device as they are",
+                range_text(&(*offset..offset + size))
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pci_audit_core::allow_list::Id;
+    use pci_config::dump;
+
+    use super::*;
+    use crate::known::subject::Subject;
+
+    #[test]
+    fn a_gpu_has_mirrors_and_vendor_capabilities() {
+        let text = include_str!("../../tests/data/gpu.lspci");
+        let config = &dump::parse(text.as_bytes()).devices[0].config;
+        let subject = Subject::from_config(config).unwrap();
+        let texts: Vec<String> = of(&subject.device, subject.map())
+            .iter()
+            .map(Beyond::text)
+            .collect();
+        assert!(
+            texts
+                .iter()
+                .any(|text| text.starts_with("BAR0 0x88000-0x88fff reaches")),
+            "{texts:?}"
+        );
+        let raw =
+            "0x0b4-0x0c7 Vendor-Specific is assigned, and writes reach the device as they are";
+        assert!(texts.iter().any(|text| text == raw), "{texts:?}");
+        // Its layout is not known, so only the mirrors are.
+        assert_eq!(of(&subject.device, None).len(), 3);
+    }
+
+    #[test]
+    fn most_devices_have_none() {
+        let device = Device {
+            id: Id::new(0x8086, 0x10d3),
+            class: Some(0x020000),
+        };
+        assert!(of(&device, None).is_empty());
+    }
+}

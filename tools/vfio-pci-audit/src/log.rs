@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One log, as the records in it.
+
+use std::io::Read;
+
+use jiff::tz::TimeZone;
+
+use crate::forms::{Forms, Found};
+use crate::lines::{self, Broken, Line, Lines};
+use crate::record::{self, Error, Event};
+
+/// What a line of a log is.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A record that matters here.
+    Event(Event<'a>),
+    /// A record of another type.
+    Other,
+    /// What ausearch prints between records, or an empty line.
+    Between,
+    /// A record that matters and cannot be read.
+    Bad(String),
+    /// No record.
+    Foreign(&'a [u8]),
+    /// The kernel says that it did not print this many records.
+    Unprinted(u64),
+    /// The kernel starts.
+    Boot,
+}
+
+/// A log that is read line by line.
+pub struct LogReader<R> {
+    lines: Lines<R>,
+    forms: Forms,
+    /// How many lines were read.
+    pub number: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// Whether there were records as auditd writes them, with nothing around them.
+    pub plain: bool,
+}
+
+impl<R: Read> LogReader<R> {
+    /// Read a stream. `zone` is where `ausearch -i` was run.
+    pub fn new(from: R, zone: TimeZone) -> Self {
+        Self {
+            lines: Lines::new(from),
+            forms: Forms::new(zone),
+            number: 0,
+            bytes: 0,
+            plain: false,
+        }
+    }
+
+    /// Read the next line, and hand what is in it to `each`: it may have no record or several. False at the end.
+    pub fn step(&mut self, mut each: impl FnMut(u64, Item<'_>)) -> Result<bool, Broken> {
+        let Some((number, line)) = self.lines.next()? else {
+            let found = self.forms.end();
+            if !matches!(found, Found::None) {
+                hand_over(found, self.number, b"", &mut each);
+            }
+            return Ok(false);
+        };
+        self.number = number;
+        match line {
+            Line::Whole(line) => {
+                self.bytes += line.len() as u64 + 1;
+                // Nearly all lines of nearly all logs are such; no more should be done with them than it takes.
+                if record::is_other(line) {
+                    self.plain = true;
+                    each(number, Item::Other);
+                    return Ok(true);
+                }
+                // Consoles end lines as terminals want them.
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let found = self.forms.line(line);
+                self.plain = self.plain
+                    || matches!(found, Found::Record(record) if record::is_plain(record));
+                hand_over(found, number, line, &mut each);
+            }
+            Line::TooLong => {
+                let why = format!("longer than {} bytes", lines::LONGEST);
+                each(number, Item::Bad(why));
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn hand_over(found: Found<'_>, number: u64, line: &[u8], each: &mut impl FnMut(u64, Item<'_>)) {
+    match found {
+        Found::Record(record) => each(number, item(record)),
+        Found::Records(records) => {
+            for record in records.split(|byte| *byte == b'\n') {
+                each(number, item(record));
+            }
+        }
+        Found::Other => each(number, Item::Other),
+        Found::Unprinted(count) => each(number, Item::Unprinted(count)),
+        Found::Boot => each(number, Item::Boot),
+        Found::None if record::is_between(line) => each(number, Item::Between),
+        Found::None => each(number, Item::Foreign(line)),
+    }
+}
+
+fn item(record: &[u8]) -> Item<'_> {
+    match record::event(record) {
+        Ok(Some(event)) => Item::Event(event),
+        Ok(None) => Item::Other,
+        Err(Error::NotARecord) => Item::Foreign(record),
+        Err(error) => Item::Bad(error.to_string()),
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How wide lines may be.
+
+use std::env;
+
+use terminal_size::{terminal_size_of, Width};
+
+/// What is wide enough where nothing says how wide lines may be.
+const DEFAULT: usize = 100;
+
+/// How many columns there are.
+pub fn width() -> usize {
+    said().unwrap_or(DEFAULT)
+}
+
+/// What COLUMNS says, or else the terminal that standard output is.
+fn said() -> Option<usize> {
+    let columns = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let terminal = || terminal_size_of(std::io::stdout()).map(|(Width(width), _)| width.into());
+    columns.or_else(terminal).filter(|width| *width >= 20)
+}
+
+/// Fold long lines of a text if it goes to a terminal; elsewhere lines stay whole.
+pub fn fold(text: &str) -> String {
+    match said() {
+        Some(width) => fold_to(text, width),
+        None => text.to_owned(),
+    }
+}
+
+fn fold_to(text: &str, width: usize) -> String {
+    /// Below the words of a report's lines.
+    const INDENT: usize = 12;
+
+    let mut folded = String::new();
+    for line in text.lines() {
+        let mut rest = line;
+        let mut indent = 0;
+        // Pictures have colours, and are as wide as they should be.
+        while !line.contains('\u{1b}') && rest.chars().count() + indent > width {
+            // The space itself may be one column too far.
+            let room = width - indent;
+            let limit = rest
+                .char_indices()
+                .nth(room + 1)
+                .map_or(rest.len(), |(at, _)| at);
+            let start = rest.len() - rest.trim_start().len();
+            let space = rest[..limit].rfind(' ').filter(|at| *at > start);
+            // A word that is longer than a line stays whole.
+            let Some(at) = space.or_else(|| rest[start..].find(' ').map(|at| start + at)) else {
+                break;
+            };
+            folded += &" ".repeat(indent);
+            folded += rest[..at].trim_end();
+            folded.push('\n');
+            rest = rest[at..].trim_start();
+            indent = INDENT.min(width / 2);
+        }
+        folded += &" ".repeat(indent);
+        folded += rest;
+        folded.push('\n');
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_folded_at_spaces() {
+        let text = "  held by   qemu 42, uid 0: 1 session\nshort\n";
+        assert_eq!(
+            fold_to(text, 24),
+            "  held by   qemu 42, uid\n            0: 1 session\nshort\n"
+        );
+        assert_eq!(fold_to(text, 100), text);
+        let picture = "\u{1b}[31m1111111111 1111111111\u{1b}[0m\n";
+        assert_eq!(fold_to(picture, 20), picture);
+        let word = "  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n";
+        assert_eq!(fold_to(word, 20), word);
+    }
+}
