@@ -16,9 +16,9 @@ use crate::{
     record::{
         Access,
         Line,
+        LineOf,
         Session,
-        Text,
-        LINE_SIZE, //
+        Text, //
     },
 };
 use core::fmt;
@@ -203,7 +203,7 @@ fn write_access(device: &pci::Device, access: &Access, gfp: gfp_t) -> Result<Emi
     }
 
     let mut buffer = Buffer::start(gfp)?;
-    let mut line = Line::<{ Access::SIZE }>::new();
+    let mut line = LineOf::<{ Access::SIZE }>::new();
     access.append_with_device(&mut line, name(device));
     buffer.write(line.bytes());
     Ok(Emitted::Written)
@@ -220,7 +220,7 @@ fn write(
     }
 
     let mut buffer = Buffer::start(gfp)?;
-    let mut line = Line::<{ LINE_SIZE }>::new();
+    let mut line = Line::new();
     buffer.write(line.format(&Text {
         device: name(device),
         body,

@@ -53,7 +53,7 @@ impl Access {
     /// Appends the text to `line`. Not by way of `fmt`, whose calls for each piece would make the
     /// record dearer than the same from C.
     #[inline]
-    pub fn append<const N: usize>(&self, line: &mut Line<N>) {
+    pub fn append<const N: usize>(&self, line: &mut LineOf<N>) {
         line.push(match self.op {
             Op::Read => b"read offset=0x",
             Op::Write => b"write offset=0x",
@@ -76,7 +76,7 @@ impl Access {
 
     /// The record's whole text: everything after `msg=audit(...): `.
     #[inline]
-    pub fn append_with_device<const N: usize>(&self, line: &mut Line<N>, device: &str) {
+    pub fn append_with_device<const N: usize>(&self, line: &mut LineOf<N>, device: &str) {
         line.push(DEVICE.as_bytes());
         line.push(device.as_bytes());
         line.push(OP.as_bytes());
@@ -86,7 +86,7 @@ impl Access {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = Line::<{ Self::SIZE }>::new();
+        let mut line = LineOf::<{ Self::SIZE }>::new();
 
         self.append(&mut line);
         f.write_str(core::str::from_utf8(line.bytes()).unwrap_or("?"))
@@ -115,16 +115,19 @@ impl<T: fmt::Display> fmt::Display for Text<'_, T> {
 }
 
 /// Bytes that hold the longest text: a record with eight numbers of 20 digits.
-pub const LINE_SIZE: usize = 384;
+const LINE_SIZE: usize = 384;
 
-/// A record's text on the stack. Text that does not fit is cut off; only a device name of hundreds
+/// A line that holds every text.
+pub type Line = LineOf<LINE_SIZE>;
+
+/// A record's text on the stack, `N` bytes at most. Text that does not fit is cut off; only a device name of hundreds
 /// of bytes can cause that.
-pub struct Line<const N: usize = LINE_SIZE> {
+pub struct LineOf<const N: usize> {
     bytes: [u8; N],
     len: usize,
 }
 
-impl<const N: usize> Line<N> {
+impl<const N: usize> LineOf<N> {
     /// A line without text.
     #[inline]
     pub fn new() -> Self {
@@ -165,13 +168,13 @@ impl<const N: usize> Line<N> {
     }
 }
 
-impl<const N: usize> Default for Line<N> {
+impl<const N: usize> Default for LineOf<N> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const N: usize> fmt::Write for Line<N> {
+impl<const N: usize> fmt::Write for LineOf<N> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         self.push(s.as_bytes());
         Ok(())
