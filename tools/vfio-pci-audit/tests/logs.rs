@@ -501,7 +501,7 @@ fn rows_for_a_database() {
     let all_rows = rows(&[&log], None);
     let kinds = |rows: &[Value]| -> Vec<String> {
         rows.iter()
-            .map(|row| row["row"].as_str().unwrap().to_owned())
+            .map(|row| row["kind"].as_str().unwrap().to_owned())
             .collect()
     };
     let of_session = ["access", "access", "access", "suppressed", "touched"];
@@ -511,7 +511,7 @@ fn rows_for_a_database() {
     assert_eq!(
         all_rows[2],
         json!({
-            "row": "access", "time": "2026-11-30T00:53:20.030Z", "host": "h", "device": "0000:01:00.1", "session": 1,
+            "kind": "access", "time": "2026-11-30T00:53:20.030Z", "host": "h", "device": "0000:01:00.1", "session": 1,
             "serial": 103, "op": "write", "result": "blocked", "offset": 0x299, "size": 1, "count": 1, "lost": 0,
             "vm": "win11-gpu", "uuid": UUID, "program": "qemu-system-x86_64", "pid": 4242,
         })
@@ -531,10 +531,10 @@ fn rows_for_a_database() {
     );
 
     // Counts of rows are those that sessions have.
-    let sum = |row: &str, session: u64, field: &str| -> u64 {
+    let sum = |kind: &str, session: u64, field: &str| -> u64 {
         let of = all_rows
             .iter()
-            .filter(|each| each["row"] == row && each["session"] == session);
+            .filter(|each| each["kind"] == kind && each["session"] == session);
         of.map(|each| each[field].as_u64().unwrap()).sum()
     };
     for session in [1, 2] {
