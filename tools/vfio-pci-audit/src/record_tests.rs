@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use pci_audit_core::access::Outcome;
+use pci_audit_core::access::{Outcome, Range, CONFIG_SPACE_SIZE};
 use pci_audit_core::record::{Record as Written, Text};
 use proptest::prelude::*;
 
