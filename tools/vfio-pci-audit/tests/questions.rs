@@ -190,6 +190,25 @@ exit code 0
     assert!(all(&["diff", "nowhere", &new]).ends_with("exit code 3\n"));
 }
 
+/// ausearch -i printed local time, which is not UTC because times are told so here.
+#[test]
+fn words_of_ausearch_are_in_local_time() {
+    let files = Files::new();
+    let record = &session(START, 1, 10, "0000:01:00.1")[2];
+    let words = record.3.replace('"', "").replace("res=1", "res=yes");
+    let line = format!("type=PCI msg=audit(11/30/2026 01:53:20.020:102) : {words}\n");
+    let log = files.put("log", &line);
+    for (zone, told) in [
+        ("--utc", "2026-11-30T00:53:20.020Z to"),
+        ("--color=never", "2026-11-30 01:53:20.020 to"),
+    ] {
+        let mut command = program(&["report", &log, zone]);
+        command.env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
+        let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(text.contains(told), "{text}");
+    }
+}
+
 #[test]
 fn times_are_local_ones() {
     let files = Files::new();
