@@ -44,7 +44,7 @@ struct Who {
 /// A row of accesses.
 #[derive(Debug, Serialize)]
 struct AccessRow<'a> {
-    row: &'static str,
+    kind: &'static str,
     time: Stamp,
     host: Option<&'a str>,
     device: String,
@@ -68,7 +68,7 @@ struct AccessRow<'a> {
 /// A row of a session.
 #[derive(Debug, Serialize)]
 struct SessionRow<'a> {
-    row: &'static str,
+    kind: &'static str,
     first: Stamp,
     last: Stamp,
     host: Option<&'a str>,
@@ -189,7 +189,7 @@ fn access(
     host: Option<&str>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let (row, place, count, lost) = match record.kind {
+    let (kind, place, count, lost) = match record.kind {
         Kind::Access { offset, size, .. } => ("access", Some((offset, size)), 1, 0),
         Kind::Suppressed { count, lost, .. } => ("suppressed", None, count, lost),
         Kind::Touched { offset, size, .. } => ("touched", Some((offset, size)), 0, 0),
@@ -200,7 +200,7 @@ fn access(
     };
     let (node, bdf) = (record.node, record.device);
     let row = AccessRow {
-        row,
+        kind,
         time: Stamp(record.time),
         host: node.or(host),
         device: bdf.to_string(),
@@ -233,7 +233,7 @@ fn session_row(
         .number
         .map_or(SessionField::Unsaid, SessionField::Number);
     let row = SessionRow {
-        row: "session",
+        kind: "session",
         first: Stamp(session.first),
         last: Stamp(session.last),
         host: node.or(host),
