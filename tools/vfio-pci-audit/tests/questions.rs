@@ -5,7 +5,7 @@
 mod common;
 
 use common::logs::{lines, report, report_of, session, two_machines, Files, START, UUID};
-use common::{all, fed, program};
+use common::{all, fed, program, run};
 use serde_json::{json, Value};
 
 #[test]
@@ -230,4 +230,62 @@ fn times_are_local_ones() {
         "{}",
         text(true)
     );
+}
+
+#[test]
+fn an_end_of_several_sessions() {
+    let device = "0000:01:00.1";
+    let mut records = session(START, 1, 4242, device);
+    let mut second = session(START + 2000, 2, 5353, device);
+    // The second began before the log had the end of the first, and both ends are one.
+    records.retain(|record| !record.3.contains("op=close"));
+    let mut end = second.pop().unwrap();
+    end.3 = format!("device=\"{device}\" op=close session=? reads=270 writes=5 blocked_reads=0 blocked_writes=2 records=7 suppressed=268 lost=0 res=1");
+    records.extend(second);
+    records.push(end);
+    let files = Files::new();
+    let log = files.put("log", &lines(&records));
+    let text = all(&["report", &log]);
+    for expected in [
+        "  sessions  2, 0 of them whole\n            1 end of several sessions each\n",
+        "qemu-system-x86_64 4242: ended, with its totals in those of several sessions, 3 accesses recorded\n",
+        "qemu-system-x86_64 5353: ended, with its totals in those of several sessions, 3 accesses recorded\n",
+        "several sessions: 270 reads (0 blocked), 5 writes (2 blocked), 7 recorded, 268 suppressed, 0 lost\n",
+    ] {
+        assert!(text.contains(expected), "{expected}{text}");
+    }
+    assert!(
+        !text.contains("no end here") && !text.contains("not here"),
+        "{text}"
+    );
+    let told = report(&[&log]);
+    let sessions = &told["devices"][0]["sessions"];
+    assert_eq!(sessions["open"], false);
+    assert_eq!(sessions["missing_records"], 0);
+    let output = run(&[
+        "export",
+        "--rows=sessions",
+        "--root=/nowhere",
+        "--device=01:00.1",
+        &log,
+    ]);
+    let rows: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (&row["session"], &row["several"], &row["ended_with_others"]))
+        .collect();
+    let (yes, no) = (&Value::Bool(true), &Value::Bool(false));
+    assert_eq!(
+        told,
+        [
+            (&Value::from(1), no, yes),
+            (&Value::from(2), no, yes),
+            (&Value::Null, yes, no)
+        ]
+    );
+    assert_eq!(rows[2]["suppressed"], 268);
 }
