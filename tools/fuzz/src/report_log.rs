@@ -9,8 +9,10 @@ use pci_audit::record::{Access, Line, Text};
 use pci_audit::Session;
 use pci_audit_core::session::record::{Record as Told, SessionRecord};
 use vfio_pci_audit::lines;
-use vfio_pci_audit::record::{self, Holder, Kind, Record, SessionField};
+use vfio_pci_audit::log::{Item, LogReader};
+use vfio_pci_audit::record::{self, Event, Holder, Kind, Record, SessionField};
 use vfio_pci_audit::tally::Tally;
+use vfio_pci_audit::time::Zone;
 use vfio_pci_audit::Bdf;
 
 /// What is known of accesses of one operation with one result to one device.
@@ -154,6 +156,7 @@ pub fn report_log(data: &[u8]) {
     assert_eq!(found, expected);
     assert_eq!(number, expected.len() as u64);
 
+    unwrap(data);
     let mut tally = Tally::new(4);
     let mut models = HashMap::new();
     for line in &found {
@@ -166,6 +169,32 @@ pub fn report_log(data: &[u8]) {
         count(&mut models, &record);
     }
     compare(&tally, models);
+}
+
+/// Reads records out of whatever they are wrapped in.
+fn unwrap(data: &[u8]) {
+    let mut reader = LogReader::new(data, Zone::Utc.zone());
+    let mut tally = Tally::new(4);
+    loop {
+        let more = reader.step(|_, item| match item {
+            Item::Event(Event::Pci(record)) => {
+                round_trip(&record);
+                tally.add(&record);
+            }
+            Item::Event(Event::Virt(virt)) => tally.add_vm(&virt),
+            Item::Event(Event::Boot { node, .. }) => tally.boot(node),
+            Item::Boot => tally.boot(None),
+            _ => {}
+        });
+        if !more.expect("memory can be read") {
+            break;
+        }
+    }
+    for (node, bdf, device) in tally.devices() {
+        for session in device.sessions.recent() {
+            session.vm(tally.vms(node), bdf);
+        }
+    }
 }
 
 fn compare(tally: &Tally, mut models: HashMap<Key, Model>) {

@@ -234,7 +234,7 @@ pub enum ExportFormat {
 /// Which rows to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Rows {
-    /// All; the field row tells them apart
+    /// All; the field kind tells them apart
     All,
     /// Those of accesses
     Accesses,

@@ -44,7 +44,7 @@ struct Who {
 /// A row of accesses.
 #[derive(Debug, Serialize)]
 struct AccessRow<'a> {
-    row: &'static str,
+    kind: &'static str,
     time: Stamp,
     host: Option<&'a str>,
     device: String,
@@ -68,7 +68,7 @@ struct AccessRow<'a> {
 /// A row of a session.
 #[derive(Debug, Serialize)]
 struct SessionRow<'a> {
-    row: &'static str,
+    kind: &'static str,
     first: Stamp,
     last: Stamp,
     host: Option<&'a str>,
@@ -76,6 +76,10 @@ struct SessionRow<'a> {
     session: Option<u64>,
     /// Whether the logs have its start and its end.
     complete: bool,
+    /// Whether this is the end of several sessions in one, and the totals are theirs.
+    several: bool,
+    /// Whether it has no end of its own, and its totals are in an end of several sessions.
+    ended_with_others: bool,
     recorded: u64,
     missing_records: u64,
     /// How many processes made accesses.
@@ -100,7 +104,8 @@ impl Holders {
         for (node, bdf, device) in scan.tally.devices() {
             let name = node.unwrap_or_default().to_owned();
             let vms = scan.tally.vms(node);
-            for session in device.sessions.recent() {
+            let sessions = device.sessions.recent().into_iter();
+            for session in sessions.filter(|session| !session.several) {
                 let vm = session.vm(vms, bdf);
                 let first = session.holders.first();
                 let who = Who {
@@ -170,7 +175,8 @@ pub fn rows(
     if which.sessions {
         for (node, bdf, device) in scan.tally.devices() {
             for session in device.sessions.recent() {
-                session_row(node, bdf, session, &holders, host, out)?;
+                let over = device.sessions.ended_with_others(session);
+                session_row(node, bdf, (session, over), &holders, host, out)?;
             }
         }
     }
@@ -189,7 +195,7 @@ fn access(
     host: Option<&str>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let (row, place, count, lost) = match record.kind {
+    let (kind, place, count, lost) = match record.kind {
         Kind::Access { offset, size, .. } => ("access", Some((offset, size)), 1, 0),
         Kind::Suppressed { count, lost, .. } => ("suppressed", None, count, lost),
         Kind::Touched { offset, size, .. } => ("touched", Some((offset, size)), 0, 0),
@@ -200,7 +206,7 @@ fn access(
     };
     let (node, bdf) = (record.node, record.device);
     let row = AccessRow {
-        row,
+        kind,
         time: Stamp(record.time),
         host: node.or(host),
         device: bdf.to_string(),
@@ -223,23 +229,27 @@ fn access(
 fn session_row(
     node: Option<&str>,
     bdf: Bdf,
-    session: &Session,
+    (session, ended_with_others): (&Session, bool),
     holders: &Holders,
     host: Option<&str>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let key = session.key();
-    let field = key
-        .number
-        .map_or(SessionField::Unsaid, SessionField::Number);
+    let field = match key.number {
+        Some(number) => SessionField::Number(number),
+        None if session.several => SessionField::None,
+        None => SessionField::Unsaid,
+    };
     let row = SessionRow {
-        row: "session",
+        kind: "session",
         first: Stamp(session.first),
         last: Stamp(session.last),
         host: node.or(host),
         device: bdf.to_string(),
         session: session.number,
         complete: session.is_complete(),
+        several: session.several,
+        ended_with_others,
         recorded: session.recorded,
         missing_records: session.missing(),
         holders: session.holders.len() as u64 + session.more_holders,

@@ -135,7 +135,11 @@ impl Filter {
     pub fn judge(&self, record: &Record<'_>, boot: u64) -> Verdict {
         if let Some(chosen) = &self.chosen {
             if !chosen.has(record, boot) {
-                return Verdict::Drop;
+                // An end of several sessions may be that of a chosen one, too.
+                return match (record.kind, record.session) {
+                    (Kind::Close(_), SessionField::None) => Verdict::Context,
+                    _ => Verdict::Drop,
+                };
             }
         }
         let within = self.since.is_none_or(|since| record.time >= since)

@@ -282,7 +282,7 @@ impl Page<'_> {
                 .totals
                 .as_ref()
                 .is_some_and(|t| t.blocked_reads + t.blocked_writes > 0);
-            let open = session.totals.is_none();
+            let open = session.totals.is_none() && !session.ended_with_others;
             let class = [(blocked, "blocked"), (open, "open")]
                 .iter()
                 .filter_map(|(is, name)| is.then_some(*name))
@@ -312,9 +312,9 @@ impl Page<'_> {
     }
 
     fn session_words(&self, session: &SessionReport) -> String {
-        let number = session.session.map(|n| format!(" {n}")).unwrap_or_default();
         format!(
-            "session{number}, {} to {}, {}: {}",
+            "session{}, {} to {}, {}: {}",
+            session.number_text(),
             self.zone.text(session.first),
             self.zone.text(session.last),
             session.who(),
@@ -329,7 +329,8 @@ impl Page<'_> {
              <th scope=\"col\">Accesses</th></tr></thead><tbody>\n",
         );
         for (index, session) in device.sessions.recent.iter().enumerate() {
-            let number = session.session.map(|n| n.to_string()).unwrap_or_default();
+            let number = session.number_text();
+            let number = number.trim_start();
             writeln!(
                 self.out,
                 "<tr data-session=\"{index}\"><td class=\"n\">{number}</td><td class=\"t\">{}</td><td class=\"t\">{}</td><td>{}</td><td>{}</td></tr>",
@@ -340,7 +341,8 @@ impl Page<'_> {
             )?;
         }
         self.out.push_str("</tbody></table></div>\n");
-        let older = device.sessions.count - device.sessions.recent.len() as u64;
+        let all = device.sessions.count + device.sessions.several;
+        let older = all - device.sessions.recent.len() as u64;
         if older > 0 {
             writeln!(
                 self.out,
@@ -387,7 +389,8 @@ impl Page<'_> {
             .map(|(node, bdf, device)| {
                 let vms = self.scan.tally.vms(node);
                 let recent = device.sessions.recent();
-                let older = device.sessions.summary().count - recent.len() as u64;
+                let all = device.sessions.summary();
+                let older = all.count + all.several - recent.len() as u64;
                 let sessions: Vec<Value> = recent
                     .into_iter()
                     .map(|session| {

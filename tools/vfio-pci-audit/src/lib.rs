@@ -15,12 +15,15 @@
 
 pub mod advise;
 pub mod boots;
+pub mod cell;
 pub mod cli;
 pub mod cli_logs;
 pub mod compare;
 pub mod copies;
+pub mod device;
 pub mod drawing;
 pub mod export;
+mod fields;
 pub mod filter;
 pub mod forms;
 pub mod guess;

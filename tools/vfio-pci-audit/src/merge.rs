@@ -62,6 +62,7 @@ fn add_device(sum: &mut DeviceReport, more: DeviceReport) {
     let (sessions, others) = (&mut sum.sessions, more.sessions);
     sessions.count += others.count;
     sessions.complete += others.complete;
+    sessions.several += others.several;
     sessions.missing_records += others.missing_records;
     sessions.by_others += others.by_others;
     for holder in others.holders {

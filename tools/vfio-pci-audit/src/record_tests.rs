@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pci_audit::access::Outcome;
+use pci_audit::access::{Outcome, Range, CONFIG_SPACE_SIZE};
 use pci_audit::record::{Access, Text};
 use pci_audit::Session;
 use pci_audit_core::session::record::{Record as Told, SessionRecord};

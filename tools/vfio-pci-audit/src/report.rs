@@ -73,6 +73,9 @@ pub struct SessionsReport {
     pub complete: u64,
     /// Whether the last one has no end in the logs.
     pub open: bool,
+    /// How many ends there are that are each of several sessions.
+    #[serde(default)]
+    pub several: u64,
     /// How many records complete sessions wrote that are not in the logs.
     pub missing_records: u64,
     /// Who held the device.
@@ -123,6 +126,12 @@ pub struct SessionReport {
     pub last: Stamp,
     /// Its number; nothing from a kernel that gives none.
     pub session: Option<u64>,
+    /// Whether this is the end of several sessions in one, and the totals are theirs.
+    #[serde(default)]
+    pub several: bool,
+    /// Whether it has no end of its own, and its totals are in an end of several sessions.
+    #[serde(default)]
+    pub ended_with_others: bool,
     /// The name of the process that held the device first.
     pub comm: Option<String>,
     /// That process.
@@ -343,6 +352,7 @@ impl DeviceReport {
                 count: all.count,
                 complete: all.complete,
                 open: sessions.is_open(),
+                several: all.several,
                 missing_records: all.missing,
                 holders: all
                     .holders
@@ -353,7 +363,10 @@ impl DeviceReport {
                 recent: sessions
                     .recent()
                     .into_iter()
-                    .map(|session| SessionReport::new(session, session.vm(vms, bdf)))
+                    .map(|session| SessionReport {
+                        ended_with_others: sessions.ended_with_others(session),
+                        ..SessionReport::new(session, session.vm(vms, bdf))
+                    })
                     .collect(),
             },
             accesses: device
@@ -400,6 +413,8 @@ impl SessionReport {
             first: Stamp(session.first),
             last: Stamp(session.last),
             session: session.number,
+            several: session.several,
+            ended_with_others: false,
             comm: session.holders.first().map(|holder| holder.comm.clone()),
             pid: session.holders.first().and_then(|holder| holder.pid),
             holders: session.holders.iter().map(ProcessReport::new).collect(),

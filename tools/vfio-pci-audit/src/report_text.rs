@@ -132,6 +132,13 @@ impl SessionsReport {
             "  sessions  {}, {} of them whole{open}",
             self.count, self.complete
         )?;
+        if self.several > 0 {
+            writeln!(
+                out,
+                "            {} of several sessions each",
+                plural(self.several, "end")
+            )?;
+        }
         if self.missing_records > 0 {
             writeln!(
                 out,
@@ -189,6 +196,15 @@ impl HolderReport {
 }
 
 impl SessionReport {
+    /// Its number behind a space, as a record has it; nothing from a kernel that gives none.
+    pub fn number_text(&self) -> String {
+        match self.session {
+            Some(number) => format!(" {number}"),
+            None if self.several => " ?".to_owned(),
+            None => String::new(),
+        }
+    }
+
     /// Who held it.
     pub fn who(&self) -> String {
         let vm = self.vm.iter().map(|vm| format!("VM {}", vm.text()));
@@ -196,6 +212,9 @@ impl SessionReport {
             Some(pid) => format!("{} {pid}", holder.name),
             None => holder.name.clone(),
         });
+        if self.several {
+            return "several sessions".to_owned();
+        }
         let mut who: Vec<String> = vm.chain(processes).collect();
         if self.more_holders > 0 {
             who.push(plural_es(self.more_holders, "more process"));
@@ -207,10 +226,10 @@ impl SessionReport {
     }
 
     fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
-        let number = self.session.map(|n| format!(" {n}")).unwrap_or_default();
         write!(
             out,
-            "  session{number:2} {} to {}, {}",
+            "  session{:2} {} to {}, {}",
+            self.number_text(),
             zone.text(self.first),
             zone.text(self.last),
             self.who()
@@ -222,7 +241,12 @@ impl SessionReport {
     pub fn what(&self) -> String {
         let Some(totals) = &self.totals else {
             let recorded = plural_es(self.recorded, "access");
-            return format!("end not here, {recorded} recorded");
+            return match self.ended_with_others {
+                true => format!(
+                    "ended, with its totals in those of several sessions, {recorded} recorded"
+                ),
+                false => format!("end not here, {recorded} recorded"),
+            };
         };
         let mut text = format!(
             "{} ({} blocked), {} ({} blocked), {} recorded, {} suppressed, {} lost",

@@ -28,6 +28,7 @@ use crate::report::Report;
 use crate::scan::{Logs, Options, Scan, MANY};
 use crate::space::{Space, Spaces};
 use crate::status::Status;
+use crate::time::Zone;
 use crate::{
     export, html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal,
 };
@@ -157,7 +158,8 @@ fn sources(logs: &LogArgs) -> Result<(Vec<Source>, Options)> {
     }
     let options = Options {
         filter: logs.which.filter()?,
-        zone: logs.which.zone().zone(),
+        // ausearch -i prints local time, however times are told here.
+        zone: Zone::new(false).zone(),
         ..Options::default()
     };
     Ok((sources, options))

@@ -30,10 +30,14 @@ pub struct Session {
     pub recorded: u64,
     /// What the session says of itself at its end; nothing if that is not in the log.
     pub totals: Option<Totals>,
+    /// Whether this is the end of several sessions in one: one ended before the log had the end of the one before.
+    pub several: bool,
     /// Where its accesses went, if that is kept.
     pub places: Option<Places>,
     /// Audit's number of the record of its end.
     pub(crate) end: Option<u64>,
+    /// The highest of audit's numbers of its records.
+    pub(crate) serial: u64,
     /// In which boot of the machine it was.
     pub(crate) boot: u64,
     /// Whether it has records that are asked for.
@@ -54,10 +58,21 @@ impl Session {
         }
     }
 
-    /// Note the time of a record.
-    pub(crate) fn at(&mut self, time: u64) {
+    /// The end of several sessions in one.
+    pub(crate) fn several(totals: Totals, time: u64, boot: u64, taken: bool) -> Self {
+        Self {
+            several: true,
+            totals: Some(totals),
+            taken,
+            ..Self::new(None, time, boot)
+        }
+    }
+
+    /// Note the time of a record and audit's number of it.
+    pub(crate) fn at(&mut self, time: u64, serial: u64) {
         self.first = self.first.min(time);
         self.last = self.last.max(time);
+        self.serial = self.serial.max(serial);
     }
 
     /// Note a process that makes accesses.
@@ -74,6 +89,9 @@ impl Session {
 
     /// The virtual machine that held the device, if it was one.
     pub fn vm(&self, vms: &Vms, bdf: Bdf) -> Option<Vm> {
+        if self.several {
+            return None;
+        }
         let by_holder = |holder| vms.find(holder, self.first, self.boot);
         match self.holders.is_empty() {
             true => vms.of_device(bdf, self.first, self.boot),

@@ -4,8 +4,11 @@
 //!
 //! Records carry the number of their session, so that an end which comes after the next tenant's start is still
 //! booked where it belongs. Records without a number are booked as they come: sessions follow each other.
+//!
+//! Where a session ends before the log has the end of the one before, the kernel makes one end of both, which has
+//! `session=?`. It is told as what it is, and the sessions that it may be of are over.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::holder::Holder;
 use crate::record::{Kind, Record, SessionField, Totals};
@@ -45,6 +48,8 @@ pub struct Summary {
     pub complete: u64,
     /// How many have an end.
     pub closed: u64,
+    /// How many ends there are that are each of several sessions.
+    pub several: u64,
     /// Records of accesses that complete sessions wrote and that the log does not have.
     pub missing: u64,
     /// What sessions said of themselves at their end, added up.
@@ -57,6 +62,11 @@ pub struct Summary {
 
 impl Summary {
     fn add(&mut self, session: &Session) {
+        if let (true, Some(totals)) = (session.several, session.totals) {
+            self.several += 1;
+            self.add_totals(totals);
+            return;
+        }
         self.count += 1;
         self.complete += u64::from(session.is_complete());
         self.closed += u64::from(session.is_closed());
@@ -115,6 +125,8 @@ pub struct Sessions {
     live: VecDeque<Session>,
     /// The last of those that nothing more will be heard of.
     recent: VecDeque<Session>,
+    /// For each of the last boots, audit's number of the last end of several sessions.
+    several: BTreeMap<u64, u64>,
     keep: usize,
     with_places: bool,
 }
@@ -157,19 +169,33 @@ impl Sessions {
     pub fn is_open(&self) -> bool {
         let live = self.live.iter().filter(|session| session.taken);
         let last = live.max_by_key(|session| session.first);
-        last.is_some_and(|session| !session.is_closed())
+        last.is_some_and(|session| !session.is_closed() && !self.ended_with_others(session))
+    }
+
+    /// Whether the end of a session is a part of that of several: it has none of its own, and nothing was heard of it
+    /// after such an end.
+    pub fn ended_with_others(&self, session: &Session) -> bool {
+        let several = self.several.get(&session.boot);
+        session.number.is_some()
+            && !session.is_closed()
+            && several.is_some_and(|end| *end > session.serial)
     }
 
     /// Take a record into account that comes from the given boot of the machine. One that is not `taken` only tells
     /// of the session that others belong to.
     pub fn add(&mut self, record: &Record<'_>, boot: u64, taken: bool) {
         let at = match record.session {
-            SessionField::None => return,
+            SessionField::None => {
+                if let Kind::Close(totals) = record.kind {
+                    self.end_several(record, totals, boot, taken);
+                }
+                return;
+            }
             SessionField::Number(number) => self.numbered(number, record, boot),
             SessionField::Unsaid => self.following(record, boot),
         };
         let session = &mut self.live[at];
-        session.at(record.time);
+        session.at(record.time, record.serial);
         session.taken |= taken;
         session.partial |= !taken;
         if self.with_places && taken {
@@ -220,10 +246,22 @@ impl Sessions {
         self.push(Session::new(None, record.time, boot))
     }
 
+    /// Take an end of several sessions into account.
+    fn end_several(&mut self, record: &Record<'_>, totals: Totals, boot: u64, taken: bool) {
+        let end = self.several.entry(boot).or_default();
+        *end = record.serial.max(*end);
+        if self.several.len() > MAX_LIVE {
+            self.several.pop_first();
+        }
+        let at = self.push(Session::several(totals, record.time, boot, taken));
+        self.settle(at);
+    }
+
     fn push(&mut self, session: Session) -> usize {
         if self.live.len() == MAX_LIVE {
-            let closed = self.live.iter().position(Session::is_closed);
-            self.settle(closed.unwrap_or(0));
+            let is_over = |live: &Session| live.is_closed() || self.ended_with_others(live);
+            let over = self.live.iter().position(is_over);
+            self.settle(over.unwrap_or(0));
         }
         self.live.push_back(session);
         self.live.len() - 1

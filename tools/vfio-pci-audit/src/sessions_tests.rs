@@ -215,6 +215,72 @@ fn accesses_that_belong_to_no_session_make_none() {
     assert!(!sessions.is_open());
 }
 
+/// The end of several sessions, with as many reads and records of them.
+fn close_of_several(reads: u64, records: u64) -> String {
+    let suppressed = reads - records;
+    format!("{DEVICE} op=close session=? reads={reads} writes=0 blocked_reads=0 blocked_writes=0 records={records} suppressed={suppressed} lost=0 res=1")
+}
+
+#[test]
+fn an_end_of_several_sessions_ends_those_that_have_none() {
+    let (a, b, c) = (Some(1), Some(2), Some(3));
+    let mut texts = vec![open(a, "a", 1), access(a), close(a, 1)];
+    texts.extend([open(b, "b", 2), access(b), open(c, "c", 3), access(c)]);
+    texts.push(close_of_several(130, 3));
+    let one = sessions(9, &texts);
+    let told = |sessions: &Sessions| -> Vec<_> {
+        let recent = sessions.recent().into_iter();
+        recent
+            .map(|s| (s.number, s.several, sessions.ended_with_others(s)))
+            .collect()
+    };
+    let expected = [
+        (a, false, false),
+        (b, false, true),
+        (c, false, true),
+        (None, true, false),
+    ];
+    assert_eq!(told(&one), expected);
+    assert!(!one.is_open());
+    let all = one.summary();
+    assert_eq!((all.count, all.complete, all.several), (3, 1, 1));
+    // The log has fewer of the records than there were, but it is not known of which session.
+    assert_eq!(all.missing, 0);
+    assert_eq!((all.totals.reads, all.totals.suppressed), (131, 127));
+    assert_eq!(all.holders.len(), 3);
+
+    // Records that overtook each other say the same.
+    let mut numbered: Vec<_> = (0..).zip(texts).collect();
+    numbered.rotate_right(1);
+    numbered.swap(4, 6);
+    let mut other = Sessions::new(9);
+    add(&mut other, &numbered, 0);
+    assert_eq!(told(&other), expected);
+    assert!(!other.is_open());
+}
+
+#[test]
+fn an_end_of_several_sessions_is_not_that_of_one_that_goes_on() {
+    let (a, b) = (Some(1), Some(2));
+    let mut texts = vec![open(a, "a", 1), close_of_several(9, 0)];
+    // The next session may have begun before the log had the end of those before it.
+    texts.splice(1..1, [open(b, "b", 2), access(b)]);
+    assert!(!sessions(9, &texts).is_open());
+    texts.push(access(b));
+    let goes_on = sessions(9, &texts);
+    assert!(goes_on.is_open());
+    texts.push(close(b, 3));
+    let ended = sessions(9, &texts);
+    assert!(!ended.is_open());
+    let all = ended.summary();
+    assert_eq!((all.count, all.complete, all.missing), (2, 1, 1));
+    // That of another boot has nothing to do with it.
+    let mut crashed = Sessions::new(9);
+    add(&mut crashed, &[(9, close_of_several(9, 0))], 0);
+    add(&mut crashed, &[(1, open(a, "a", 1))], 1);
+    assert!(crashed.is_open());
+}
+
 #[test]
 fn what_is_not_asked_for_says_who_it_was_and_no_more() {
     let a = Some(7);

@@ -5,6 +5,8 @@
 // Each file of tests uses some of it.
 #![allow(dead_code)]
 
+pub(crate) mod logs;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
