@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tells the tests whether there are a browser and a parser of metrics, so that those that need them are counted as
-//! ignored where there are none.
+//! Tells the tests whether there are a browser and a parser of metrics, so that those that need
+//! them are counted as ignored where there are none.
 
 use std::env;
 use std::process::{Command, Stdio};

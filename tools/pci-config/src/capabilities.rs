@@ -2,8 +2,8 @@
 
 //! How long VFIO takes each capability to be.
 //!
-//! The tables and the rules of drivers/vfio/pci/vfio_pci_config.c, said again. A length of none means
-//! that VFIO hides the capability, so that its bytes stay unassigned.
+//! The tables and the rules of drivers/vfio/pci/vfio_pci_config.c, said again. A length of none
+//! means that VFIO hides the capability, so that its bytes stay unassigned.
 
 use crate::config_map::{ConfigSpace, MapError};
 

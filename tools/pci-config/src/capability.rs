@@ -13,9 +13,9 @@ pub struct Capability {
     pub extended: bool,
     /// Its first byte.
     pub offset: usize,
-    /// How many bytes VFIO takes it to have; it may reach past the end of the space. None at all if VFIO hides
-    /// the capability, so that its bytes are unassigned, or the four of its header if it is the first extended one:
-    /// nothing comes before it that could be linked past it.
+    /// How many bytes VFIO takes it to have; it may reach past the end of the space. None at all if
+    /// VFIO hides the capability, so that its bytes are unassigned, or the four of its header if it
+    /// is the first extended one: nothing comes before it that could be linked past it.
     pub length: usize,
     /// Whether VFIO hides it.
     pub hidden: bool,
@@ -32,7 +32,8 @@ impl Capability {
         self.offset..self.offset + self.length
     }
 
-    /// What the PCI specifications call it; nothing for an identifier that they, or Linux, do not know.
+    /// What the PCI specifications call it; nothing for an identifier that they, or Linux, do not
+    /// know.
     pub fn name(&self) -> Option<&'static str> {
         if self.extended {
             extended(self.id)
@@ -79,8 +80,8 @@ fn standard(id: u16) -> Option<&'static str> {
     })
 }
 
-/// The names of `PCI_EXT_CAP_ID_*` in include/uapi/linux/pci_regs.h, and those of the PCI Code and ID
-/// Assignment Specification for numbers between them.
+/// The names of `PCI_EXT_CAP_ID_*` in include/uapi/linux/pci_regs.h, and those of the PCI Code and
+/// ID Assignment Specification for numbers between them.
 fn extended(id: u16) -> Option<&'static str> {
     Some(match id {
         0x00 => "Null",

@@ -2,9 +2,10 @@
 
 //! Which bytes of a configuration space VFIO knows.
 //!
-//! The kernel keeps one byte for each byte of configuration space: the capability that it belongs to, or
-//! that it belongs to none. This computes the same from the raw configuration space, as the kernel's
-//! vfio_cap_init() and vfio_ecap_init() do, so that a test can tell what the kernel should have thought.
+//! The kernel keeps one byte for each byte of configuration space: the capability that it belongs
+//! to, or that it belongs to none. This computes the same from the raw configuration space, as the
+//! kernel's vfio_cap_init() and vfio_ecap_init() do, so that a test can tell what the kernel should
+//! have thought.
 
 use std::ops::Range;
 
@@ -19,7 +20,8 @@ pub const EXPRESS: usize = 0x1000;
 
 /// The kernel's PCI_CAP_ID_INVALID.
 const UNASSIGNED: u8 = 0xff;
-/// The kernel's PCI_CAP_ID_INVALID_VIRT: in no capability, yet not unassigned, since VFIO makes it up.
+/// The kernel's PCI_CAP_ID_INVALID_VIRT: in no capability, yet not unassigned, since VFIO makes it
+/// up.
 const VIRTUAL: u8 = 0xfe;
 
 /// Why no map can be made. The kernel refuses to open such a device, too.
@@ -99,13 +101,14 @@ impl ConfigMap {
         }
     }
 
-    /// The capabilities in the order of the device's lists, those that VFIO hides included, each once.
+    /// The capabilities in the order of the device's lists, those that VFIO hides included, each
+    /// once.
     pub fn capabilities(&self) -> &[Capability] {
         &self.capabilities
     }
 
-    /// Whether a list of capabilities comes back to one that it was at before. The kernel stops after as many as
-    /// there is room for.
+    /// Whether a list of capabilities comes back to one that it was at before. The kernel stops
+    /// after as many as there is room for.
     pub fn loops(&self) -> bool {
         self.loops
     }
@@ -158,9 +161,9 @@ impl ConfigMap {
         }
     }
 
-    /// Intel graphics have the address of their OpRegion in the last register of the conventional space, and
-    /// vfio_pci_igd.c makes it up. It is taken to be there where the register says that it is: what the address leads
-    /// to cannot be looked at from here.
+    /// Intel graphics have the address of their OpRegion in the last register of the conventional
+    /// space, and vfio_pci_igd.c makes it up. It is taken to be there where the register says that
+    /// it is: what the address leads to cannot be looked at from here.
     fn graphics(&mut self, space: &ConfigSpace<'_>) -> Result<(), MapError> {
         const VENDOR: usize = 0x00;
         const INTEL: u16 = 0x8086;
@@ -240,7 +243,8 @@ impl ConfigMap {
     }
 }
 
-/// The flags of the first PCI Express capability, which the kernel reads once when it finds the device.
+/// The flags of the first PCI Express capability, which the kernel reads once when it finds the
+/// device.
 fn first_express(space: &ConfigSpace<'_>) -> u16 {
     let mut pos = usize::from(space.byte(0x34)) & !3;
     for _ in 0..48 {

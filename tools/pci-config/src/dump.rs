@@ -2,8 +2,8 @@
 
 //! What `lspci -xxx` and `lspci -xxxx` print, also after it went through a mail.
 //!
-//! What can be read is read, and what cannot is named: a dump of fifty devices is not lost for a line of another
-//! program between two of them.
+//! What can be read is read, and what cannot is named: a dump of fifty devices is not lost for a
+//! line of another program between two of them.
 
 use std::borrow::Cow;
 
@@ -88,7 +88,8 @@ impl Dump {
         let Some(known) = known else {
             return self.devices.push(device);
         };
-        // lspci prints a device without bytes where it may not read them, and so does an inventory before a dump.
+        // lspci prints a device without bytes where it may not read them, and so does an inventory
+        // before a dump.
         let same = device.config.starts_with(&known.config);
         if known.config.len() < device.config.len() && same {
             *known = device;
@@ -98,8 +99,8 @@ impl Dump {
     }
 }
 
-/// Read a dump, which may have any number of devices and what `lspci -v` says between them. No device is in it if it
-/// is something else.
+/// Read a dump, which may have any number of devices and what `lspci -v` says between them. No
+/// device is in it if it is something else.
 pub fn parse(bytes: &[u8]) -> Dump {
     let text = decode(bytes);
     let mut dump = Dump::default();
@@ -161,7 +162,8 @@ pub fn write(device: &Device) -> String {
     text
 }
 
-/// The text of a file: UTF-8, UTF-16 as Windows writes it, or something else of which the ASCII counts.
+/// The text of a file: UTF-8, UTF-16 as Windows writes it, or something else of which the ASCII
+/// counts.
 fn decode(bytes: &[u8]) -> Cow<'_, str> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));

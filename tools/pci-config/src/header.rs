@@ -27,7 +27,8 @@ pub struct Header {
     pub device: u16,
     /// Base class, subclass and programming interface.
     pub class: u32,
-    /// The layout of the rest of the header, without the bit that says that there are more functions.
+    /// The layout of the rest of the header, without the bit that says that there are more
+    /// functions.
     pub layout: u8,
     all_ones: bool,
 }

@@ -2,8 +2,8 @@
 
 //! The configuration space of a PCI device: what is in it, and which of it VFIO knows.
 //!
-//! [`ConfigMap`] is a reading of its own of drivers/vfio/pci/vfio_pci_config.c. The end-to-end tests judge
-//! the kernel by it, and the operator's tool draws it.
+//! [`ConfigMap`] is a reading of its own of drivers/vfio/pci/vfio_pci_config.c. The end-to-end
+//! tests judge the kernel by it, and the operator's tool draws it.
 
 mod bdf;
 mod capabilities;

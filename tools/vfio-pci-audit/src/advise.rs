@@ -2,8 +2,9 @@
 
 //! What blocking would have stopped, and what keeps it working.
 //!
-//! Only accesses that were allowed count: what was blocked already is not stopped any more. Reads that copy the
-//! configuration space in large pieces need no exemption: no driver acts upon what unassigned bytes of a copy hold.
+//! Only accesses that were allowed count: what was blocked already is not stopped any more. Reads
+//! that copy the configuration space in large pieces need no exemption: no driver acts upon what
+//! unassigned bytes of a copy hold.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,7 +27,8 @@ use crate::words::{plural, plural_es, range_text};
 
 /// What sysfs takes in one write.
 const SYSFS_PAGE: usize = 4096;
-/// Sessions from start to end that a period should have for every device, and how long it should be.
+/// Sessions from start to end that a period should have for every device, and how long it should
+/// be.
 const ENOUGH_SESSIONS: u64 = 3;
 const ENOUGH_TIME: u64 = 24 * 60 * 60 * 1000;
 

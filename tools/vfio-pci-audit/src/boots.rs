@@ -2,8 +2,9 @@
 
 //! Which boot of a machine a record comes from.
 //!
-//! Numbers of sessions and of processes are given again after a boot. Audit numbers its events from 1 at each boot,
-//! so that a number which falls while time goes on tells of one; so does a record of type `SYSTEM_BOOT`.
+//! Numbers of sessions and of processes are given again after a boot. Audit numbers its events from
+//! 1 at each boot, so that a number which falls while time goes on tells of one; so does a record
+//! of type `SYSTEM_BOOT`.
 
 /// The boots of one machine, as far as its records tell.
 #[derive(Clone, Debug, Default)]

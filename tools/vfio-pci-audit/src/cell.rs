@@ -26,7 +26,8 @@ pub struct Cell {
     pub by_drivers: Touched,
 }
 
-/// Recognises the parts of a copy: one read(2) of a large piece is an access for each of its unassigned runs.
+/// Recognises the parts of a copy: one read(2) of a large piece is an access for each of its
+/// unassigned runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Copying {
     /// The time of the last part, and where it ended.
@@ -34,8 +35,9 @@ pub(crate) struct Copying {
 }
 
 impl Copying {
-    /// The most bytes that one access of a driver has: no instruction moves more to or from configuration space.
-    /// Longer ones are of programs that copy all of it, as QEMU does when it starts and lspci does.
+    /// The most bytes that one access of a driver has: no instruction moves more to or from
+    /// configuration space. Longer ones are of programs that copy all of it, as QEMU does when it
+    /// starts and lspci does.
     const LONGEST_OF_A_DRIVER: usize = 8;
     /// The records of one system call follow each other closely.
     const CLOSE: u64 = 10;

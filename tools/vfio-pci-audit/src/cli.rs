@@ -67,19 +67,21 @@ pub enum Command {
     Map(MapArgs),
     /// Tell from audit logs who accessed what
     ///
-    /// Logs may be rotated, and packed by gzip or xz. Read are auditd's logs, what ausearch prints (--raw, or -i), the
-    /// kernel's log however it was kept (dmesg, a serial console, syslog, journalctl -k), journalctl -o json and -o
-    /// export, and what laurel and Auditbeat write. Memory does not grow with the logs.
+    /// Logs may be rotated, and packed by gzip or xz. Read are auditd's logs, what ausearch prints
+    /// (--raw, or -i), the kernel's log however it was kept (dmesg, a serial console, syslog,
+    /// journalctl -k), journalctl -o json and -o export, and what laurel and Auditbeat write.
+    /// Memory does not grow with the logs.
     Report(ReportArgs),
     /// Tell from logs of a period without blocking what blocking would stop, and how to exempt it
     Advise(AdviseArgs),
-    /// Tell what changed between two periods: before and after an update, or before and after blocking
+    /// Tell what changed between two periods: before and after an update, or before and after
+    /// blocking
     Diff(DiffArgs),
     /// Write accesses and sessions as rows for a database
     ///
-    /// There is a row for each record of accesses and one for each session, with the machine, the virtual machine and
-    /// the program. Accesses without a record of their own have a row with their number, and one for each range that
-    /// they touched.
+    /// There is a row for each record of accesses and one for each session, with the machine, the
+    /// virtual machine and the program. Accesses without a record of their own have a row with
+    /// their number, and one for each range that they touched.
     Export(ExportArgs),
     /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's devices need
     ///
@@ -117,8 +119,8 @@ pub struct MapArgs {
     /// The device, such as 0000:01:00.0 or 01:00.0; needs root for more than 64 bytes
     #[arg(required_unless_present_any = ["dump", "all"])]
     pub bdf: Option<Bdf>,
-    /// List every device of this machine, or of the dump, instead: what it is, its driver and IOMMU group, whether it
-    /// is exempt, and its unassigned bytes
+    /// List every device of this machine, or of the dump, instead: what it is, its driver and IOMMU
+    /// group, whether it is exempt, and its unassigned bytes
     #[arg(long, conflicts_with_all = ["bdf", "svg", "row"])]
     pub all: bool,
     /// Read what lspci -xxxx printed instead of this machine's device; - is standard input
@@ -175,14 +177,16 @@ pub struct ReportArgs {
     /// Draw where accesses went
     #[arg(long)]
     pub heat: bool,
-    /// Write the report to this file instead, as one page for a browser, with time lines, heat maps and filters
+    /// Write the report to this file instead, as one page for a browser, with time lines, heat maps
+    /// and filters
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
-    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed, and for drawings to show
-    /// capabilities [default: this machine's devices, for records of it]
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed, and for
+    /// drawings to show capabilities [default: this machine's devices, for records of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
-    /// Write a drawing of where accesses went to this file; - is standard output, instead of the report
+    /// Write a drawing of where accesses went to this file; - is standard output, instead of the
+    /// report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
 }
@@ -196,8 +200,8 @@ pub struct AdviseArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// What a device of the logs is, such as 01:00.0=8086:10d3 or host1/01:00.0=8086:10d3 [default: as in this
-    /// machine, for records of it]
+    /// What a device of the logs is, such as 01:00.0=8086:10d3 or host1/01:00.0=8086:10d3 [default:
+    /// as in this machine, for records of it]
     #[arg(long, value_name = "[NODE/]BDF=VENDOR:DEVICE", value_parser = id)]
     pub id: Vec<(Place, Id)>,
     /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default: this machine's
@@ -245,7 +249,8 @@ pub enum Rows {
 /// For `diff`.
 #[derive(Args, Debug)]
 pub struct DiffArgs {
-    /// Before: a log, a folder of rotated ones, or a period as FROM..TO, of which either may be left out
+    /// Before: a log, a folder of rotated ones, or a period as FROM..TO, of which either may be
+    /// left out
     #[arg(value_hint = ValueHint::AnyPath)]
     pub old: String,
     /// After: the same
@@ -272,7 +277,8 @@ pub enum Format {
     Text,
     /// One object
     Json,
-    /// One table: for each device, operation and result a line with the totals, and one for each range
+    /// One table: for each device, operation and result a line with the totals, and one for each
+    /// range
     Csv,
 }
 

@@ -16,7 +16,8 @@ use crate::when::Now;
 /// Which logs.
 #[derive(Args, Debug)]
 pub struct LogArgs {
-    /// Logs in any order, or folders of rotated ones; - is standard input [default: the system's logs, or its journal]
+    /// Logs in any order, or folders of rotated ones; - is standard input [default: the system's
+    /// logs, or its journal]
     #[arg(value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
     /// Which of their records

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What changed between two periods: before and after an update of a driver, or before and after blocking.
+//! What changed between two periods: before and after an update of a driver, or before and after
+//! blocking.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -173,7 +174,8 @@ impl DeviceChange {
     }
 }
 
-/// Who held a device: virtual machines by name, other programs by theirs. A process is another one every time.
+/// Who held a device: virtual machines by name, other programs by theirs. A process is another one
+/// every time.
 fn names((device, vms): Found<'_>) -> BTreeSet<String> {
     let all = device.sessions.summary().holders;
     let name = |held: &crate::sessions::Held| match vms.find(&held.holder, held.first, held.boot) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recognises records that another log has, too: a log that was named twice, a copy of one that has grown since.
+//! Recognises records that another log has, too: a log that was named twice, a copy of one that has
+//! grown since.
 //!
-//! Where a log begins before another one that was read ends, that one is read along with it, as far as the time of
-//! the record in question. So memory does not grow with the logs.
+//! Where a log begins before another one that was read ends, that one is read along with it, as far
+//! as the time of the record in question. So memory does not grow with the logs.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};

@@ -11,8 +11,8 @@ const GAP: usize = 20;
 const LABEL: usize = 48;
 const LINE: usize = 18;
 
-/// What all drawings and pages have in common: the colours of what was allowed (blue), blocked (orange) and both
-/// (purple), from pale to strong. Blocked squares are hatched, too.
+/// What all drawings and pages have in common: the colours of what was allowed (blue), blocked
+/// (orange) and both (purple), from pale to strong. Blocked squares are hatched, too.
 pub fn colors() -> String {
     let mut style = String::from(
         ":root{--paper:#fff;--ink:#1a1a1a;--faint:#767676;--none:#f0f0f0;--header:#c8c8c8}\n\
@@ -125,8 +125,8 @@ impl Drawing {
         self.text_at(GAP + squares.len() * (BYTE + 2) + 6, text, false);
     }
 
-    /// Squares for `size` bytes in rows of `width`; neighbours that look and say the same are one shape, and rows that
-    /// do are one row.
+    /// Squares for `size` bytes in rows of `width`; neighbours that look and say the same are one
+    /// shape, and rows that do are one row.
     pub fn grid(&mut self, size: usize, width: usize, square: impl Fn(usize) -> Square) {
         self.axis(width);
         let squares: Vec<Square> = (0..size).map(square).collect();

@@ -2,8 +2,8 @@
 
 //! The forms in which hosts keep audit records, undone: each record comes out as auditd writes it.
 //!
-//! - [`kernel`]: what the kernel prints where no daemon takes records, with whatever a console, syslog or journalctl
-//!   puts in front of it; also what programs forward to syslog.
+//! - [`kernel`]: what the kernel prints where no daemon takes records, with whatever a console,
+//!   syslog or journalctl puts in front of it; also what programs forward to syslog.
 //! - [`journal`]: `journalctl -o json` and `-o export` of the records that journald takes.
 //! - [`json`]: the events of laurel and of Auditbeat.
 //! - [`interpreted`]: what `ausearch -i` prints.
@@ -121,7 +121,8 @@ impl Forms {
     }
 }
 
-/// When the record of a line was made, in milliseconds since 1970, whatever form it has; to put logs in order.
+/// When the record of a line was made, in milliseconds since 1970, whatever form it has; to put
+/// logs in order.
 pub fn time(line: &[u8]) -> Option<u64> {
     for (mark, unit) in [
         (&b"audit("[..], 0),

@@ -39,6 +39,9 @@ pub fn looks_like(lines: &[Vec<u8>]) -> &'static str {
     if starts(b"At ") && (has("successfully") || has("unsuccessfully")) {
         return "what ausearch --format text prints: give me what ausearch --raw prints";
     }
+    if has(": AUDIT1340 ") {
+        return "what journalctl prints for people, without audit's stamps: give me journalctl -o json";
+    }
     if has("========") && (has("Report") || has("eport")) {
         return "what aureport prints: give me the log itself";
     }
@@ -78,6 +81,7 @@ mod tests {
             ("01:00.0 Ethernet controller: x\n00: 86", "map --dump"),
             ("[    0.123456] x86/fpu: y", "kernel"),
             ("May 20 16:20:00 h kernel: x", "kernel"),
+            ("Nov 30 00:53:20 h unknown: AUDIT1340 device=x", "-o json"),
             ("hello", "another kind"),
             ("", "another kind"),
         ] {

@@ -16,8 +16,8 @@ struct Page {
     ends: [u64; PAGE],
 }
 
-/// Counts accesses by place. What it takes depends on where they went, not on how many there were: 4 KiB for each
-/// 256 bytes of the space.
+/// Counts accesses by place. What it takes depends on where they went, not on how many there were:
+/// 4 KiB for each 256 bytes of the space.
 ///
 /// Adding an access takes the same few steps whatever its size, since only its ends are noted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -29,7 +29,8 @@ impl Holder {
         (self.pid, &self.exe, &self.subj) == (other.pid, &other.exe, &other.subj)
     }
 
-    /// What people call it: the program, since `comm` may be the name of a thread, such as `CPU 0/KVM`.
+    /// What people call it: the program, since `comm` may be the name of a thread, such as `CPU
+    /// 0/KVM`.
     pub fn name(&self) -> &str {
         match self.exe.rsplit('/').next() {
             Some(name) if self.exe.starts_with('/') && !name.is_empty() => name,
@@ -58,7 +59,8 @@ impl Holder {
     }
 }
 
-/// A string that the kernel did not trust: in quotes, or in hexadecimal if it has a character that would end it.
+/// A string that the kernel did not trust: in quotes, or in hexadecimal if it has a character that
+/// would end it.
 pub(crate) fn untrusted(value: &str) -> Cow<'_, str> {
     if let Some(quoted) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
         return quoted.into();

@@ -2,7 +2,8 @@
 
 //! The report as one page for a browser, which needs nothing else: no network, no other file.
 //!
-//! Devices, sessions and counts are there for every browser; heat maps and filters are drawn by the page itself.
+//! Devices, sessions and counts are there for every browser; heat maps and filters are drawn by the
+//! page itself.
 
 use std::fmt::{self, Write};
 
@@ -434,7 +435,8 @@ fn session_spots(session: &Session) -> Vec<Value> {
         .collect()
 }
 
-/// Runs of bytes that were accessed equally often, and runs of those that were touched without a record.
+/// Runs of bytes that were accessed equally often, and runs of those that were touched without a
+/// record.
 fn device_spots(device: &Device) -> Vec<Value> {
     let mut spots = Vec::new();
     for (op, allowed, cell) in device.cells() {

@@ -128,7 +128,8 @@ fn unpack(mut packed: impl BufRead + 'static) -> Result<Box<dyn Read>> {
     })
 }
 
-/// What the user named. Nothing at all is the system's log, or what the journal has where there is none.
+/// What the user named. Nothing at all is the system's log, or what the journal has where there is
+/// none.
 ///
 /// A folder stands for the logs in it; `-` for standard input.
 /// `root` is where the files of the system are.
@@ -218,7 +219,8 @@ fn family(log: &Path) -> Result<Vec<Source>> {
         .collect())
 }
 
-/// Something that sorts rotated logs by age: by date where the name has one, then by number, then the log itself.
+/// Something that sorts rotated logs by age: by date where the name has one, then by number, then
+/// the log itself.
 fn age(base: &str, name: &str) -> Option<(u8, i64)> {
     let rest = name.strip_prefix(base)?;
     let rest = rest

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Every device of a machine or of a dump: how much of it is unassigned, who drives it, and whether it is exempt.
+//! Every device of a machine or of a dump: how much of it is unassigned, who drives it, and whether
+//! it is exempt.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +31,8 @@ pub struct Device {
     pub overridden: bool,
     /// Its IOMMU group in this machine.
     pub iommu_group: Option<u32>,
-    /// Whether `uaccess_allow_ids` of this machine exempts it, or a part of it; nothing if that is not known.
+    /// Whether `uaccess_allow_ids` of this machine exempts it, or a part of it; nothing if that is
+    /// not known.
     pub exempt: Option<String>,
     /// How many bytes its configuration space has.
     pub size: Option<usize>,
@@ -163,8 +165,8 @@ impl Device {
     }
 }
 
-/// What `uaccess_allow_ids`, as the kernel prints it, says of a device: `10de:1eb8`, `10de:*`, and behind either the
-/// bytes that it is about.
+/// What `uaccess_allow_ids`, as the kernel prints it, says of a device: `10de:1eb8`, `10de:*`, and
+/// behind either the bytes that it is about.
 fn exemption(list: &str, id: Id) -> String {
     let id = id.to_string();
     let mut ranges = Vec::new();

@@ -4,7 +4,8 @@
 
 use std::io::{self, Read};
 
-/// The most bytes of one line. A record of the kernel has 8970 at most, and auditd adds less than that.
+/// The most bytes of one line. A record of the kernel has 8970 at most, and auditd adds less than
+/// that.
 pub const LONGEST: usize = 64 << 10;
 
 const BUFFER: usize = 1 << 20;

@@ -53,7 +53,8 @@ impl<R: Read> LogReader<R> {
         }
     }
 
-    /// Read the next line, and hand what is in it to `each`: it may have no record or several. False at the end.
+    /// Read the next line, and hand what is in it to `each`: it may have no record or several.
+    /// False at the end.
     pub fn step(&mut self, mut each: impl FnMut(u64, Item<'_>)) -> Result<bool, Broken> {
         let Some((number, line)) = self.lines.next()? else {
             let found = self.forms.end();
@@ -66,7 +67,8 @@ impl<R: Read> LogReader<R> {
         match line {
             Line::Whole(line) => {
                 self.bytes += line.len() as u64 + 1;
-                // Nearly all lines of nearly all logs are such; no more should be done with them than it takes.
+                // Nearly all lines of nearly all logs are such; no more should be done with them
+                // than it takes.
                 if record::is_other(line) {
                     self.plain = true;
                     each(number, Item::Other);

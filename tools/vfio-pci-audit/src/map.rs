@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device's configuration space: the header, the capabilities that VFIO knows, and the unassigned bytes.
+//! A device's configuration space: the header, the capabilities that VFIO knows, and the unassigned
+//! bytes.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -347,7 +348,8 @@ fn name(cap: &Capability) -> String {
 pub struct MapReport<'a> {
     /// The device.
     pub device: String,
-    /// `vendor:device`, as uaccess_allow_ids has it; nothing for a virtual function of which it is not known.
+    /// `vendor:device`, as uaccess_allow_ids has it; nothing for a virtual function of which it is
+    /// not known.
     pub id: Option<String>,
     /// How many bytes it has.
     pub size: usize,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Puts the reports of several machines, or of several periods of one, together as if their logs had been read at once.
+//! Puts the reports of several machines, or of several periods of one, together as if their logs
+//! had been read at once.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 

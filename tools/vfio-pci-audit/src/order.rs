@@ -18,11 +18,13 @@ const ENOUGH: u64 = 64 << 10;
 pub struct Ordered {
     /// The log.
     pub source: Source,
-    /// The time of its first record, in milliseconds since 1970; nothing if it cannot be looked into before it is read.
+    /// The time of its first record, in milliseconds since 1970; nothing if it cannot be looked
+    /// into before it is read.
     pub first: Option<u64>,
 }
 
-/// Put logs in the order of time, and leave out those that are named again. Names of the latter come with it.
+/// Put logs in the order of time, and leave out those that are named again. Names of the latter
+/// come with it.
 pub fn order(sources: &[Source]) -> (Vec<Ordered>, Vec<String>) {
     let mut seen = Vec::new();
     let mut ordered = Vec::new();
@@ -39,7 +41,8 @@ pub fn order(sources: &[Source]) -> (Vec<Ordered>, Vec<String>) {
             source: source.clone(),
         });
     }
-    // What cannot be looked into comes last, since what is in it can then be compared with the others.
+    // What cannot be looked into comes last, since what is in it can then be compared with the
+    // others.
     ordered.sort_by_key(|log| log.first.unwrap_or(u64::MAX));
     (ordered, again)
 }

@@ -37,7 +37,8 @@ impl Names {
         let mut names = Self::default();
         let mut vendor = None;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            // What is further in is about subsystems, and what does not begin with a number about classes.
+            // What is further in is about subsystems, and what does not begin with a number about
+            // classes.
             match line.strip_prefix('\t') {
                 Some(device) if !device.starts_with('\t') => {
                     if let (Some(vendor), Some((id, name))) = (vendor, entry(device)) {

@@ -2,7 +2,8 @@
 
 //! Pictures of a configuration space in a terminal, a character for each byte.
 //!
-//! They have colours, which are taken away where no terminal shows them. Nothing is told by colour only.
+//! They have colours, which are taken away where no terminal shows them. Nothing is told by colour
+//! only.
 
 use std::fmt::Write;
 
@@ -50,7 +51,8 @@ pub fn bytes_a_row(columns: usize) -> usize {
     [64, 32].into_iter().find(fits).unwrap_or(16)
 }
 
-/// Rows of `width` bytes with their offsets. As hexdump(1) does, `*` stands for rows that are like the one before.
+/// Rows of `width` bytes with their offsets. As hexdump(1) does, `*` stands for rows that are like
+/// the one before.
 pub fn rows(size: usize, width: usize, dot: impl Fn(usize) -> Dot) -> String {
     let mut text = axis(width);
     let mut before = Vec::new();
@@ -92,8 +94,8 @@ fn axis(width: usize) -> String {
     format!("        {}\n", text.trim_end())
 }
 
-/// Where a device's accesses went: a picture of its writes and one of its reads, of `width` bytes a row. With its
-/// `map`, bytes that belong to something are told from unassigned ones.
+/// Where a device's accesses went: a picture of its writes and one of its reads, of `width` bytes a
+/// row. With its `map`, bytes that belong to something are told from unassigned ones.
 pub fn heat(device: &Device, map: Option<&Map>, width: usize) -> String {
     let mut text = String::new();
     let mut steps = 0;

@@ -18,7 +18,8 @@ pub struct Spot {
     pub allowed: bool,
     /// The bytes.
     pub range: Range<usize>,
-    /// How many have a record; none if these are bytes of which it is only known that they were touched.
+    /// How many have a record; none if these are bytes of which it is only known that they were
+    /// touched.
     pub recorded: u64,
 }
 

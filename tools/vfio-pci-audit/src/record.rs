@@ -2,9 +2,9 @@
 
 //! The lines of an audit log, and the PCI records among them, as values.
 //!
-//! Read are records as auditd writes them, raw or enriched, and as `ausearch --raw` and `ausearch` print them. A
-//! daemon that does not know the type writes `UNKNOWN[1340]`, and some write numbers. What else records are found in
-//! is undone by [`forms`](crate::forms) first.
+//! Read are records as auditd writes them, raw or enriched, and as `ausearch --raw` and `ausearch`
+//! print them. A daemon that does not know the type writes `UNKNOWN[1340]`, and some write numbers.
+//! What else records are found in is undone by [`forms`](crate::forms) first.
 
 use std::str;
 
@@ -149,8 +149,8 @@ const TYPES: [(u16, &str); 5] = [
     (1127, "SYSTEM_BOOT"),
 ];
 
-/// The name of a type that matters here, as any program writes it: `PCI`, `UNKNOWN[1340]`, `unknown[1340]`,
-/// `AUDIT1340` or `1340`.
+/// The name of a type that matters here, as any program writes it: `PCI`, `UNKNOWN[1340]`,
+/// `unknown[1340]`, `AUDIT1340` or `1340`.
 pub(crate) fn kind(said: &str) -> Option<&'static str> {
     let number = said
         .strip_prefix("UNKNOWN[")
@@ -165,7 +165,8 @@ pub(crate) fn kind(said: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// Whether a line may be of a type that matters here, by as few of its bytes behind `type=` as it takes.
+/// Whether a line may be of a type that matters here, by as few of its bytes behind `type=` as it
+/// takes.
 #[inline]
 pub(crate) fn may_matter(rest: &[u8]) -> bool {
     match rest.first() {
@@ -191,8 +192,8 @@ fn typed(rest: &[u8]) -> Option<(&'static str, &[u8])> {
     Some((kind, &rest[end + 1..]))
 }
 
-/// Read one line, without its newline. Nothing if it is a record of another type, or something that ausearch
-/// prints between records.
+/// Read one line, without its newline. Nothing if it is a record of another type, or something that
+/// ausearch prints between records.
 ///
 /// Lines of other types are only looked at as far as it takes to know them.
 pub fn event(line: &[u8]) -> Result<Option<Event<'_>>, Error> {

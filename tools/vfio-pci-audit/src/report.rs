@@ -248,8 +248,8 @@ impl Report {
         }
     }
 
-    /// As one table: a line for each operation and result of a device, with the totals and no offset, and one for
-    /// each range.
+    /// As one table: a line for each operation and result of a device, with the totals and no
+    /// offset, and one for each range.
     pub fn csv(&self, out: impl io::Write) -> csv::Result<()> {
         let mut table = csv::Writer::from_writer(out);
         table.write_record([

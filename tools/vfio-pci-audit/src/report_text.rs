@@ -14,8 +14,8 @@ use crate::words::{plural, plural_es, range_text};
 /// The most places of one operation and result that the text has. JSON and CSV have all.
 const MAX_PLACES: usize = 20;
 
-/// The text, with times of a zone. With `heat`, each device has pictures of where its accesses went,
-/// of that many bytes a row, and of what is known of its configuration space.
+/// The text, with times of a zone. With `heat`, each device has pictures of where its accesses
+/// went, of that many bytes a row, and of what is known of its configuration space.
 pub fn text(scan: &Scan, machine: &Machine, zone: &Zone, heat: Option<usize>) -> String {
     let report = Report::new(scan, machine);
     let mut text = String::new();

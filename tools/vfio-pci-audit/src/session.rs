@@ -10,7 +10,8 @@ use crate::places::Places;
 use crate::record::Totals;
 use crate::vms::{Vm, Vms};
 
-/// The most holders of one session that are named. A process that forks again and again has any number of them.
+/// The most holders of one session that are named. A process that forks again and again has any
+/// number of them.
 pub const MAX_HOLDERS: usize = 16;
 
 /// One session, as far as the log tells of it.
@@ -119,8 +120,8 @@ impl Session {
         !self.holders.is_empty() && self.totals.is_some()
     }
 
-    /// How many records of accesses are not in the log though they were written. Only a complete session of which all
-    /// records were asked for can tell.
+    /// How many records of accesses are not in the log though they were written. Only a complete
+    /// session of which all records were asked for can tell.
     pub fn missing(&self) -> u64 {
         match self.totals {
             Some(totals) if self.is_complete() && !self.partial => {

@@ -2,11 +2,13 @@
 
 //! All sessions on one device, whatever order their records come in.
 //!
-//! Records carry the number of their session, so that an end which comes after the next tenant's start is still
-//! booked where it belongs. Records without a number are booked as they come: sessions follow each other.
+//! Records carry the number of their session, so that an end which comes after the next tenant's
+//! start is still booked where it belongs. Records without a number are booked as they come:
+//! sessions follow each other.
 //!
-//! Where a session ends before the log has the end of the one before, the kernel makes one end of both, which has
-//! `session=?`. It is told as what it is, and the sessions that it may be of are over.
+//! Where a session ends before the log has the end of the one before, the kernel makes one end of
+//! both, which has `session=?`. It is told as what it is, and the sessions that it may be of are
+//! over.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,12 +16,12 @@ use crate::holder::Holder;
 use crate::record::{Kind, Record, SessionField, Totals};
 use crate::session::Session;
 
-/// The most holders that are told apart. A device that many virtual machines had one after the other would have
-/// any number of them.
+/// The most holders that are told apart. A device that many virtual machines had one after the
+/// other would have any number of them.
 pub const MAX_HELD: usize = 64;
 
-/// The most sessions of a device that more records are expected for. Records overtake each other by no more than
-/// audit's queue holds.
+/// The most sessions of a device that more records are expected for. Records overtake each other by
+/// no more than audit's queue holds.
 const MAX_LIVE: usize = 64;
 
 /// Who held a device.
@@ -181,8 +183,8 @@ impl Sessions {
             && several.is_some_and(|end| *end > session.serial)
     }
 
-    /// Take a record into account that comes from the given boot of the machine. One that is not `taken` only tells
-    /// of the session that others belong to.
+    /// Take a record into account that comes from the given boot of the machine. One that is not
+    /// `taken` only tells of the session that others belong to.
     pub fn add(&mut self, record: &Record<'_>, boot: u64, taken: bool) {
         let at = match record.session {
             SessionField::None => {
@@ -235,8 +237,8 @@ impl Sessions {
             .rposition(|session| session.number.is_none());
         if let Some(at) = current {
             let session = &self.live[at];
-            // Where audit refused it at first, op=open comes after accesses. A second one is another session's, and
-            // the end of the one before is not in the log.
+            // Where audit refused it at first, op=open comes after accesses. A second one is
+            // another session's, and the end of the one before is not in the log.
             let second = record.kind == Kind::Open && !session.holders.is_empty();
             if session.boot == boot && !second {
                 return at;
@@ -282,7 +284,8 @@ impl Sessions {
     }
 }
 
-/// Whether a record is of a later session that has the same number: the module was loaded again, and counts anew.
+/// Whether a record is of a later session that has the same number: the module was loaded again,
+/// and counts anew.
 fn begins_anew(session: &Session, record: &Record<'_>) -> bool {
     let after = session
         .end

@@ -87,7 +87,8 @@ fn one_after_the_other() {
 
 #[test]
 fn starts_and_ends_that_are_not_in_the_log() {
-    // The end of one, all of one whose start was refused at first, the start of one, the start of another.
+    // The end of one, all of one whose start was refused at first, the start of one, the start of
+    // another.
     let sessions = sessions(
         2,
         &[

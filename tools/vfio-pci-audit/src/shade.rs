@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How pictures show what happened to a byte: the same characters and steps in a terminal, a drawing and a page.
+//! How pictures show what happened to a byte: the same characters and steps in a terminal, a
+//! drawing and a page.
 //!
-//! Nothing is told by colour only, and what reached the device is never hidden behind what was blocked.
+//! Nothing is told by colour only, and what reached the device is never hidden behind what was
+//! blocked.
 
 use crate::heat::SPACE;
 use crate::record::Op;
@@ -50,7 +52,8 @@ impl Shade {
         }
     }
 
-    /// The step of the scale, from 1; 0 if no access has a record of its own, so that it is not known how often.
+    /// The step of the scale, from 1; 0 if no access has a record of its own, so that it is not
+    /// known how often.
     pub fn step(&self) -> u32 {
         match self.allowed.saturating_add(self.blocked) {
             0 => 0,
@@ -58,8 +61,8 @@ impl Shade {
         }
     }
 
-    /// The character: a digit for allowed, a small letter for blocked, a capital for both; a sign where no access has
-    /// a record of its own.
+    /// The character: a digit for allowed, a small letter for blocked, a capital for both; a sign
+    /// where no access has a record of its own.
     pub fn glyph(&self) -> char {
         glyph(self.fate(), self.step())
     }

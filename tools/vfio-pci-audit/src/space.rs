@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a device's configuration space is read from: sysfs, a dump by lspci, or a copy of the file `config`.
+//! Where a device's configuration space is read from: sysfs, a dump by lspci, or a copy of the file
+//! `config`.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +29,8 @@ pub struct Space {
 impl Space {
     fn new(bdf: Option<Bdf>, what: String, said: Option<Id>, config: Vec<u8>) -> Self {
         let id = match Header::parse(&config) {
-            // A virtual function has ones where others have their identifiers, so that of elsewhere counts.
+            // A virtual function has ones where others have their identifiers, so that of elsewhere
+            // counts.
             Some(header) if !header.is_virtual_function() => {
                 Some(Id::new(header.vendor, header.device))
             }

@@ -2,8 +2,8 @@
 
 //! What is known of every device, record by record, in memory that does not grow with the log.
 //!
-//! A device takes 256 KiB if all of its bytes were accessed in every way, and a few KiB as a rule. There are
-//! [`MAX_DEVICES`] at most; records of more are counted, no more.
+//! A device takes 256 KiB if all of its bytes were accessed in every way, and a few KiB as a rule.
+//! There are [`MAX_DEVICES`] at most; records of more are counted, no more.
 
 use std::collections::BTreeMap;
 
@@ -39,8 +39,8 @@ pub struct Added {
     pub boot: u64,
     /// Whether it is asked for, and does not only tell of the session of others.
     pub taken: bool,
-    /// By how much its time, in milliseconds, is before that of one of the same machine that came earlier, if that is
-    /// more than records overtake each other.
+    /// By how much its time, in milliseconds, is before that of one of the same machine that came
+    /// earlier, if that is more than records overtake each other.
     pub back: Option<u64>,
 }
 
@@ -75,7 +75,8 @@ impl Tally {
         }
     }
 
-    /// Count a record. Nothing if it has nothing to do with what is asked for, or there is no room for its device.
+    /// Count a record. Nothing if it has nothing to do with what is asked for, or there is no room
+    /// for its device.
     pub fn add(&mut self, record: &Record<'_>) -> Option<Added> {
         if !self.filter.knows(record.node, Some(record.device)) {
             return None;

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The last millisecond that has a year of four digits.
 const LAST: u64 = 253_402_300_799_999;
 
-/// A time in milliseconds since 1970. For programs it is written in UTC, as in `2025-05-20T16:20:00.123Z`.
+/// A time in milliseconds since 1970. For programs it is written in UTC, as in
+/// `2025-05-20T16:20:00.123Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub u64);
 

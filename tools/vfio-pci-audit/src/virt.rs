@@ -2,7 +2,8 @@
 
 //! What libvirt writes into the audit log of its virtual machines.
 //!
-//! The fields are within a field of their own: `msg='virt=kvm op=start … vm="win11" uuid=… vm-pid=4242 … res=success'`.
+//! The fields are within a field of their own: `msg='virt=kvm op=start … vm="win11" uuid=…
+//! vm-pid=4242 … res=success'`.
 
 use std::borrow::Cow;
 

@@ -2,8 +2,8 @@
 
 //! The virtual machines of one host, and which of them a process was.
 //!
-//! libvirt tells of a machine's process only once it runs, which is after it opened its devices. So a process is
-//! looked up when all records are read.
+//! libvirt tells of a machine's process only once it runs, which is after it opened its devices. So
+//! a process is looked up when all records are read.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,8 @@ use pci_config::Bdf;
 use crate::holder::Holder;
 use crate::virt::{Virt, What};
 
-/// The most machines of one host that are remembered; those that ended longest ago are forgotten first.
+/// The most machines of one host that are remembered; those that ended longest ago are forgotten
+/// first.
 pub const MAX_VMS: usize = 512;
 
 /// How long a machine may take from opening a device to the record of its start, in milliseconds.

@@ -33,9 +33,10 @@ impl Now {
 
     /// Read a time; in milliseconds since 1970.
     ///
-    /// A word of ausearch's (`now`, `recent`, `boot`, `today`, `yesterday`, `this-hour`, `this-week`, `week-ago`,
-    /// `this-month`, `this-year`), how long ago (`90m`, `2days`), a date (`2025-05-20`, `05/20/2025`, `05/20/25`), a
-    /// time of today, both, a time with a zone, or `@` and seconds since 1970.
+    /// A word of ausearch's (`now`, `recent`, `boot`, `today`, `yesterday`, `this-hour`,
+    /// `this-week`, `week-ago`, `this-month`, `this-year`), how long ago (`90m`, `2days`), a date
+    /// (`2025-05-20`, `05/20/2025`, `05/20/25`), a time of today, both, a time with a zone, or `@`
+    /// and seconds since 1970.
     pub fn read(&self, text: &str) -> Result<u64> {
         let text = text.trim();
         if text == "boot" {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The program as a user runs it: what it prints, and how it ends. `UPDATE_EXPECT=1` writes the snapshots anew.
+//! The program as a user runs it: what it prints, and how it ends. `UPDATE_EXPECT=1` writes the
+//! snapshots anew.
 
 mod common;
 

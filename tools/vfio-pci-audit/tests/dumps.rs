@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `map` makes of dumps as people have them: damaged, pasted into a mail, of devices that are no more.
+//! What `map` makes of dumps as people have them: damaged, pasted into a mail, of devices that are
+//! no more.
 
 mod common;
 

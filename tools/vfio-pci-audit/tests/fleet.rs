@@ -100,7 +100,8 @@ fn rows_for_a_database() {
     assert_eq!(vms, expected);
 }
 
-/// Each of three machines makes a report; put together they are that of a collector, which has all logs.
+/// Each of three machines makes a report; put together they are that of a collector, which has all
+/// logs.
 #[test]
 fn reports_of_many_machines() {
     let files = Files::new();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Records that a kernel wrote and an audit daemon kept: tests/data, from end-to-end runs in the VM.
+//! Records that a kernel wrote and an audit daemon kept: tests/data, from end-to-end runs in the
+//! VM.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,8 +120,8 @@ fn lines() -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    /// A record of which bytes were overwritten, cut out or doubled is read or refused, and never a panic; what is
-    /// read lies in configuration space.
+    /// A record of which bytes were overwritten, cut out or doubled is read or refused, and never a
+    /// panic; what is read lies in configuration space.
     #[test]
     fn damage_is_survived(
         pick: prop::sample::Index,

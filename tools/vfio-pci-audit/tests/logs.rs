@@ -152,7 +152,8 @@ fn logs_in_any_order() {
     let files = Files::new();
     let first = session(START, 1, 10, "0000:01:00.1");
     let second = session(START + 3_600_000, 2, 20, "0000:01:00.1");
-    // Without numbers, sessions are told by their order only; the first one reaches into the second log.
+    // Without numbers, sessions are told by their order only; the first one reaches into the second
+    // log.
     let unnumbered = |records: &[Record]| {
         lines(records)
             .replace(" session=1", "")

@@ -13,7 +13,8 @@ use common::{data, run};
 /// The page of logs of tenants, of a guest, and of another machine.
 fn page(folder: &Path) -> String {
     let log = fs::read_to_string(data("tenants.log")).unwrap();
-    // The second tenant was a virtual machine, which has a name that would end an element of the page.
+    // The second tenant was a virtual machine, which has a name that would end an element of the
+    // page.
     let virt = "type=VIRT_CONTROL msg=audit(1796000001.000:1): pid=1 msg='op=start vm=\"a</script><b>\" uuid=8f3b2c11-1c2d-4e5f-8a9b-0c1d2e3f4a5b vm-pid=3300 res=success'\n";
     let tenants = folder.join("tenants");
     fs::write(&tenants, log + virt).unwrap();

@@ -2,8 +2,9 @@
 
 //! What `ausearch -i` prints, with values again where it prints words.
 //!
-//! Its dates are those of a locale. Of those, the C locale's and the Americans' (month, day, year) and the one that is
-//! the same everywhere (year, month, day) are understood. Names of users are not turned into numbers again.
+//! Its dates are those of a locale. Of those, the C locale's and the Americans' (month, day, year)
+//! and the one that is the same everywhere (year, month, day) are understood. Names of users are
+//! not turned into numbers again.
 
 use std::fmt::Write;
 use std::str;

@@ -104,14 +104,15 @@ impl Export {
         self.entry.is_some() || line.starts_with(b"__CURSOR=")
     }
 
-    /// Take a line. Whether a record that matters ends with it; nothing if it is of an entry that is no record.
+    /// Take a line. Whether a record that matters ends with it; nothing if it is of an entry that
+    /// is no record.
     pub(super) fn line(&mut self, line: &[u8], record: &mut String) -> Option<bool> {
         if line.is_empty() {
             return self.end(record);
         }
         let entry = self.entry.get_or_insert_with(Entry::default);
-        // A field that is no text comes as its name, and behind that its length and its bytes. None of those that
-        // matter does: the kernel writes in hexadecimal what is no text.
+        // A field that is no text comes as its name, and behind that its length and its bytes. None
+        // of those that matter does: the kernel writes in hexadecimal what is no text.
         let at = memchr::memchr(b'=', line);
         let (name, value) = at.map_or((line, &b""[..]), |at| (&line[..at], &line[at + 1..]));
         let value = || Some(String::from_utf8_lossy(value).into_owned());

@@ -70,7 +70,8 @@ fn laurel(event: &Map<String, Value>, records: &mut String) -> Option<bool> {
     Some(!records.is_empty())
 }
 
-/// Auditbeat: `{"@timestamp": …, "auditd": {"sequence": 456, "message_type": "pci", "data": {…}, "result": "fail"}}`.
+/// Auditbeat: `{"@timestamp": …, "auditd": {"sequence": 456, "message_type": "pci", "data": {…},
+/// "result": "fail"}}`.
 fn auditbeat(event: &Map<String, Value>, records: &mut String) -> Option<bool> {
     let auditd = event.get("auditd")?;
     let Some(kind) = auditd.get("message_type")?.as_str().and_then(kind) else {
@@ -149,7 +150,8 @@ fn add_field(text: &mut String, key: &str, value: &Value) {
     text.push_str(&field(key, &value));
 }
 
-/// A field with its quotes, which tell untrusted strings, or in hexadecimal if it has what would end it.
+/// A field with its quotes, which tell untrusted strings, or in hexadecimal if it has what would
+/// end it.
 pub(super) fn field(key: &str, value: &str) -> String {
     let value = value.trim_matches('"');
     if !matches!(key, "device" | "comm" | "exe" | "vm") {

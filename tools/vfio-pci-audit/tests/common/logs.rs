@@ -36,7 +36,8 @@ pub(crate) fn lines(records: &[Record]) -> String {
 
 pub(crate) const START: u64 = 1_796_000_000_000;
 
-/// A session of a virtual machine: its start, a read, two writes of which one is blocked, a report, its end.
+/// A session of a virtual machine: its start, a read, two writes of which one is blocked, a report,
+/// its end.
 pub(crate) fn session(start: u64, number: u64, pid: u64, device: &str) -> Vec<Record> {
     let text = |rest: &str| {
         format!(
