@@ -84,7 +84,7 @@ kernel_rustdoc() {
 	local note command output modifiers=() rc=0
 	[ "$(printf '%s\n' 1.88 "$("$RUSTC" --version | cut -d' ' -f2)" | sort -V | head -n 1)" != 1.88 ] ||
 		modifiers=(-Cunsafe-allow-abi-mismatch=fixed-x18)
-	for note in $(cd "$lint" && find . -name '.*_main.o.cmd'); do
+	for note in $(cd "$lint" && find . -name '.pci_audit.o.cmd' -o -name '.vfio_pci_audit.o.cmd'); do
 		# It takes no --env-set, and needs none of what is about the output.
 		command=$(sed -n '1s/^[^=]*:= //p' "$lint/$note" |
 			sed -E 's, [^ ]*/(rustc|clippy-driver) , rustdoc ,; s, ;.*,,; s, (--emit=|-Zbinary_dep_depinfo=)[^ ]*,,g

@@ -87,7 +87,7 @@ static struct attached *attach(struct vfio_pci_core_device *vdev)
 {
 	struct attached *attached, **shadow;
 
-	attached = kzalloc(sizeof(*attached), GFP_KERNEL);
+	attached = kzalloc_obj(*attached);
 	if (!attached)
 		return NULL;
 	attached->pdev = vdev->pdev;
