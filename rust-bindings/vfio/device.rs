@@ -93,7 +93,8 @@ impl<'a> Device<'a> {
 
         // SAFETY: By the type invariants the device is open and the function serves it. It checks
         // the range, and user memory as every system call does.
-        let done = unsafe { (self.do_rw)(self.raw, user.as_mut_ptr().cast(), size, &mut pos, iswrite) };
+        let done =
+            unsafe { (self.do_rw)(self.raw, user.as_mut_ptr().cast(), size, &mut pos, iswrite) };
         if done < 0 {
             Err(Error::from_errno(done as c_int))
         } else {

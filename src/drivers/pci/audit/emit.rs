@@ -209,12 +209,7 @@ fn write_access(device: &pci::Device, access: &Access, gfp: gfp_t) -> Result<Emi
     Ok(Emitted::Written)
 }
 
-fn write(
-    device: &pci::Device,
-    body: &dyn fmt::Display,
-    gfp: gfp_t,
-    task: bool,
-) -> Result<Emitted> {
+fn write(device: &pci::Device, body: &dyn fmt::Display, gfp: gfp_t, task: bool) -> Result<Emitted> {
     if !enabled() {
         return Ok(Emitted::Off);
     }

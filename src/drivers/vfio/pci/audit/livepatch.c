@@ -96,7 +96,7 @@ static struct attached *attach(struct vfio_pci_core_device *vdev)
 		return NULL;
 	}
 
-	/* Another first access may be faster: both have joined one session. */
+	/* Two first accesses may come here: they share one session, and one attachment is kept. */
 	shadow = klp_shadow_get_or_alloc(vdev, SHADOW_ID, sizeof(*shadow), GFP_KERNEL, store,
 					 attached);
 	if (shadow && *shadow == attached)
@@ -124,7 +124,7 @@ static struct vfio_pci_audit_session *get_session(struct vfio_pci_core_device *v
 	return attached ? attached->session : NULL;
 }
 
-/* Differs from what it replaces in the middle only. */
+/* As the original, but for the call of vfio_pci_audit_rw(). */
 static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf, size_t count,
 			 loff_t *ppos, bool iswrite)
 {

@@ -226,7 +226,7 @@ impl Session {
         let mut state = self.device.state.lock();
         match result {
             Ok(Emitted::Written) => state.ledger.recorded(op, outcome),
-            // Auditing was switched off since the caller looked: as if it had been off then.
+            // Auditing was switched off in the meantime: the access is not counted.
             Ok(Emitted::Off) => return,
             Err(_) => state.ledger.lost(op, range, outcome),
         }

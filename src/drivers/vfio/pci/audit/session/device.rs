@@ -58,7 +58,8 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger<KBox<[Bitmap; GROUPS]>>,
     /// Whether the work item is queued, or runs and will look again.
     pub(crate) work_queued: bool,
-    /// The open session, and how often it is open: a livepatch may meet it twice.
+    /// The open session and its number of users. With the livepatch, two first accesses of a
+    /// device may open it at the same time.
     open: Option<(Arc<Session>, usize)>,
     /// The device that records are about, while there is a session or something to report.
     pci: Option<ARef<pci::Device>>,

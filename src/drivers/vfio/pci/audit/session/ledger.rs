@@ -97,12 +97,12 @@ pub enum Step {
     Done,
 }
 
-/// A record to write, with what it takes to put it back.
+/// A record to write. [`Ledger::refused`] takes it back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Entry {
     /// The record.
     pub record: SessionRecord,
-    /// What a close record has the totals of.
+    /// The counters that a close record sums up; zero for other records.
     counters: [Counters; GROUPS],
 }
 

@@ -56,7 +56,7 @@ impl Pace {
         over_time.max(self.at_once.wait(AT_ONCE, now))
     }
 
-    /// A record will be written, for which there was nothing to wait.
+    /// Takes the tokens of a record. [`Pace::wait`] returned 0.
     pub fn take(&mut self, now: u64) {
         let _ = self.at_once.take(AT_ONCE, now, 1);
         let _ = self.over_time.take(OVER_TIME, now, 1);
@@ -67,8 +67,9 @@ impl Pace {
         self.next_report.saturating_sub(now)
     }
 
-    /// A report of a session that goes on begins. The next ones come ever more rarely, until there
-    /// was nothing to report for as long as it took from the last one to this one.
+    /// A report of an open session begins. The interval to the next one doubles, up to
+    /// [`LONGEST`]. It is [`SHORTEST`] again if this report comes an interval late, since there was
+    /// nothing to report.
     pub fn begin_report(&mut self, now: u64) {
         let is_due = now < self.next_report.saturating_add(self.interval);
 

@@ -2,7 +2,7 @@
 
 //! The work queue on which reports and the ends of sessions are written.
 //!
-//! Items may sleep until audit has room: those of one device do not hold up another's.
+//! An item may sleep until audit has room. The items of other devices run meanwhile.
 
 use super::device::Device;
 use crate::common::{
