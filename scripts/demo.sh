@@ -83,19 +83,19 @@ with_a_guest_inside() {
 	done
 	scene "a guest's root writes, no module loaded" guest_step
 	echo
-	echo "* modprobe vfio_pci_audit: a livepatch, while the guest runs"
+	echo "* modprobe vfio_pci_audit_livepatch, while the guest runs"
 	scripts/vm-modules.sh load
 	scene "the same guest, vfio_pci_audit loaded" guest_step
 	echo Y >$params/block_pci_unassigned_write
 	scene "the same guest, block_pci_unassigned_write=Y" guest_step
 	echo
 	echo "* echo 0 >/sys/kernel/livepatch/vfio_pci_audit_livepatch/enabled; rmmod, while the guest runs"
-	scripts/vm-modules.sh unload vfio_pci_audit pci_audit
+	scripts/vm-modules.sh unload vfio_pci_audit_livepatch vfio_pci_audit pci_audit
 	scene "the same guest, vfio_pci_audit unloaded" guest_step
 	exec 4>&-
 	wait "$guest" || { cat $said; return 1; }
 	echo
-	echo "* modprobe vfio_pci_audit again"
+	echo "* modprobe vfio_pci_audit_livepatch again"
 	scripts/vm-modules.sh load
 }
 

@@ -90,7 +90,7 @@ unload)
 	fi
 	[ ${#modules[@]} -eq 0 ] || exec rmmod "${modules[@]}"
 	ours() { awk -v users="$1" '/^(vfio|pci_audit)/ && $3 <= users { print $1 }' /proc/modules; }
-	# Those that nobody uses, again and again: modprobe -r leaves some of the dependencies behind.
+	# Unload what has no users until nothing is left: modprobe -r leaves some dependencies behind.
 	while mapfile -t modules < <(ours 0) && [ ${#modules[@]} -gt 0 ]; do
 		rmmod "${modules[@]}"
 	done
