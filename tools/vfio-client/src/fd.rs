@@ -35,13 +35,13 @@ fn result(done: isize) -> io::Result<usize> {
     usize::try_from(done).map_err(|_| io::Error::last_os_error())
 }
 
-/// Read with one system call to an address that is nobody's.
+/// Read with one system call to an address that is not mapped.
 pub(crate) fn read_to_nowhere(fd: BorrowedFd<'_>, at: u64, size: usize) -> io::Result<usize> {
     // SAFETY: the page at address 0 is never mapped, so the kernel writes nothing.
     result(unsafe { libc::pread(fd.as_raw_fd(), ptr::null_mut(), size.min(4096), at as _) })
 }
 
-/// Write with one system call from an address that is nobody's.
+/// Write with one system call from an address that is not mapped.
 pub(crate) fn write_from_nowhere(fd: BorrowedFd<'_>, at: u64, size: usize) -> io::Result<usize> {
     // SAFETY: the page at address 0 is never mapped, and the kernel only reads.
     result(unsafe { libc::pwrite(fd.as_raw_fd(), ptr::null(), size.min(4096), at as _) })
@@ -58,7 +58,7 @@ pub fn in_child(act: impl FnOnce() -> bool) -> io::Result<u32> {
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         let code = i32::from(!act());
-        // SAFETY: it returns to nobody. What the parent has buffered is the parent's to write.
+        // SAFETY: the child does not return. It does not write what the parent has buffered.
         unsafe { libc::_exit(code) }
     }
     if pid < 0 {
