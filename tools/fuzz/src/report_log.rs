@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The log parser of `vfio-pci-audit` against the kernel's own formatter, and its tally against a byte-by-byte one.
+//! The log parser of `vfio-pci-audit` against the kernel's own formatter, and its tally against a
+//! byte-by-byte one.
 
 use std::collections::HashMap;
 
@@ -134,8 +135,8 @@ fn count(models: &mut HashMap<Key, Model>, record: &Record<'_>) {
 ///
 /// # Panics
 ///
-/// If lines are not those between newlines, if a record does not survive being formatted as the kernel does, or if the
-/// tally has other counts or places than the model.
+/// If lines are not those between newlines, if a record does not survive being formatted as the
+/// kernel does, or if the tally has other counts or places than the model.
 pub fn report_log(data: &[u8]) {
     let mut found = Vec::new();
     let number = lines::for_each(data, |_, line| match line {

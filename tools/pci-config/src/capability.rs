@@ -22,7 +22,7 @@ pub struct Capability {
 }
 
 impl Capability {
-    /// Whether VFIO hides it from the holder of the device.
+    /// Whether VFIO keeps it from the process that holds the device.
     pub fn is_hidden(&self) -> bool {
         self.hidden
     }

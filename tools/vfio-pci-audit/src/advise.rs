@@ -105,7 +105,8 @@ pub struct Stopped {
     pub ranges: Vec<Unassigned>,
     /// What is known of these bytes.
     pub known: Vec<Note>,
-    /// Those of them that no driver is known to need; nothing if it is not known which device it is.
+    /// Those of them that no driver is known to need; nothing if it is not known which device it
+    /// is.
     pub needed_by_none: Option<Vec<Unassigned>>,
 }
 

@@ -83,11 +83,12 @@ pub enum Command {
     /// virtual machine and the program. Accesses without a record of their own have a row with
     /// their number, and one for each range that they touched.
     Export(ExportArgs),
-    /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's devices need
+    /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's
+    /// devices need
     ///
-    /// A register that is in no capability that VFIO knows is blocked with all others. Of each there is who uses it,
-    /// what breaks, and whether its bytes are known to be unassigned. A row whose layout is not verified may lie in a
-    /// vendor capability, which is never blocked.
+    /// A register that is in no capability that VFIO knows is blocked with all others. Of each
+    /// there is who uses it, what breaks, and whether its bytes are known to be unassigned. A row
+    /// whose layout is not verified may lie in a vendor capability, which is never blocked.
     Known(KnownArgs),
     /// Print completions for a shell
     Completions {
@@ -143,12 +144,15 @@ pub struct MapArgs {
 /// For `known`.
 #[derive(Args, Debug)]
 pub struct KnownArgs {
-    /// Only what is known of this device, such as 10de:1eb8, or of a vendor, such as 10de:* [default: everything]
+    /// Only what is known of this device, such as 10de:1eb8, or of a vendor, such as 10de:*
+    /// [default: everything]
     pub id: Option<Pattern>,
-    /// The first digits of the device's class, such as 0300 [default: as in this machine, if it is there]
+    /// The first digits of the device's class, such as 0300 [default: as in this machine, if it is
+    /// there]
     #[arg(long, value_name = "CODE")]
     pub class: Option<Class>,
-    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for /etc/modprobe.d
+    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for
+    /// /etc/modprobe.d
     #[arg(long, conflicts_with_all = ["id", "class"])]
     pub modprobe: bool,
     /// How to print
@@ -204,8 +208,8 @@ pub struct AdviseArgs {
     /// as in this machine, for records of it]
     #[arg(long, value_name = "[NODE/]BDF=VENDOR:DEVICE", value_parser = id)]
     pub id: Vec<(Place, Id)>,
-    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default: this machine's
-    /// devices, for records of it]
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default:
+    /// this machine's devices, for records of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
 }

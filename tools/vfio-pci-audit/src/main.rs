@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Shows who accesses unassigned PCI configuration space through VFIO, and what blocking would stop.
+//! Shows who accesses unassigned PCI configuration space through VFIO, and what blocking would
+//! stop.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

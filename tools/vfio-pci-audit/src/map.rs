@@ -304,7 +304,8 @@ impl Maps {
         self.spaces.iter().find(|space| space.bdf == Some(bdf))
     }
 
-    /// Whether a machine of a log is this one. A device of another is not the one that has its address here.
+    /// Whether a machine of a log is this one. A device of another is not the one that has its
+    /// address here.
     pub fn is_this(&self, node: Option<&str>) -> bool {
         node.is_none() || node == self.this.as_deref()
     }

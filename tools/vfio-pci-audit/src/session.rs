@@ -31,7 +31,8 @@ pub struct Session {
     pub recorded: u64,
     /// What the session says of itself at its end; nothing if that is not in the log.
     pub totals: Option<Totals>,
-    /// Whether this is the end of several sessions in one: one ended before the log had the end of the one before.
+    /// Whether this is the end of several sessions in one: one ended before the log had the end of
+    /// the one before.
     pub several: bool,
     /// Where its accesses went, if that is kept.
     pub places: Option<Places>,

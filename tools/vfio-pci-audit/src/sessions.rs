@@ -174,8 +174,8 @@ impl Sessions {
         last.is_some_and(|session| !session.is_closed() && !self.ended_with_others(session))
     }
 
-    /// Whether the end of a session is a part of that of several: it has none of its own, and nothing was heard of it
-    /// after such an end.
+    /// Whether the end of a session is a part of that of several: it has none of its own, and
+    /// nothing was heard of it after such an end.
     pub fn ended_with_others(&self, session: &Session) -> bool {
         let several = self.several.get(&session.boot);
         session.number.is_some()

@@ -44,7 +44,8 @@ impl Space {
         }
     }
 
-    /// As many of the bytes as can be trusted: what a dump has beyond one size but not up to the next may be damaged.
+    /// As many of the bytes as can be trusted: what a dump has beyond one size but not up to the
+    /// next may be damaged.
     pub fn usable(&self) -> &[u8] {
         match self.config.len() {
             some @ CONVENTIONAL..EXPRESS => &self.config[..some.min(CONVENTIONAL)],

@@ -57,8 +57,8 @@ impl Subject {
         (word(VENDOR) != 0xffff).then(|| Self::new(device, config))
     }
 
-    /// The device whose space was read from somewhere that may say what it is; nothing if neither does, or
-    /// it is off.
+    /// The device whose space was read from somewhere that may say what it is; nothing if neither
+    /// does, or it is off.
     pub fn of_space(space: &crate::space::Space) -> Option<Self> {
         let header = Header::parse(&space.config);
         if header.is_some_and(|header| header.check() == Err(NoMap::AllOnes)) {
