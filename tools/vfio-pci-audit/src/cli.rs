@@ -83,7 +83,7 @@ pub enum Command {
     /// virtual machine and the program. Accesses without a record of their own have a row with
     /// their number, and one for each range that they touched.
     Export(ExportArgs),
-    /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's devices need
+    /// Print which unassigned bytes drivers are known to use, or the exemptions that this machine's devices need
     ///
     /// A register that is in no capability that VFIO knows is blocked with all others. Of each there is who uses it,
     /// what breaks, and whether its bytes are known to be unassigned. A row whose layout is not verified may lie in a
@@ -148,7 +148,7 @@ pub struct KnownArgs {
     /// The first digits of the device's class, such as 0300 [default: as in this machine, if it is there]
     #[arg(long, value_name = "CODE")]
     pub class: Option<Class>,
-    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for /etc/modprobe.d
+    /// Print the exemptions for the devices that vfio-pci has, or may get, as a file for /etc/modprobe.d
     #[arg(long, conflicts_with_all = ["id", "class"])]
     pub modprobe: bool,
     /// How to print
