@@ -31,7 +31,7 @@ vfio_pci_audit_do_rw vfio_pci_config_rw_single;
  */
 static vfio_pci_audit_do_rw *single;
 
-static vfio_pci_audit_do_rw *look_up(void)
+static noinline vfio_pci_audit_do_rw *look_up(void)
 {
 	vfio_pci_audit_do_rw *found = symbol_get(vfio_pci_config_rw_single);
 
@@ -66,7 +66,7 @@ static struct attached *get_attached(struct vfio_pci_core_device *vdev)
 }
 
 /* No access to @vdev is under way.  Does not sleep. */
-static void detach(struct vfio_pci_core_device *vdev)
+static noinline void detach(struct vfio_pci_core_device *vdev)
 {
 	struct attached *attached = get_attached(vdev);
 
@@ -83,7 +83,7 @@ static int store(void *obj, void *shadow_data, void *ctor_data)
 }
 
 /* Begin the session of @vdev.  NULL when memory is short. */
-static struct attached *attach(struct vfio_pci_core_device *vdev)
+static noinline struct attached *attach(struct vfio_pci_core_device *vdev)
 {
 	struct attached *attached, **shadow;
 
@@ -147,13 +147,17 @@ static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf, si
 		return ret;
 	}
 
-	while (done < count) {
-		ret = do_rw(vdev, buf + done, count - done, &pos, iswrite);
+	while (count) {
+		ret = do_rw(vdev, buf, count, &pos, iswrite);
 		if (ret < 0)
 			return ret;
+
+		count -= ret;
 		done += ret;
+		buf += ret;
 		pos += ret;
 	}
+
 	*ppos += done;
 	return done;
 }
