@@ -164,6 +164,25 @@ fn a_tick_of_no_length_shuts_nothing() {
 }
 
 #[test]
+fn an_opened_gate_has_no_more_tokens() {
+    let limit = Limit::per_second(1, 1);
+    let now = Time {
+        ns: SECOND,
+        tick: 250,
+        tick_ns: SECOND / 250,
+    };
+    let mut gate = Gate::new();
+
+    assert!(gate.take(limit, now, 1));
+    assert!(!gate.take(limit, now, 1));
+    assert!(gate.is_shut(now.tick));
+    gate.open();
+    assert!(!gate.is_shut(now.tick));
+    assert!(!gate.take(limit, now, 1));
+    assert!(gate.is_shut(now.tick));
+}
+
+#[test]
 fn a_clock_that_jumps_banks_no_more_than_the_burst() {
     let limit = Limit::per_second(24, 24);
     let mut bucket = Bucket::new();

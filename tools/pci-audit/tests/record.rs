@@ -6,6 +6,7 @@ use pci_audit::{
     record::{
         Access,
         Line,
+        LineOf,
         Text, //
     },
     Op,
@@ -72,4 +73,27 @@ fn a_session_has_the_digits_that_the_standard_library_writes() {
 fn a_text_of_absurd_length_is_cut_off() {
     assert_eq!(line(&"x".repeat(1000), "open").len(), 384);
     assert_eq!(line("0000:01:00.1", "x".repeat(1000)).len(), 384);
+}
+
+#[test]
+fn a_record_is_the_same_with_and_without_fmt() {
+    for session in [Session(Some(u64::MAX)), Session::NONE] {
+        for outcome in Outcome::ALL {
+            let access = access(Op::Read, (0, 4096), session, outcome);
+            let mut short = LineOf::<{ Access::SIZE }>::new();
+
+            access.append_with_device(&mut short, "0000:01:00.1");
+            assert_eq!(short.bytes(), line("0000:01:00.1", access).as_bytes());
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_cut_off() {
+    let mut short = LineOf::<4>::new();
+
+    short.push(b"abc");
+    short.push(b"def");
+    short.push_number::<16>(0xff);
+    assert_eq!(short.bytes(), b"abcd");
 }

@@ -16,8 +16,10 @@ use pci_audit::{
     Range, //
 };
 use pci_audit_core::{
+    account::GROUPS,
     holders::Process,
     ledger::{
+        Ledger,
         Limits,
         Step, //
     },
@@ -443,4 +445,21 @@ fn opening_again_brings_no_tokens() {
         ..Totals::default()
     };
     assert_eq!(sim.done, expected);
+}
+
+#[test]
+fn without_a_session_there_is_nothing_to_end_or_name() {
+    let mut ledger = Ledger::new(Box::new([[0; 64]; GROUPS]), Box::new([[0; 64]; GROUPS]));
+    let process = Process {
+        tgid: 1,
+        started: 2,
+        executed: 3,
+    };
+
+    ledger.end();
+    ledger.named(process);
+    assert!(!ledger.is_named(process));
+    assert!(ledger.open().is_none() && ledger.closing().is_none());
+    assert_eq!(ledger.step(Limits::new(1, 24), SECOND), Step::Done);
+    assert_eq!(ledger.flush(), None);
 }

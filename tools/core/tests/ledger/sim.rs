@@ -236,7 +236,7 @@ impl Sim {
             return;
         }
         let tick = self.now / TICK;
-        if self.ledger.is_shut(op, tick) && self.work_queued {
+        if self.ledger.is_shut(op, tick) {
             self.ledger.suppress(op, range, outcome);
             self.book(op, range, outcome, Fate::Suppressed);
             return;
@@ -438,8 +438,9 @@ impl Sim {
         let on = self.audit != Audit::Off;
         let again = again.or_else(|| (on && self.ledger.has_unreported()).then_some(FIRST_REPORT));
         self.work_queued = again.is_some();
-        if let Some(delay) = again {
-            self.queue_work(delay);
+        match again {
+            Some(delay) => self.queue_work(delay),
+            None => self.ledger.open_gates(),
         }
     }
 

@@ -247,6 +247,8 @@ fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
 
 fn replaced(lab: &mut Lab) -> Result<()> {
     needs_livepatch(lab)?;
+    // Rounds of another scenario may have left vfio_pci_audit without the livepatch.
+    lab.reload(&[])?;
     let replacing = lab.modules.replacing()?;
     let bdf = lab.express()?;
     let mut messages = Messages::follow()?;

@@ -128,7 +128,6 @@ impl Ended {
     fn and(self, number: Option<u64>) -> Self {
         match (self, number) {
             (Ended::No, Some(number)) => Ended::One(number),
-            (Ended::One(one), Some(number)) if one == number => self,
             _ => Ended::Several,
         }
     }
@@ -456,14 +455,10 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Ledger<M> {
         let open = self.open.as_ref().map(|open| open.number);
         let is_open = session.0.is_some() && session.0 == open;
 
-        match record {
-            Record::Open => return,
-            Record::Close(_) => {
-                self.ended_account.add_counters(&entry.counters);
-                self.ended = self.ended.and(session.0);
-                return;
-            }
-            Record::Suppressed { .. } | Record::Touched(..) => (),
+        if let Record::Close(_) = record {
+            self.ended_account.add_counters(&entry.counters);
+            self.ended = self.ended.and(session.0);
+            return;
         }
 
         // The session may have ended since the record was taken out.
@@ -473,24 +468,23 @@ impl<M: DerefMut<Target = [Bitmap; GROUPS]>> Ledger<M> {
             &mut self.ended_account
         };
 
-        match record {
-            Record::Suppressed {
-                op,
-                outcome,
-                count,
-                lost,
-                ..
-            } => account.restore_counts(op, outcome, count, lost),
-            Record::Touched(op, range, outcome) => account.restore_range(op, outcome, range),
-            Record::Open | Record::Close(_) => (),
+        if let Record::Suppressed {
+            op,
+            outcome,
+            count,
+            lost,
+            ..
+        } = record
+        {
+            account.restore_counts(op, outcome, count, lost);
+        }
+        if let Record::Touched(op, range, outcome) = record {
+            account.restore_range(op, outcome, range);
         }
         if let Some((report, next)) = reporting.and_then(|reporting| reporting.group) {
             for range in report.ranges().skip(next) {
                 account.restore_range(report.op, report.outcome, range);
             }
-        }
-        if !is_open && self.ended == Ended::No {
-            self.ended = self.ended.and(session.0);
         }
     }
 }

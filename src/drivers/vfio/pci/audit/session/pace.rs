@@ -73,7 +73,7 @@ impl Pace {
     pub fn begin_report(&mut self, now: u64) {
         let is_due = now < self.next_report.saturating_add(self.interval);
 
-        self.interval = if is_due && self.interval > 0 {
+        self.interval = if is_due {
             (self.interval * 2).min(LONGEST)
         } else {
             SHORTEST
