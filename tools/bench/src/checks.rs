@@ -97,7 +97,11 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
     for (row, base, at_most) in [(LIMITED, IDLE, 110), (BLOCKING_LIMITED, BLOCKING, 80)] {
         for column in [&cell::READ, &cell::WRITE] {
             let over = over(row, base, column)?;
-            check(format!("{row}, {}: over audit off", column.name), over, at_most);
+            check(
+                format!("{row}, {}: over audit off", column.name),
+                over,
+                at_most,
+            );
         }
     }
     let yardstick = results.yardstick.median as i64;
