@@ -9,8 +9,8 @@ objects=$BUILD/linux/y
 
 # ours EXPRESSION...: find among our own files, and not among VFIO's.
 ours() { (cd "$lint" && find ./*/ \( -path './vfio/*' -o -path './unpatched/*' \) -prune -o "$@" | sed 's,^\./,,' | sort); }
-# The folders that kbuild would build in.
-kernel_folders() { ours \( -name Makefile -o -name Kbuild \) -printf '%h\n'; }
+# The folders that kbuild is told to build in; it finds those of KUnit in the folders above them.
+kernel_folders() { ours \( -name Makefile -o -name Kbuild \) ! -path '*/kunit/*' -printf '%h\n'; }
 
 # Copy what there is, and let nothing depend on an option. vfio_pci_config.c is there as it is with the series, and without.
 lint_copy() {
@@ -18,7 +18,7 @@ lint_copy() {
 	rm -rf "$lint"
 	mkdir -p "$lint/drivers" "$lint/vfio" "$lint/unpatched" "$lint/tools"
 	rsync -r --copy-links --exclude '/Documentation' --exclude '/include' --exclude '/tools' "$TOP/src/" "$lint/"
-	rsync -r "$TOP/tools/modules" "$lint/tools/"
+	rsync -r --exclude modules/replace "$TOP/tools/modules" "$lint/tools/"
 	# shellcheck disable=SC2016
 	find "$lint" \( -name Makefile -o -name Kbuild \) -exec sed -i 's/^obj-$(CONFIG_[A-Z0-9_]*)/obj-m/' {} +
 	kernel_folders | sed 's,.*,obj-m += &/,' >"$lint/Kbuild"

@@ -50,6 +50,8 @@ documentation() {
 	local out=$BUILD/documentation
 	rm -rf "$out"
 	mkdir -p "$out/conf"
+	# As in a kernel tree, with the samples that it quotes.
+	cp -r Documentation src/samples "$out/"
 	cat >"$out/conf/conf.py" <<-END
 		import sys
 		sys.path[:0] = ["$tree/Documentation/sphinx", "$tree/tools/lib/python"]
@@ -60,7 +62,8 @@ documentation() {
 		root_doc = "index"
 		exclude_patterns = []
 	END
-	srctree=$tree "$BUILD/venv/bin/sphinx-build" -q -W --keep-going -E -b dummy -c "$out/conf" Documentation "$out/out"
+	srctree=$tree "$BUILD/venv/bin/sphinx-build" -q -W --keep-going -E -b dummy -c "$out/conf" "$out/Documentation" \
+		"$out/out"
 }
 
 # Of dependencies: licenses, sources, versions; and advisories, if their database can be had.

@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 
 #[kunit_tests(vfio_pci_audit_policy)]
-mod policy {
+mod tests {
     use super::*;
     use crate::policy::{
         allow_list::Id,

@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 
 #[kunit_tests(vfio_pci_audit_session)]
-mod session {
+mod tests {
     use crate::session::{
         device::Device,
         Session, //
@@ -17,7 +17,6 @@ mod session {
             PCI_ANY_ID, //
         },
         pci,
-        prelude::*,
         sync::{
             aref::ARef,
             Arc, //

@@ -21,7 +21,7 @@ pub(crate) fn identity() -> (Pid, u64, u64) {
         (
             task.tgid(),
             (*(*raw).group_leader).start_boottime,
-            u64::from((*raw).self_exec_id),
+            (*raw).self_exec_id,
         )
     }
 }

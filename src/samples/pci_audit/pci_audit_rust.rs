@@ -68,8 +68,8 @@ impl Config {
         let range = pci_audit::range(&self.pdev, offset, size)?;
         let outcome = Outcome::from_allowed(op == Op::Read || offset >= HEADER_SIZE);
 
-        // The record comes first, since the access may bring the machine down. Without a record there
-        // is no access.
+        // The record comes first, since the access may bring the machine down. Without a record,
+        // there is no access.
         let _ = pci_audit::access(&self.pdev, op, range, outcome, Context::Sleep)?;
         match outcome {
             Outcome::Allowed => Ok((offset, size)),

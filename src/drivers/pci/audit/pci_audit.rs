@@ -3,13 +3,13 @@
 //! Audit records of accesses to PCI configuration space.
 //!
 //! A driver that lets user space or a guest reach a device's configuration space records each
-//! access with [`access`], before the access reaches the device. C drivers use
+//! access with [`access()`], before the access reaches the device. C drivers use
 //! `pci_audit_access()` of [`include/linux/pci_audit.h`](srctree/include/linux/pci_audit.h). This
 //! module knows PCI and audit. Which accesses are allowed is decided by its callers.
 //!
 //! A wrong call does not compile, or fails with an error that tells the reason: operation and
 //! outcome are enums, a [`Range`] holds at least one byte, lies inside configuration space and is
-//! checked against the size of the device's own, and the device is a [`pci::Device`]. All
+//! checked against the size of the device's own, and the device is a [`Device`]. All
 //! functions return `Ok` while auditing is off.
 //!
 //! - [`access`](mod@access): operation, outcome and range of an access. Imports only `core`.
@@ -18,7 +18,9 @@
 //! - `abi`: the functions that C calls.
 //! - `audit`, `trace`: the kernel interfaces behind them, with their `unsafe` code.
 //!
-//! The examples are tests; `device` is any [`pci::Device`].
+//! The examples are tests; `device` is any [`Device`].
+//!
+//! [`Device`]: kernel::pci::Device
 
 mod abi;
 pub mod access;

@@ -120,8 +120,8 @@ const LINE_SIZE: usize = 384;
 /// A line that holds every text.
 pub type Line = LineOf<LINE_SIZE>;
 
-/// A record's text on the stack, `N` bytes at most. Text that does not fit is cut off; only a device name of hundreds
-/// of bytes can cause that.
+/// A record's text on the stack, `N` bytes at most. Text that does not fit is cut off; only a
+/// device name of hundreds of bytes can cause that.
 pub struct LineOf<const N: usize> {
     bytes: [u8; N],
     len: usize,

@@ -56,8 +56,8 @@ unsafe fn config_rw<'a>(
     ConfigRw::new(device, session, iswrite, user, pos, count)
 }
 
-/// Decides and records an access to an unassigned, aligned dword at `pos`, all of a run. May sleep, but not
-/// for audit. Returns whether the access is blocked.
+/// Decides and records an access to an unassigned, aligned dword at `pos`, all of a run. May sleep,
+/// but not for audit. Returns whether the access is blocked.
 ///
 /// # Safety
 ///

@@ -84,10 +84,10 @@ impl_has_delayed_work! {
 }
 
 fn bitmaps() -> Result<KBox<[Bitmap; GROUPS]>> {
-    Ok(KBox::init(
+    KBox::init(
         pin_init::init_zeroed::<[Bitmap; GROUPS]>(),
         GFP_KERNEL_ACCOUNT,
-    )?)
+    )
 }
 
 impl Device {
