@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# How much of the modules' files that import only core the host's tests run: lines and branches, for each file. Prints KTAP; a
-# file's lines or branches at 95 % or below are a failure.
+# How much of the modules' files that import only core the host's tests run: lines and branches, for
+# each file. Prints KTAP; a file's lines or branches at 95 % or below are a failure.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 least=95
 out=$BUILD/coverage
 
-# Only the LLVM that rustc was built with is sure to read what its programs write; setup.sh installs its tools.
+# Only the LLVM that rustc was built with is sure to read what its programs write; setup.sh installs
+# its tools.
 llvm=$(/usr/bin/rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 tools=/usr/lib/llvm-$llvm/bin
 if ! [ -x "$tools/llvm-cov" ]; then
@@ -19,8 +20,8 @@ if ! [ -x "$tools/llvm-cov" ]; then
 	exit
 fi
 
-# A wrapper, so that what the tests depend on is built once, without coverage, for host-test.sh and this. Branches are counted by
-# an option that is not stable, as the kernel uses many.
+# A wrapper, so that what the tests depend on is built once, without coverage, for host-test.sh and
+# this. Branches are counted by an option that is not stable, as the kernel uses many.
 mkdir -p "$out"
 cat >"$out/rustc" <<'END'
 #!/bin/sh
@@ -51,7 +52,8 @@ import sys
 
 out, top, least, wanted = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4:]
 
-# A file may be there under several spellings of its name, and a function once for each program that has it.
+# A file may be there under several spellings of its name, and a function once for each program that
+# has it.
 def real(name):
     return os.path.relpath(os.path.realpath(name), os.path.realpath(top))
 

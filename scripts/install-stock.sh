@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# install-stock.sh [RELEASE]: have dkms build the modules for a kernel, the running one unless told otherwise, and for every
-# later one, and have them loaded at boot. Existing configuration stays.
+# install-stock.sh [RELEASE]: have dkms build the modules for a kernel, the running one unless told
+# otherwise, and for every later one, and have them loaded at boot. Existing configuration stays.
 # install-stock.sh --remove: undo it. The modules stay loaded, and the configuration.
 #
 # Needs root, Debian 13, and dkms with the kernel's headers installed.

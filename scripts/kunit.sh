@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Run the KUnit suites of both modules in QEMU, on the kernel that has them built in; the kernel's own kunit.py reads what they print.
+# Run the KUnit suites of both modules in QEMU, on the kernel that has them built in; the kernel's
+# own kunit.py reads what they print.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 tree=${KDIR:-$BUILD/linux/src}
 [ -e "$BUILD/linux/y/arch/x86/boot/bzImage" ] || die "no kernel in build/linux/y: run make kunit"
-# Its parser, and not its way to start QEMU, which takes /dev/kvm wherever there is one, usable or not.
+# Its parser, and not its way to start QEMU, which takes /dev/kvm wherever there is one, usable or
+# not.
 log=$BUILD/log/kunit.log
 timeout 300 qemu-system-x86_64 -accel "${ACCEL:-tcg}" -cpu max -m 1024 -nodefaults -nographic -no-reboot -serial stdio \
 	-kernel "$BUILD/linux/y/arch/x86/boot/bzImage" \

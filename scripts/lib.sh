@@ -10,7 +10,8 @@ BUILD=${BUILD:-$TOP/build}
 JOBS=${JOBS:-$(nproc)}
 KERNEL=${KERNEL:-7.3}
 export TOP BUILD JOBS KERNEL
-# What the user gave to our make is not for the makes of other projects: audit's has DEBUG among the compiler's flags.
+# What the user gave to our make is not for the makes of other projects: audit's has DEBUG among the
+# compiler's flags.
 unset MAKEFLAGS MFLAGS
 export -n DEBUG
 
@@ -78,8 +79,9 @@ debian_mirror() {
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true
 }
 
-# private_apt NAME TYPE SUITE...: set the array apt_private to the options that make apt read Debian's SUITEs (TYPE is deb or
-# deb-src). All its files are in build/apt/NAME; of the system's configuration only the mirror's address is read.
+# private_apt NAME TYPE SUITE...: set the array apt_private to the options that make apt read
+# Debian's SUITEs (TYPE is deb or deb-src). All its files are in build/apt/NAME; of the system's
+# configuration only the mirror's address is read.
 private_apt() {
 	local dir=$BUILD/apt/$1 type=$2 mirror
 	shift 2
@@ -103,7 +105,8 @@ private_apt() {
 		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache")
 }
 
-# The toolchain of the kernel build. Debian 12's own rustc sits beside a possible rustup one, which has no library sources.
+# The toolchain of the kernel build. Debian 12's own rustc sits beside a possible rustup one, which
+# has no library sources.
 toolchain() {
 	export LLVM=-19 RUSTC=/usr/bin/rustc RUSTFMT=/usr/bin/rustfmt
 	export PATH="$BUILD/bin:/usr/lib/llvm-19/bin:$PATH"
@@ -118,20 +121,22 @@ kmake() {
 	make -C "$dir" -j"$JOBS" V="${V:-0}" "LLVM=$LLVM" "RUSTC=$RUSTC" KBUILD_BUILD_TIMESTAMP=1970-01-01 "$@"
 }
 
-# host_cargo ARGUMENT...: the distribution's cargo where it is installed, so that every machine builds with what setup.sh knows.
+# host_cargo ARGUMENT...: the distribution's cargo where it is installed, so that every machine
+# builds with what setup.sh knows.
 host_cargo() {
 	local cargo=cargo
 	[ ! -x /usr/bin/cargo ] || cargo=/usr/bin/cargo
 	(cd "$TOP" && PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$BUILD/target" "$cargo" "$@")
 }
 
-# tree_sources: print the files of src/ that belong in a kernel tree: all but the livepatch, which is for a kernel as it is.
+# tree_sources: print the files of src/ that belong in a kernel tree: all but the livepatch, which
+# is for a kernel as it is.
 tree_sources() {
 	(cd "$TOP/src" && find -L . -type f ! -name 'livepatch*' -printf '%P\n' | sort)
 }
 
-# check NAME COMMAND...: one KTAP result; what a command that fails printed comes before it. A script of
-# checks ends with all_passed, for its exit code.
+# check NAME COMMAND...: one KTAP result; what a command that fails printed comes before it. A
+# script of checks ends with all_passed, for its exit code.
 count=0 failed=0
 check() {
 	local name=$1 output

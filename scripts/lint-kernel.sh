@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What lint.sh asks of the kernel's half. Everything is built in a folder of its own, build/linux/lint, as an external module for
-# the kernel in build/linux/y, whatever the configuration says: no other build folder is touched, and KUnit suites are seen too.
+# What lint.sh asks of the kernel's half. Everything is built in a folder of its own,
+# build/linux/lint, as an external module for the kernel in build/linux/y, whatever the
+# configuration says: no other build folder is touched, and KUnit suites are seen too.
 
 lint=$BUILD/linux/lint
 objects=$BUILD/linux/y
@@ -12,7 +13,8 @@ ours() { (cd "$lint" && find ./*/ \( -path './vfio/*' -o -path './unpatched/*' \
 # The folders that kbuild is told to build in; it finds those of KUnit in the folders above them.
 kernel_folders() { ours \( -name Makefile -o -name Kbuild \) ! -path '*/kunit/*' -printf '%h\n'; }
 
-# Copy what there is, and let nothing depend on an option. vfio_pci_config.c is there as it is with the series, and without.
+# Copy what there is, and let nothing depend on an option. vfio_pci_config.c is there as it is with
+# the series, and without.
 lint_copy() {
 	local folder
 	rm -rf "$lint"
@@ -33,7 +35,8 @@ lint_copy() {
 	done
 }
 
-# lint_make ARGUMENT...: build it all, or those targets; say what compilers complain of, and fail if there is any of it.
+# lint_make ARGUMENT...: build it all, or those targets; say what compilers complain of, and fail if
+# there is any of it.
 lint_make() {
 	local output
 	output=$(kmake "$objects" "M=$lint" KBUILD_MODPOST_WARN=1 "$@" 2>&1) || { echo "$output"; return 1; }
@@ -58,9 +61,10 @@ kernel_warnings() {
 	lint_make W=1 "$@" "${targets[@]}"
 }
 
-# Debian's sparse knows neither __typeof_unqual__ nor __has_include(); as told here, it says no less of the kernel's C. Nor does it
-# know that the length of a literal is constant, which MODULE_LICENSE() asserts at the end of a file. After any other error it is
-# silent, so that an error counts too. The kernel's own files give warnings: what counts is what the series adds.
+# Debian's sparse knows neither __typeof_unqual__ nor __has_include(); as told here, it says no less
+# of the kernel's C. Nor does it know that the length of a literal is constant, which
+# MODULE_LICENSE() asserts at the end of a file. After any other error it is silent, so that an
+# error counts too. The kernel's own files give warnings: what counts is what the series adds.
 sparse_of() {
 	kmake "$objects" "M=$lint" C=2 CHECK="sparse -D__typeof_unqual__=__typeof__ -D'__has_include(x)=0'" "$@" 2>&1 >"$lint/sparse.log" |
 		grep -E ':[0-9]+:[0-9]+: |sparse is not' | grep -v 'error: bad constant expression$' | sed 's/:[0-9]*:[0-9]*:/:/; s,.*/,,' | sort

@@ -15,7 +15,8 @@ mapfile -t rust < <(find src rust-bindings kunit -name '*.rs' -type f)
 mapfile -t c < <(find src rust-bindings kunit tools -name '*.[ch]' -type f ! -path '*/trace/*')
 mapfile -t trace < <(find src -path '*/trace/*.h' -type f)
 
-# Patches have no sign-off before they are mailed, and name no maintainers; the lines of a sample record cannot be broken.
+# Patches have no sign-off before they are mailed, and name no maintainers; the lines of a sample
+# record cannot be broken.
 checkpatch() { "$tree/scripts/checkpatch.pl" --root="$tree" --no-tree --strict --terse --show-types --no-summary "$@"; }
 checkpatch_series() {
 	local patch rc=0
@@ -25,8 +26,9 @@ checkpatch_series() {
 	done
 	return $rc
 }
-# An exported function of Rust has no definition in C that EXPORT_SYMBOL could follow. checkpatch knows neither types of ours nor
-# the form of trace headers. Of Rust it judges what rustfmt leaves, such as the length of comments.
+# An exported function of Rust has no definition in C that EXPORT_SYMBOL could follow. checkpatch
+# knows neither types of ours nor the form of trace headers. Of Rust it judges what rustfmt leaves,
+# such as the length of comments.
 checkpatch_files() {
 	local types=$BUILD/typedefs rc=0
 	sed -n 's/^typedef .*[ *]\([a-z_]*\)(.*/\1/p' "${c[@]}" >"$types"
@@ -45,7 +47,8 @@ clippy() {
 	fi
 }
 
-# Everything in Documentation/, with the kernel's extensions, so that what goes into a kernel tree is parsed as it is there.
+# Everything in Documentation/, with the kernel's extensions, so that what goes into a kernel tree
+# is parsed as it is there.
 documentation() {
 	local out=$BUILD/documentation
 	rm -rf "$out"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# prepare.sh [m] [y] [novfio] [debug] [unpatched]: install what is missing and build what is out of date: audit userspace, the host's
-# tools, the inner guest, and the kernels that are named; unpatched is all that tests load besides the kernel's own modules. With
-# nothing named, it is what tests want beside a stock kernel.
+# prepare.sh [m] [y] [novfio] [debug] [unpatched]: install what is missing and build what is out of
+# date: audit userspace, the host's tools, the inner guest, and the kernels that are named;
+# unpatched is all that tests load besides the kernel's own modules. With nothing named, it is what
+# tests want beside a stock kernel.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

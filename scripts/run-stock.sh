@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build the modules for a kernel of Debian's as it is, boot that kernel, and show the modules at work in it.
+# Build the modules for a kernel of Debian's as it is, boot that kernel, and show the modules at
+# work in it.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

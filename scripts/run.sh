@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Set everything up, and show it: the main job, from a fresh machine to the output of ausearch -m PCI.
+# Set everything up, and show it: the main job, from a fresh machine to the output of ausearch -m
+# PCI.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

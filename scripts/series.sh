@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# series.sh [--save-stage]: make the mail-ready series in build/series from the tree as it is: src/ and patches/linux.
+# series.sh [--save-stage]: make the mail-ready series in build/series from the tree as it is: src/
+# and patches/linux.
 #
-# Each patch of patches/linux is one of the series. Its header says with "Sources:" which folders of src/ go with it, and with
-# "Without:" what of them a later patch adds. Where an early patch needs files as they are before a later one, patches/stages has,
-# under the patch's name, the changes that lead there from src/. They are merged as git merges; if that fails, correct the files in
+# Each patch of patches/linux is one of the series. Its header says with "Sources:" which folders of
+# src/ go with it, and with "Without:" what of them a later patch adds. Where an early patch needs
+# files as they are before a later one, patches/stages has, under the patch's name, the changes that
+# lead there from src/. They are merged as git merges; if that fails, correct the files in
 # build/series/stage, and run series.sh --save-stage.
 #
-# The author is git's user.name and user.email; Cc lines are get_maintainer.pl's. KDIR= is a tree of the user's,
-# SERIES= another folder to put it into.
+# The author is git's user.name and user.email; Cc lines are get_maintainer.pl's. KDIR= is a tree of
+# the user's, SERIES= another folder to put it into.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -103,7 +105,8 @@ done
 left=$(diff -rq "$out/sources" "$out/linux" | grep -v "^Only in $out/linux" || true)
 [ -z "$left" ] || die "these files of src/ are in no patch, or not as they are:"$'\n'"$left"
 
-# The cover letter's text, with the figures of this tree but for those of the livepatch, which is not in the series.
+# The cover letter's text, with the figures of this tree but for those of the livepatch, which is
+# not in the series.
 figures=$(sed -n '/^\.\. table begins/,/^\.\. table ends/p' "$TOP/Documentation/performance.rst" |
 	grep -E '^(\||\+=)' | grep -vE '^\| (stock|livepatch)' | sed 's/^/  /') || true
 [ -n "$figures" ] || die "there is no table in Documentation/performance.rst: UPDATE=1 make bench writes it"

@@ -83,14 +83,16 @@ for what; do
 	case $what in
 	vm) [ -x "$BUILD/venv/bin/vng" ] || step virtme-ng "installing virtme-ng 1.42" venv virtme-ng==1.42 ;;
 	kernel)
-		# Kernels of several configurations share most of their objects. Found first in PATH, ccache looks for the compiler behind it.
+		# Kernels of several configurations share most of their objects. Found first in
+		# PATH, ccache looks for the compiler behind it.
 		if ccache=$(command -v ccache); then
 			ln -sf "$ccache" "$BUILD/bin/clang-19"
 		fi
 		bindgen_is_new || step bindgen "building bindgen 0.72.1" cargo_install bindgen-cli --version 0.72.1
 		;;
 	check)
-		# Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19 on Debian 13, another on Debian 12.
+		# Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19
+		# on Debian 13, another on Debian 12.
 		llvm=llvm-$(/usr/bin/rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 		if [ -n "$release" ] && [ -n "$(apt-cache madison "$llvm" 2>/dev/null)" ]; then
 			install_packages "$llvm"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build packages as make deb does, of the tests' small configuration, and boot what the image package installs. Prints KTAP.
+# Build packages as make deb does, of the tests' small configuration, and boot what the image
+# package installs. Prints KTAP.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What grafting does to a kernel tree, and what the option does to the code when it is off. Prints KTAP.
+# What grafting does to a kernel tree, and what the option does to the code when it is off. Prints
+# KTAP.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -36,7 +37,8 @@ series_is_graft() {
 	git -C "$tree.am" -c user.name=Test -c user.email=test@localhost am -q "$tree.series"/000[1-9]*.patch &&
 		diff -r -x .git -x .vfio-pci-audit "$tree.am" "$tree"
 }
-# The helper that says whether an access is blocked is there first, and no later patch touches its file.
+# The helper that says whether an access is blocked is there first, and no later patch touches its
+# file.
 decision_comes_first() {
 	local file
 	file=$(grep -rl 'fn blocked(' "$TOP/src/drivers/vfio/pci/audit") && [ "$(wc -l <<<"$file")" = 1 ] || return 1
@@ -71,7 +73,8 @@ same_code() {
 other_code() {
 	! cmp -s "$BUILD/linux/unpatched/vfio_pci_config.o" "$BUILD/linux/m/drivers/vfio/pci/vfio_pci_config.o"
 }
-# stock_refused WORDS OPTION...: building for a stock kernel that is configured so ends with these words.
+# stock_refused WORDS OPTION...: building for a stock kernel that is configured so ends with these
+# words.
 stock_refused() {
 	local words=$1 objects=$tree.objects output
 	shift

@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# All that CI runs: set everything up, run every kind of test, and count. The last line is "N passed, N failed[, N skipped]".
+# All that CI runs: set everything up, run every kind of test, and count. The last line is "N
+# passed, N failed[, N skipped]".
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 passed=0 failed=0 skipped=0
 
-# part NAME COMMAND...: run one kind of test, shown as it goes, and count the results it printed: KTAP's, kunit.py's or cargo's.
+# part NAME COMMAND...: run one kind of test, shown as it goes, and count the results it printed:
+# KTAP's, kunit.py's or cargo's.
 part() {
 	local name=$1 log=$BUILD/log/test-$1.log rc=0 start=$SECONDS p f s
 	shift

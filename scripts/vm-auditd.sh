@@ -7,8 +7,9 @@
 #	vm-auditd.sh sync                          return when all that was recorded until now is in the log
 #	vm-auditd.sh stop                          the same, then stop the daemon
 #
-# The log may be read with ausearch -if FOLDER/audit.log at once after sync. Whether auditing is on is left as it is. Rules, and
-# the backlog's length, are the kernel's defaults. AUDIT is the folder that holds sbin/auditd (default: build/audit).
+# The log may be read with ausearch -if FOLDER/audit.log at once after sync. Whether auditing is on
+# is left as it is. Rules, and the backlog's length, are the kernel's defaults. AUDIT is the folder
+# that holds sbin/auditd (default: build/audit).
 set -euo pipefail
 
 die() { printf 'error: vm-auditd: %s\n' "$*" >&2; exit 1; }
@@ -35,7 +36,8 @@ is_daemon() { local pid && pid=$(status pid) && [ "$pid" -gt 0 ] && [ "$(cat "/p
 is_gone() { ! [ -e "/proc/$1/exe" ]; } # the VM's init may leave a zombie
 is_drained() { [ "$(status backlog)" = 0 ]; }
 
-# A mark of ours comes to the log after all that was recorded before it. None comes while auditing is off.
+# A mark of ours comes to the log after all that was recorded before it. None comes while auditing
+# is off.
 sync_log() {
 	local log mark
 	log=$(sed -n 's/^log_file = //p' "$conf/auditd.conf")

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# In the VM: go on with the guest that build-guest.sh booted, plug a device into it by vfio-pci, and have its root user access the
-# device's configuration space through the guest's own sysfs.
+# In the VM: go on with the guest that build-guest.sh booted, plug a device into it by vfio-pci, and
+# have its root user access the device's configuration space through the guest's own sysfs.
 #
 #	vm-guest.sh [--timeout SECONDS] BDF [poke=OFFSET:VALUE:SIZE | peek=OFFSET:SIZE | wait]...
 #
-# The accesses are made in the order given, each in one system call; "guest: " lines on standard output tell of each. After a wait,
-# the guest goes on when it gets a line on standard input. A guest that cannot do one says "guest: error: " and the exit code is 1;
-# 124 is a guest that took too long (default 300 seconds).
-# The vfio modules must be there; a device that vfio-pci does not have yet is given to it.
+# The accesses are made in the order given, each in one system call; "guest: " lines on standard
+# output tell of each. After a wait, the guest goes on when it gets a line on standard input. A
+# guest that cannot do one says "guest: error: " and the exit code is 1; 124 is a guest that took
+# too long (default 300 seconds). The vfio modules must be there; a device that vfio-pci does not
+# have yet is given to it.
 set -euo pipefail
 
 die() { printf 'error: vm-guest: %s\n' "$*" >&2; exit 1; }

@@ -19,11 +19,13 @@
 #	--name NAME        the log is build/log/vm-NAME.log (default: the command's name)
 #	--allow REGEX      kernel complaints that are expected (extended regular expression)
 #
-# The exit code is the command's own, except: 124, it took longer than --timeout; 70, the kernel complained (BUG, Oops,
-# WARNING, panic, lockdep) or died. ACCEL=kvm uses hardware virtualisation; emulation (tcg) is the default.
+# The exit code is the command's own, except: 124, it took longer than --timeout; 70, the kernel
+# complained (BUG, Oops, WARNING, panic, lockdep) or died. ACCEL=kvm uses hardware virtualisation;
+# emulation (tcg) is the default.
 #
-# Standard output and error are the command's, live; its standard input is empty. The kernel's messages are in the log only.
-# The host's files are visible, changes to them are lost at the end, except under build/.
+# Standard output and error are the command's, live; its standard input is empty. The kernel's
+# messages are in the log only. The host's files are visible, changes to them are lost at the end,
+# except under build/.
 #
 # The devices to try VFIO on, each in an IOMMU group of its own:
 #
@@ -36,8 +38,8 @@
 
 kernel=$BUILD/linux/m/arch/x86/boot/bzImage
 cpus=2 memory=2G timeout=900 name='' allow='' icount=0 parallel=0 interactive=0 extra=()
-# An emulated TSC is calibrated wrongly on a busy host, by a factor even: tell the time by the HPET. There, too, a test of the
-# timer's interrupt may wait in vain, which is a panic.
+# An emulated TSC is calibrated wrongly on a busy host, by a factor even: tell the time by the HPET.
+# There, too, a test of the timer's interrupt may wait in vain, which is a panic.
 append=(root=/dev/root tsc=unstable no_timer_check intel_iommu=on audit=1 loglevel=7 printk.time=1)
 
 while [ $# -gt 0 ]; do
@@ -63,9 +65,11 @@ done
 [ -r "$kernel" ] || die "no kernel at $kernel: build one first"
 [ -x "$BUILD/venv/bin/vng" ] || die "virtme-ng is missing: run scripts/setup.sh first"
 
-# With a host thread for each processor, QEMU's own races end the VM every few hundred tests: a processor that is at a device's register
-# while another has the register remapped (any reset of a PCI device does) takes QEMU down, or loses an interrupt and hangs for ever; and
-# a breakpoint that a livepatch set in __schedule() for a moment was hit after it had gone ("Oops: int3"). One thread for all it is.
+# With a host thread for each processor, QEMU's own races end the VM every few hundred tests: a
+# processor that is at a device's register while another has the register remapped (any reset of a
+# PCI device does) takes QEMU down, or loses an interrupt and hangs for ever; and a breakpoint that
+# a livepatch set in __schedule() for a moment was hit after it had gone ("Oops: int3"). One thread
+# for all it is.
 tcg=tcg,thread=single
 [ "$parallel" = 0 ] || tcg=tcg,thread=multi
 modules=(--skip-modules)
@@ -109,8 +113,9 @@ fi
 run=$(mktemp -d "$BUILD/vm.XXXXXX")
 trap 'rm -rf "$run"' EXIT
 
-# Inside, the command's output goes through pipes to ports of its own: virtme-ng's need udev, which a small host has not, and
-# a port cannot be opened twice, as /dev/stderr would. What the command leaves running is killed, for the pipes to end.
+# Inside, the command's output goes through pipes to ports of its own: virtme-ng's need udev, which
+# a small host has not, and a port cannot be opened twice, as /dev/stderr would. What the command
+# leaves running is killed, for the pipes to end.
 cat >"$run/inside" <<-END
 	port() { for p in /sys/class/virtio-ports/*; do [ "\$(<"\$p/name")" != "\$1" ] || echo "/dev/\${p##*/}"; done; }
 	exec </dev/null 3> >(exec cat >"\$(port vm.out)" 2>/dev/null)
