@@ -29,6 +29,7 @@ use kernel::{
     prelude::*,
     uaccess::UserPtr, //
 };
+
 /// The id of `device` in the allow list.
 fn id(device: &pci::Device) -> Id {
     Id::new(device.vendor_id().as_raw(), device.device_id())
