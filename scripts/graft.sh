@@ -5,6 +5,9 @@
 # tree up to date. graft.sh --remove TREE: take both out, leaving the tree as it was. graft.sh
 # --unpatched TREE FOLDER: copy the files that the glue changes into FOLDER, as they were.
 #
+# Changes that the series makes to files of its own are not applied: src/ has them as they are after
+# the last patch.
+#
 # A note in the tree says what was put there: the files that were added, and the patches as they
 # were applied.
 # shellcheck source=lib.sh
@@ -27,7 +30,7 @@ note=$tree/.vfio-pci-audit
 apply() { patch -d "$1" -p1 -F0 -s --no-backup-if-mismatch -r - "${@:3}" <"$2"; }
 
 # Patches build on each other: what was applied last is reverted first.
-apply_all() { for patch in "$TOP"/patches/linux/*.patch; do apply "$1" "$patch" || return 1; done; }
+apply_all() { for patch in "$series"/*.patch; do apply "$1" "$patch" || return 1; done; }
 revert_all() {
 	[ -d "$note/patches" ] || return 0
 	for patch in $(printf '%s\n' "$note"/patches/*.patch |
@@ -36,13 +39,13 @@ revert_all() {
 
 # copy_unpatched FOLDER: the files that the glue changes, as they were without it.
 copy_unpatched() {
-	(cd "$tree" && cat "$TOP"/patches/linux/*.patch "$note"/patches/*.patch 2>/dev/null |
+	(cd "$tree" && cat "$series"/*.patch "$note"/patches/*.patch 2>/dev/null |
 		sed -n 's,^--- a/,,p' |
 		sort -u | xargs -r ls -d 2>/dev/null | xargs -r cp --parents -t "$1")
 	revert_all "$1"
 }
 
-same_patches() { diff -rq "$TOP/patches/linux" "$note/patches" >/dev/null 2>&1; }
+same_patches() { diff -rq "$series" "$note/patches" >/dev/null 2>&1; }
 
 # Patches are applied and reverted on copies, and only what differs goes into the tree: it is never
 # left half patched, and a header that stays the same has not half of the kernel compiled again.
@@ -61,8 +64,10 @@ remove_sources() {
 	rm "$note/files"
 }
 
-copies=$(mktemp -d)
-trap 'rm -rf "$copies"' EXIT
+copies=$(mktemp -d) series=$(mktemp -d) list=$(mktemp)
+trap 'rm -rf "$copies" "$series" "$list"' EXIT
+for patch in "$TOP"/patches/linux/*.patch; do part_of_patch glue "$patch" >"$series/$(basename "$patch")"; done
+
 if [ "$verb" = unpatched ]; then
 	copy_unpatched "${2:?usage: graft.sh --unpatched TREE FOLDER}"
 	exit
@@ -76,8 +81,6 @@ if [ "$verb" = remove ]; then
 	exit
 fi
 
-list=$(mktemp)
-trap 'rm -rf "$list" "$copies"' EXIT
 tree_sources >"$list"
 
 if [ ! -d "$note" ]; then
@@ -93,7 +96,7 @@ if ! same_patches; then
 		die "the series does not apply to $tree (Linux $(make -s -C "$tree" \
 			kernelversion)); nothing was changed"
 	fi
-	cp -r "$TOP/patches/linux" "$note/patches"
+	cp -r "$series" "$note/patches"
 fi
 # A file that the sources no longer have goes from the tree too.
 if [ -f "$note/files" ]; then

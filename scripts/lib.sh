@@ -135,6 +135,12 @@ tree_sources() {
 	(cd "$TOP/src" && find -L . -type f ! -name 'livepatch*' -printf '%P\n' | sort)
 }
 
+# part_of_patch glue|own PATCH: print its changes of files that the kernel has, or of files of src/.
+part_of_patch() {
+	tree_sources | awk -v own="$1" 'NR == FNR { sources["a/" $0]; next }
+		/^--- a\// { on = ($2 in sources) == (own == "own") } on' - "$2"
+}
+
 # check NAME COMMAND...: one KTAP result; what a command that fails printed comes before it. A
 # script of checks ends with all_passed, for its exit code.
 count=0 failed=0

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# series.sh [--save-stage]: make the mail-ready series in build/series from the tree as it is: src/
-# and patches/linux.
+# series.sh: make the mail-ready series in build/series from the tree as it is: src/ and
+# patches/linux.
 #
 # Each patch of patches/linux is one of the series. Its header says with "Sources:" which folders of
-# src/ go with it, and with "Without:" what of them a later patch adds. Where an early patch needs
-# files as they are before a later one, patches/stages has, under the patch's name, the changes that
-# lead there from src/. They are merged as git merges; if that fails, correct the files in
-# build/series/stage, and run series.sh --save-stage.
+# src/ go with it, and with "Without:" what of them a later patch adds. src/ has every file as it is
+# after the last patch. If a later patch changes a file that an earlier one adds, its changes are in
+# patches/linux as those of the kernel's files are. They are reverted to get the file as it is in
+# the earlier patch. If one of them does not fit its file any more, correct it in the patch.
 #
 # The author is git's user.name and user.email; Cc lines are get_maintainer.pl's. KDIR= is a tree of
 # the user's, SERIES= another folder to put it into.
@@ -23,51 +23,27 @@ me=$(git -C "$TOP" config user.email) || true
 name=$(git -C "$TOP" config user.name) || true
 [ -n "${me:+$name}" ] || die "the series is in your name: git config user.name and user.email first"
 
-if [ "${1:-}" = --save-stage ]; then
-	patch=$(cat "$out/stage/.git/stage-of")
-	git -C "$out/stage" add -A
-	git -C "$out/stage" diff --full-index -U0 --cached HEAD >"$TOP/patches/stages/$patch"
-	say "saved patches/stages/$patch"
-	exit
-fi
-[ $# -eq 0 ] || die "usage: series.sh [--save-stage]"
+[ $# -eq 0 ] || die "usage: series.sh"
 
 rm -rf "$out"
 mkdir -p "$out/sources" "$out/linux"
 tree_sources | rsync --copy-links --files-from=- "$TOP/src/" "$out/sources/"
 
-# A repository that knows this one's objects, to merge with.
-repository() {
-	git -C "$1" init -q -b series
-	git -C "$TOP" rev-parse --path-format=absolute --git-path objects >"$1/.git/objects/info/alternates"
-	git -C "$1" config user.name "$name"
-	git -C "$1" config user.email "$me"
-	git -C "$1" add -A
-	git -C "$1" commit -q -m "$2"
-}
+# The sources as they are before any patch changes them.
+cp -r "$out/sources" "$out/added"
+mapfile -t patches < <(printf '%s\n' "$TOP"/patches/linux/*.patch)
+for ((n = ${#patches[@]} - 1; n >= 0; n--)); do
+	output=$(part_of_patch own "${patches[n]}" | patch -d "$out/added" -p1 -R -r - --no-backup-if-mismatch) ||
+		die "${patches[n]#"$TOP/"} has changes that do not fit src/, correct them there:"$'\n'"$output"
+done
 
-# stage PATCH: print the folder with the sources as they are at this patch.
-stage() {
-	if ! [ -f "$TOP/patches/stages/$1" ]; then
-		echo "$out/sources"
-		return
-	fi
-	rm -rf "$out/stage"
-	cp -r "$out/sources" "$out/stage"
-	repository "$out/stage" sources
-	echo "$1" >"$out/stage/.git/stage-of"
-	git -C "$out/stage" apply --3way --unidiff-zero --index "$TOP/patches/stages/$1" >"$out/stage.log" 2>&1 ||
-		{ cat "$out/stage.log" >&2; die "patches/stages/$1 does not merge: see the head of scripts/series.sh"; }
-	echo "$out/stage"
-}
-
-# sources_of FOLDER PATCH: print the files of src/ that go with a patch, as its header says.
+# sources_of PATCH: print the files of src/ that go with a patch, as its header says.
 sources_of() {
 	local sources=() without=()
-	read -ra sources < <(sed -n '/^---/q; s/^Sources: //p' "$2") || true
-	read -ra without < <(sed -n '/^---/q; s/^Without: //p' "$2") || true
+	read -ra sources < <(sed -n '/^---/q; s/^Sources: //p' "$1") || true
+	read -ra without < <(sed -n '/^---/q; s/^Without: //p' "$1") || true
 	[ ${#sources[@]} -gt 0 ] || return 0
-	(cd "$1" && for prefix in "${sources[@]}"; do [ ! -e "$prefix" ] || find "$prefix" -type f; done) |
+	(cd "$out/added" && for prefix in "${sources[@]}"; do [ ! -e "$prefix" ] || find "$prefix" -type f; done) |
 		{ grep -v "${without[@]/#/-e^}" -e '^$' || true; } | sort -u
 }
 
@@ -82,14 +58,17 @@ maintainers() {
 
 "$TOP/scripts/graft.sh" --unpatched "$tree" "$out/linux"
 version=$(make -s -C "$tree" kernelversion)
-repository "$out/linux" "Linux $version"
+git_in init -q -b series
+git_in config user.name "$name"
+git_in config user.email "$me"
+git_in add -A
+git_in commit -q -m "Linux $version"
 git_in tag base
-for patch in "$TOP"/patches/linux/*.patch; do
+for patch in "${patches[@]}"; do
 	file=$(basename "$patch")
-	patch -d "$out/linux" -p1 -F0 -s --no-backup-if-mismatch <"$patch" || die "$file does not apply"
-	folder=$(stage "$file")
-	sources_of "$folder" "$patch" >"$out/files"
-	rsync --files-from="$out/files" "$folder" "$out/linux"
+	sources_of "$patch" | rsync --ignore-existing --files-from=- "$out/added" "$out/linux"
+	part_of_patch glue "$patch" | patch -d "$out/linux" -p1 -F0 -s --no-backup-if-mismatch || die "$file does not apply"
+	part_of_patch own "$patch" | patch -d "$out/linux" -p1 -s --no-backup-if-mismatch || die "$file does not apply"
 	git_in add -A
 	{
 		sed -n 's/^Subject: \[PATCH[^]]*\] //p' "$patch"
@@ -120,5 +99,5 @@ git_in format-patch -q --cover-letter --cover-from-description=subject --subject
 # The recipients of any patch get the cover letter.
 sort -u "$out/cc.all" | awk 'NR == FNR { cc = cc $0 "\n"; next } /^$/ && cc { printf "%s", cc; cc = "" } 1' - \
 	"$out/0000-cover-letter.patch" >"$out/cover" && mv "$out/cover" "$out/0000-cover-letter.patch"
-rm -rf "$out/cover" "$out/cc" "$out/cc.all" "$out/diff" "$out/files" "$out/message" "$out/stage.log" "$out/stage" "$out/sources"
+rm -rf "$out/cover" "$out/cc" "$out/cc.all" "$out/diff" "$out/message" "$out/added" "$out/sources"
 say "the series for Linux $version is in ${out#"$TOP/"}"

@@ -2,47 +2,26 @@
 
 //! Serves one system call on configuration space.
 //!
-//! The call consists of stretches. VFIO serves assigned bytes. Each unassigned run is decided and
-//! recorded, and then either passed to VFIO too, or served here without the device.
+//! The call consists of stretches. VFIO serves assigned bytes. The monitor decides on each
+//! unassigned run, which is then either passed to VFIO too, or served here without the device.
 
 use crate::{
-    policy::{
-        allow_list::Id,
-        POLICY, //
-    },
+    monitor::Monitor,
     run::{
         self,
         Stretch, //
-    },
-    session::{
-        self,
-        Session, //
     },
     vfio::{
         check_user,
         clear_user,
         Device, //
     },
+    OpenDevice, //
 };
 use kernel::{
-    pci,
     prelude::*,
     uaccess::UserPtr, //
 };
-
-/// The id of `device` in the allow list.
-fn id(device: &pci::Device) -> Id {
-    Id::new(device.vendor_id().as_raw(), device.device_id())
-}
-
-/// Whether reads or writes of the unassigned bytes of `device` are allowed, as the policy is now.
-#[inline(always)]
-pub(crate) fn allowed(session: Option<&Session>, device: &pci::Device, iswrite: bool) -> bool {
-    match session {
-        Some(session) => !POLICY.blocked_cached(iswrite, session.lookup(), || id(device)),
-        None => !POLICY.blocked(iswrite, id(device)),
-    }
-}
 
 /// The return value of a hook: a length or a negative errno.
 pub(crate) fn into_ssize(result: Result<usize>) -> isize {
@@ -56,7 +35,7 @@ pub(crate) fn into_ssize(result: Result<usize>) -> isize {
 #[derive(Clone, Copy)]
 pub(crate) struct ConfigRw<'a> {
     device: Device<'a>,
-    session: Option<&'a Session>,
+    monitor: OpenDevice<'a>,
     iswrite: bool,
     user: UserPtr,
     start: usize,
@@ -69,7 +48,7 @@ impl<'a> ConfigRw<'a> {
     /// [`EFAULT`] when the range is not inside configuration space, as VFIO has it.
     pub(crate) fn new(
         device: Device<'a>,
-        session: Option<&'a Session>,
+        monitor: OpenDevice<'a>,
         iswrite: bool,
         user: UserPtr,
         pos: i64,
@@ -81,7 +60,7 @@ impl<'a> ConfigRw<'a> {
 
         Ok(Self {
             device,
-            session,
+            monitor,
             iswrite,
             user,
             start,
@@ -94,7 +73,7 @@ impl<'a> ConfigRw<'a> {
 
     /// Whether the call's unassigned bytes may be accessed. Decided once in a call.
     fn is_allowed(&self) -> bool {
-        allowed(self.session, self.device.pci(), self.iswrite)
+        self.monitor.allows(self.device.pci(), self.iswrite)
     }
 
     /// Serves the whole call and returns its length in bytes.
@@ -142,9 +121,8 @@ impl<'a> ConfigRw<'a> {
 
     /// Serves `size` unassigned bytes, `done` bytes into the call. Returns their number.
     fn serve_unassigned(&self, allowed: bool, done: usize, size: usize) -> Result<usize> {
-        // The record comes first: the access may bring the machine down.
-        session::access(
-            self.session,
+        // Before the access, which may bring the machine down.
+        self.monitor.access(
             self.device.pci(),
             self.iswrite,
             self.start + done,

@@ -13,16 +13,12 @@ use crate::{
         vfio_pci_core_device, //
     },
     config_rw::{
-        allowed,
         into_ssize,
         ConfigRw, //
     },
-    session::{
-        self,
-        abi::from_raw,
-        Session, //
-    },
+    monitor::Monitor,
     vfio::Device,
+    OpenDevice, //
 };
 use kernel::{
     bindings::pci_dev,
@@ -36,7 +32,7 @@ use kernel::{
 /// # Safety
 ///
 /// `vdev` is open for the duration of `'a`, and `do_rw` serves it. `session` is null or a session
-/// of the device from `vfio_pci_audit_open()` that is not closed during `'a`.
+/// of the device that is not closed during `'a`.
 #[inline(always)]
 unsafe fn config_rw<'a>(
     vdev: *mut vfio_pci_core_device,
@@ -50,19 +46,19 @@ unsafe fn config_rw<'a>(
     // SAFETY: By the safety requirement.
     let device = unsafe { Device::from_raw(vdev, do_rw)? };
     // SAFETY: By the safety requirement.
-    let session = unsafe { from_raw(session) };
+    let monitor = unsafe { OpenDevice::from_raw(session) };
     let user = UserPtr::from_ptr(buf.cast());
 
-    ConfigRw::new(device, session, iswrite, user, pos, count)
+    ConfigRw::new(device, monitor, iswrite, user, pos, count)
 }
 
-/// Decides and records an access to an unassigned, aligned dword at `pos`, all of a run. May sleep,
-/// but not for audit. Returns whether the access is blocked.
+/// Has the monitor decide on an access to an unassigned, aligned dword at `pos`, all of a run. May
+/// sleep, but not for audit. Returns whether the access is blocked.
 ///
 /// # Safety
 ///
 /// The caller holds a reference on `pdev` during the call. `session` is null or a session of the
-/// device from `vfio_pci_audit_open()` that is not closed during the call.
+/// device that is not closed during the call.
 #[no_mangle]
 unsafe extern "C" fn vfio_pci_audit_blocked(
     session: *mut vfio_pci_audit_session,
@@ -71,32 +67,16 @@ unsafe extern "C" fn vfio_pci_audit_blocked(
     iswrite: bool,
 ) -> bool {
     // SAFETY: By the safety requirement.
-    let session = unsafe { from_raw(session) };
+    let monitor = unsafe { OpenDevice::from_raw(session) };
     // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`, and by the safety
     // requirement `pdev` is valid during the call.
-    let device = || unsafe { &*pdev.cast::<pci::Device>() };
-
-    match session {
-        Some(session) => dword(Some(session), session.pci(), pos, iswrite),
-        None => dword_without_session(device(), pos, iswrite),
-    }
-}
-
-#[inline(always)]
-fn dword(session: Option<&Session>, device: &pci::Device, pos: usize, iswrite: bool) -> bool {
-    let allowed = allowed(session, device, iswrite);
+    let device = unsafe { &*pdev.cast::<pci::Device>() };
+    let allowed = monitor.allows(device, iswrite);
     // It is an aligned dword of configuration space. With the mask, the compiler leaves out checks.
     let offset = pos & 0xffc;
 
-    session::access(session, device, iswrite, offset, 4, allowed);
+    monitor.access(device, iswrite, offset, 4, allowed);
     !allowed
-}
-
-/// Not inlined, so that the usual case does not save registers for it.
-#[cold]
-#[inline(never)]
-fn dword_without_session(device: &pci::Device, pos: usize, iswrite: bool) -> bool {
-    dword(None, device, pos, iswrite)
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.

@@ -9,7 +9,8 @@
 //! - `ledger`: decides what is recorded and what the worker writes, with `account` and `touched`
 //!   (what was accessed), `bucket` and `pace` (how much is written), and `holders` (by whom).
 //! - `record`, `totals`: the texts of a session's other records.
-//! - `limits`: the parameters; `worker`: the work queue; `abi`: the functions that C calls.
+//! - `limits`: the parameters; `worker`: the work queue.
+//! - `monitor`: what the hook calls for an access; `abi`: what C calls to begin and end a session.
 //! - `unattended`: accesses without a session.
 //! - `debugfs`: the state of every session, for root.
 
@@ -22,6 +23,7 @@ pub(crate) mod devices;
 pub mod holders;
 pub mod ledger;
 pub(crate) mod limits;
+mod monitor;
 pub mod pace;
 pub mod record;
 pub mod totals;
@@ -54,7 +56,6 @@ use kernel::{
 use ledger::Decision;
 use limits::LIMITS;
 use pci_audit::{
-    access::CONFIG_SPACE_SIZE,
     record::Access,
     Context,
     Emitted,
@@ -97,37 +98,6 @@ impl Sessions {
     }
 }
 
-/// Accounts for one access of `session` to the `size` unassigned bytes at `offset`, and records it
-/// within the limits. Does not wait for audit. Process context; may sleep.
-#[inline(always)]
-pub(crate) fn access(
-    session: Option<&Session>,
-    pci: &pci::Device,
-    iswrite: bool,
-    offset: usize,
-    size: usize,
-    allowed: bool,
-) {
-    let op = if iswrite { Op::Write } else { Op::Read };
-    let outcome = Outcome::from_allowed(allowed);
-    // The config map has no more bytes than this.
-    let Ok(range) = Range::new(offset, size, CONFIG_SPACE_SIZE) else {
-        return;
-    };
-
-    if !pci_audit::enabled() {
-        pci_audit::trace(pci, op, range, outcome);
-        return;
-    }
-    match session {
-        Some(session) => session.access(op, range, outcome),
-        None => {
-            unattended::lost(op, outcome);
-            pci_audit::trace(pci, op, range, outcome);
-        }
-    }
-}
-
 /// A session on one device.
 pub(crate) struct Session {
     device: Arc<Device>,
@@ -137,18 +107,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The PCI device.
-    #[inline]
-    pub(crate) fn pci(&self) -> &pci::Device {
-        &self.pci
-    }
-
-    /// The result of the policy's last look-up of the device.
-    #[inline]
-    pub(crate) fn lookup(&self) -> &CachedLookup {
-        &self.lookup
-    }
-
     /// Accounts for one access, and records it if the limit allows. Never waits for the audit
     /// subsystem. Several accesses may be under way at once. Process context; may sleep.
     #[inline(always)]

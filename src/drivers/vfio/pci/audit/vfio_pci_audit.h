@@ -8,7 +8,6 @@
 #ifndef VFIO_PCI_AUDIT_H
 #define VFIO_PCI_AUDIT_H
 
-#include <linux/audit.h>
 #include <linux/uaccess.h>
 #include <linux/vfio_pci_core.h>
 
@@ -17,6 +16,7 @@ typedef ssize_t vfio_pci_audit_do_rw(struct vfio_pci_core_device *vdev,
 				     char __user *buf, size_t count,
 				     loff_t *ppos, bool iswrite);
 
+/* From the opening of a device to its last close.  NULL when there is none. */
 struct vfio_pci_audit_session;
 
 #ifdef CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
@@ -27,17 +27,13 @@ struct vfio_pci_audit_session;
  */
 vfio_pci_audit_do_rw vfio_pci_config_do_rw;
 
-/*
- * Number of users that need the hook while auditing is off: parameters that
- * block, and the tracepoint pci_audit:pci_audit_access while it is enabled.
- */
+/* Number of users that need the hook.  A parameter that blocks is one. */
 extern int vfio_pci_audit_users;
 
-/* Whether accesses to unassigned bytes have to be decided at all. */
-static inline bool vfio_pci_audit_active(void)
+/* Whether a user needs the hook. */
+static inline int vfio_pci_audit_has_users(void)
 {
-	return unlikely(READ_ONCE(audit_enabled) |
-			READ_ONCE(vfio_pci_audit_users));
+	return READ_ONCE(vfio_pci_audit_users);
 }
 
 /* Whether the byte at @pos is assigned.  False outside of config space. */
@@ -49,17 +45,17 @@ static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * Decide and record an access to an unassigned, aligned dword at @pos.
- * @session may be NULL.  May sleep, but not for long.
+ * Decide on an access to an unassigned, aligned dword at @pos, for @session.
+ * May sleep, but not for long.
  * Returns whether the access is blocked.
  */
 bool vfio_pci_audit_blocked(struct vfio_pci_audit_session *session,
 			    struct pci_dev *pdev, size_t pos, bool iswrite);
 
 /*
- * Serve a whole system call of @count bytes at @pos: decide and record its
- * unassigned runs, and pass what is not blocked to @do_rw.  (By address: the
- * module of @do_rw depends on this one.)  @session may be NULL.
+ * Serve a whole system call of @count bytes at @pos: decide on its unassigned
+ * runs, and pass what is not blocked to @do_rw.  (By address: the module of
+ * @do_rw depends on this one.)
  * Returns @count or a negative errno, as vfio_pci_config_rw() does.
  */
 ssize_t vfio_pci_audit_config_rw(struct vfio_pci_core_device *vdev,
@@ -96,8 +92,8 @@ vfio_pci_audit_dword(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * vfio_pci_config_rw() while vfio_pci_audit_active().  Most calls are for a
- * dword: look at the config map before the module serves the whole call.
+ * vfio_pci_config_rw() while the hook is needed.  Most calls are for a dword:
+ * look at the config map before the module serves the whole call.
  */
 static inline ssize_t
 vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
@@ -132,9 +128,9 @@ vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
 /* Without decisions, the two are one. */
 #define vfio_pci_config_do_rw vfio_pci_config_rw_single
 
-static inline bool vfio_pci_audit_active(void)
+static inline int vfio_pci_audit_has_users(void)
 {
-	return false;
+	return 0;
 }
 
 static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,

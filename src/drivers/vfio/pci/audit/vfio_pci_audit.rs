@@ -4,22 +4,22 @@
 //!
 //! A byte is *unassigned* when it is neither in the standard header nor in a capability that VFIO
 //! knows. A *run* is a maximal contiguous range of unassigned bytes with one decision within one
-//! system call, and an *access* is one run in one system call: the unit that is decided, counted
-//! and recorded. A *session* lasts from the opening of a device to its last close.
+//! system call, and an *access* is one run in one system call: the unit of decisions and records.
 //!
 //! - `hook`: the functions that vfio-pci-core calls for an access.
 //! - `config_rw`: serves one system call; [`run`] finds its runs.
+//! - `monitor`: what is asked for a decision, and told of each access.
 //! - [`policy`]: decides which accesses are blocked.
-//! - [`session`]: records accesses, within the limits of their device.
+//! - [`session`]: records the accesses of a *session*, from the opening of a device to its last
+//!   close, within the limits of the device. Records are written by `pci_audit`.
 //! - `common`, `vfio`: the kernel interfaces behind them, with their `unsafe` code.
-//!
-//! Records are written by `pci_audit`, which also defines the words for an access.
 
 mod common;
 mod config_rw;
 mod hook;
 #[cfg(CONFIG_VFIO_PCI_AUDIT_KUNIT_TEST)]
 mod kunit;
+mod monitor;
 pub mod policy;
 pub mod run;
 pub mod session;
@@ -35,6 +35,9 @@ module! {
     description: "Block and audit accesses to unassigned PCI config space",
     license: "GPL",
 }
+
+/// The monitor of a device that is open. Without a session the policy is still enforced.
+type OpenDevice<'a> = Option<&'a session::Session>;
 
 struct VfioPciAudit {
     _sessions: session::Sessions,

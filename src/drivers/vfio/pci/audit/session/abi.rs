@@ -18,18 +18,6 @@ use kernel::{
     sync::Arc, //
 };
 
-/// The session behind a pointer that C keeps.
-///
-/// # Safety
-///
-/// `session` is null or from [`vfio_pci_audit_open`], and not closed during `'a`.
-#[inline(always)]
-pub(crate) unsafe fn from_raw<'a>(session: *mut vfio_pci_audit_session) -> Option<&'a Session> {
-    // SAFETY: the pointer is from `Arc::into_raw()`. C holds that
-    // reference for all of `'a`.
-    unsafe { session.cast::<Session>().as_ref() }
-}
-
 /// Begins a session on `pdev`, or joins the one that is open. May sleep. Returns 0 or `-ENOMEM`.
 ///
 /// # Safety

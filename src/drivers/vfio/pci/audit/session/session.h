@@ -5,7 +5,30 @@
 #ifndef VFIO_PCI_AUDIT_SESSION_H
 #define VFIO_PCI_AUDIT_SESSION_H
 
+#include <linux/audit.h>
+
 #include "../vfio_pci_audit.h"
+
+#ifdef CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
+
+/*
+ * Whether accesses to unassigned bytes have to be decided or recorded.  While
+ * auditing is off, the parameters that block need the hook, and the tracepoint
+ * pci_audit:pci_audit_access while it is enabled.
+ */
+static inline bool vfio_pci_audit_active(void)
+{
+	return unlikely(READ_ONCE(audit_enabled) | vfio_pci_audit_has_users());
+}
+
+#else
+
+static inline bool vfio_pci_audit_active(void)
+{
+	return false;
+}
+
+#endif /* CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT */
 
 /*
  * Begin a session on @pdev, or join the one that is open.  May sleep.

@@ -4,21 +4,40 @@
 //! begins with the first access there. They are decided and traced, and counted as lost.
 
 use super::totals::Totals;
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+use crate::monitor::{
+    Monitor,
+    PolicyOnly, //
+};
+use kernel::{
+    pci,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
 };
 use pci_audit::{
     Op,
-    Outcome, //
+    Outcome,
+    Range, //
 };
 
 static LOST: [[Atomic<u64>; 2]; 2] = [const { [const { Atomic::new(0) }; 2] }; 2];
 
-/// Counts an access without a session.
+/// As [`Monitor::allows`]. Not inlined, so that the usual case does not save registers for it.
 #[cold]
-pub(crate) fn lost(op: Op, outcome: Outcome) {
-    LOST[op as usize][outcome as usize].add(1, Relaxed);
+#[inline(never)]
+pub(crate) fn allows(device: &pci::Device, iswrite: bool) -> bool {
+    PolicyOnly.allows(device, iswrite)
+}
+
+/// Counts and traces an access without a session.
+#[cold]
+#[inline(never)]
+pub(crate) fn access(device: &pci::Device, op: Op, range: Range, outcome: Outcome) {
+    if pci_audit::enabled() {
+        LOST[op as usize][outcome as usize].add(1, Relaxed);
+    }
+    pci_audit::trace(device, op, range, outcome);
 }
 
 /// The accesses without a session, of all devices.

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hook's way to a session: decides by the policy, and records.
+
+use super::{
+    unattended,
+    Session, //
+};
+use crate::{
+    bindings::vfio_pci_audit_session,
+    monitor::{
+        id,
+        Monitor, //
+    },
+    policy::POLICY,
+};
+use kernel::pci;
+use pci_audit::{
+    access::CONFIG_SPACE_SIZE,
+    Op,
+    Outcome,
+    Range, //
+};
+
+impl Monitor for Option<&Session> {
+    #[inline(always)]
+    unsafe fn from_raw(session: *mut vfio_pci_audit_session) -> Self {
+        // SAFETY: the pointer is from `Arc::into_raw()`. C holds that
+        // reference for as long as the monitor exists.
+        unsafe { session.cast::<Session>().as_ref() }
+    }
+
+    #[inline(always)]
+    fn allows(self, device: &pci::Device, iswrite: bool) -> bool {
+        match self {
+            Some(session) => !POLICY.blocked_cached(iswrite, &session.lookup, || id(&session.pci)),
+            None => unattended::allows(device, iswrite),
+        }
+    }
+
+    /// Records the access within the limits of the device.
+    #[inline(always)]
+    fn access(
+        self,
+        device: &pci::Device,
+        iswrite: bool,
+        offset: usize,
+        size: usize,
+        allowed: bool,
+    ) {
+        let op = if iswrite { Op::Write } else { Op::Read };
+        let outcome = Outcome::from_allowed(allowed);
+        // The config map has no more bytes than this.
+        let Ok(range) = Range::new(offset, size, CONFIG_SPACE_SIZE) else {
+            return;
+        };
+
+        match self {
+            Some(session) if pci_audit::enabled() => session.access(op, range, outcome),
+            Some(session) => pci_audit::trace(&session.pci, op, range, outcome),
+            None => unattended::access(device, op, range, outcome),
+        }
+    }
+}
