@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Types of C.
+
+/// What C knows of a PCI device; [`pci::Device`](crate::pci::Device) is behind the pointer.
+#[allow(non_camel_case_types)]
+#[repr(C)]
+pub struct pci_dev {
+    _opaque: [u8; 0],
+}

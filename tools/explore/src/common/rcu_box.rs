@@ -1,0 +1,1 @@
+../../../../rust-bindings/common/rcu_box.rs
