@@ -24,6 +24,7 @@ static struct {
 	enum pci_audit_op op;
 	u32 offset;
 	u32 size;
+	u64 session;
 	bool allowed;
 	bool in_hardirq;
 } seen;
@@ -41,7 +42,7 @@ static struct kprobe record_probe = {
 };
 
 static void count_event(void *data, struct pci_dev *pdev, enum pci_audit_op op,
-			u32 offset, u32 size, bool allowed)
+			u32 offset, u32 size, u64 session, bool allowed)
 {
 	if (pdev != device)
 		return;
@@ -49,6 +50,7 @@ static void count_event(void *data, struct pci_dev *pdev, enum pci_audit_op op,
 	seen.op = op;
 	seen.offset = offset;
 	seen.size = size;
+	seen.session = session;
 	seen.allowed = allowed;
 	seen.in_hardirq = in_hardirq();
 }
@@ -93,6 +95,7 @@ static void expect_one(struct kunit *test, int err)
 	KUNIT_EXPECT_EQ(test, seen.op, PCI_AUDIT_WRITE);
 	KUNIT_EXPECT_EQ(test, seen.offset, 0x60);
 	KUNIT_EXPECT_EQ(test, seen.size, 4);
+	KUNIT_EXPECT_EQ(test, seen.session, 0);
 	KUNIT_EXPECT_FALSE(test, seen.allowed);
 }
 

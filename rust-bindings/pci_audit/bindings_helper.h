@@ -15,4 +15,4 @@ enum { PCI_AUDIT_TYPE = AUDIT_PCI };
 /* Static inlines and macros, in trace.c. */
 struct audit_context *pci_audit_context(gfp_t gfp);
 void pci_audit_trace(struct pci_dev *pdev, enum pci_audit_op op, u32 offset, u32 size,
-		     bool allowed);
+		     u64 session, bool allowed);

@@ -11,7 +11,8 @@ use crate::{
         Outcome,
         Range, //
     },
-    bindings, //
+    bindings,
+    record::Session, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -75,22 +76,23 @@ pub fn is_traced() -> bool {
 /// let over_the_limit = true;
 ///
 /// if over_the_limit {
-///     pci_audit::trace(device, Op::Read, range, Outcome::Allowed);
+///     pci_audit::trace(device, Op::Read, range, Session::NONE, Outcome::Allowed);
 /// } else {
 ///     let _ = pci_audit::access(device, Op::Read, range, Outcome::Allowed, Context::NoWait)?;
 /// }
 /// ```
 #[inline]
-pub fn trace(device: &pci::Device, op: Op, range: Range, outcome: Outcome) {
+pub fn trace(device: &pci::Device, op: Op, range: Range, session: Session, outcome: Outcome) {
     if is_traced() {
-        emit(device, op, range, outcome);
+        // Numbers start at 1.
+        emit(device, op, range, session.0.unwrap_or(0), outcome);
     }
 }
 
 /// Not inlined, so that the crates of callers reference the tracepoint's key only.
 #[cold]
 #[inline(never)]
-fn emit(device: &pci::Device, op: Op, range: Range, outcome: Outcome) {
+fn emit(device: &pci::Device, op: Op, range: Range, session: u64, outcome: Outcome) {
     // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`. The reference proves that
     // the device is alive during the call.
     unsafe {
@@ -99,6 +101,7 @@ fn emit(device: &pci::Device, op: Op, range: Range, outcome: Outcome) {
             op as u32,
             range.offset() as u32,
             range.size() as u32,
+            session,
             outcome.is_allowed(),
         )
     };

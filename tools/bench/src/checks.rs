@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cell::{self, Cell};
 use crate::matrix::{
-    BLOCKING, BLOCKING_LIMITED, IDLE, LIMITED, LISTED, OPTION_OFF, RECORDING, UNPATCHED,
+    BLOCKING, BLOCKING_LIMITED, IDLE, LIMITED, LISTED, OPTION_OFF, RECORDING, TRACED, UNPATCHED,
 };
 use crate::result::Results;
 
@@ -103,6 +103,13 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
                 at_most,
             );
         }
+    }
+    for column in [&cell::READ, &cell::WRITE] {
+        check(
+            format!("an event, {}: over not traced", column.name),
+            over(TRACED, LIMITED, column)?,
+            400,
+        );
     }
     let yardstick = results.yardstick.median as i64;
     for column in [&cell::READ, &cell::WRITE] {

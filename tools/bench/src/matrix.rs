@@ -11,6 +11,7 @@ use crate::kernel::{self, set_parameter};
 use crate::lab::{Core, Lab};
 use crate::result::Row;
 use crate::sample::Figure;
+use crate::trace::Trace;
 
 /// Without the series.
 pub(crate) const UNPATCHED: &str = "unpatched";
@@ -26,11 +27,13 @@ pub(crate) const LISTED: &str = "blocking, 10,000 devices listed";
 pub(crate) const RECORDING: &str = "recording";
 /// No record.
 pub(crate) const LIMITED: &str = "above the rate limit";
-/// The same with both toggles.
+/// The same with the tracepoint enabled.
+pub(crate) const TRACED: &str = "above the rate limit, traced";
+/// Above the limit with both toggles.
 pub(crate) const BLOCKING_LIMITED: &str = "blocking, above the rate limit";
 
 /// Every row.
-const ROWS: [&str; 8] = [
+const ROWS: [&str; 9] = [
     UNPATCHED,
     OPTION_OFF,
     IDLE,
@@ -38,16 +41,23 @@ const ROWS: [&str; 8] = [
     LISTED,
     RECORDING,
     LIMITED,
+    TRACED,
     BLOCKING_LIMITED,
 ];
 
+/// No record, on a stock kernel.
+pub(crate) const STOCK_LIMITED: &str = "livepatch, above the rate limit";
+/// The same with the tracepoint enabled.
+pub(crate) const STOCK_TRACED: &str = "livepatch, above the rate limit, traced";
+
 /// Rows of another table: a stock kernel as it is, and with the livepatch.
-const STOCK_ROWS: [&str; 5] = [
+const STOCK_ROWS: [&str; 6] = [
     "stock kernel",
     "livepatch, toggles and audit off",
     "livepatch, blocking",
     "livepatch, recording",
-    "livepatch, above the rate limit",
+    STOCK_LIMITED,
+    STOCK_TRACED,
 ];
 
 const YARDSTICK: &str = "/sys/module/audit_yardstick/parameters/times";
@@ -123,6 +133,9 @@ fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     lab.drain()?;
     limit("1", "1")?;
     rows.push(columns(lab, true)?);
+    let trace = Trace::accesses()?;
+    rows.push(columns(lab, true)?);
+    drop(trace);
     block(true)?;
     rows.push(columns(lab, true)?);
     lab.stop_daemon()?;
@@ -146,6 +159,9 @@ fn stock_round(lab: &Lab) -> Result<Vec<Vec<Figure>>> {
     rows.push(columns(lab, true)?);
     limit("1", "1")?;
     rows.push(columns(lab, true)?);
+    let trace = Trace::accesses()?;
+    rows.push(columns(lab, true)?);
+    drop(trace);
     lab.stop_daemon()?;
     Ok(rows)
 }

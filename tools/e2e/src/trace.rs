@@ -79,9 +79,9 @@ impl Trace {
         Ok(trace.lines().filter_map(event).collect())
     }
 
-    /// The texts alone, without the session, where an event has it.
+    /// The texts alone, without whose access it was, where an event has that.
     pub(crate) fn texts(&self) -> Result<Vec<String>> {
-        let plain = |text: String| without_session(&text).map_or(text, |(_, plain)| plain);
+        let plain = |text: String| without_whose(&text).map_or(text, |(_, plain)| plain);
         Ok(self
             .events()?
             .into_iter()
@@ -96,6 +96,32 @@ impl Drop for Trace {
         let _ = self.enable(false);
         let _ = fs::remove_dir(&self.folder);
     }
+}
+
+/// Whose access an event is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Whose {
+    /// The number of the session, 0 where there is none.
+    pub(crate) session: u64,
+    /// The number of the process.
+    pub(crate) pid: u32,
+    /// What the process calls itself.
+    pub(crate) comm: String,
+}
+
+/// Take whose access it was out of the text of an event of an access, and what the record says too.
+pub(crate) fn without_whose(text: &str) -> Result<(Whose, String)> {
+    let not = || format!("not an event of an access: {text:?}");
+    let (before, rest) = text.split_once(" session=").with_context(not)?;
+    let (session, rest) = rest.split_once(" pid=").with_context(not)?;
+    let (pid, rest) = rest.split_once(" comm=\"").with_context(not)?;
+    let (comm, res) = rest.rsplit_once("\" res=").with_context(not)?;
+    let whose = Whose {
+        session: session.parse().with_context(not)?,
+        pid: pid.parse().with_context(not)?,
+        comm: comm.to_owned(),
+    };
+    Ok((whose, format!("{before} res={res}")))
 }
 
 /// Take `session=` out of a text: its value, and the rest.

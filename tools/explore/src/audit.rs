@@ -83,7 +83,7 @@ pub fn is_traced() -> bool {
     false
 }
 
-pub fn trace(_device: &pci::Device, _op: Op, _range: Range, _outcome: Outcome) {}
+pub fn trace(_: &pci::Device, _op: Op, _range: Range, _session: Session, _outcome: Outcome) {}
 
 pub fn name(device: &pci::Device) -> &str {
     device.name()

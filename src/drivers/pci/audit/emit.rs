@@ -171,7 +171,7 @@ pub(crate) fn access_with_gfp(
         outcome,
     };
 
-    trace(device, op, range, outcome);
+    trace(device, op, range, access.session, outcome);
     write_access(device, &access, gfp)
 }
 

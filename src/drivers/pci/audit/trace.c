@@ -17,9 +17,9 @@
 #include <trace/events/pci_audit.h>
 
 void pci_audit_trace(struct pci_dev *pdev, enum pci_audit_op op, u32 offset, u32 size,
-		     bool allowed)
+		     u64 session, bool allowed)
 {
-	trace_pci_audit_access(pdev, op, offset, size, allowed);
+	trace_pci_audit_access(pdev, op, offset, size, session, allowed);
 }
 
 /* Modules test the tracepoint's key, and C drivers emit it. */

@@ -2,19 +2,25 @@
 
 //! The tracepoint beside the record.
 
-use anyhow::{ensure, Result};
+use anyhow::{bail, ensure, Context, Result};
 use vfio_client::stream::Op;
-use vfio_client::Device;
+use vfio_client::{Bdf, Device};
 
 use super::{access_text, access_texts, spot, try_both, Scenario};
+use crate::holder::Holder;
 use crate::lab::Lab;
-use crate::trace::Trace;
+use crate::trace::{without_whose, Trace, Whose};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "tracing/as-the-records",
         "accesses that pass and that are blocked have an event each, which says what the record does",
         as_the_records,
+    ),
+    Scenario::new(
+        "tracing/of-whom",
+        "an event says of which session and which process the access is, from any thread and after a change of hands",
+        of_whom,
     ),
     Scenario::new(
         "tracing/without-auditing",
@@ -62,6 +68,62 @@ fn as_the_records(lab: &mut Lab) -> Result<()> {
     trace.enable(false)?;
     try_both(&device)?;
     expect(&trace, &expected)
+}
+
+/// Check whose accesses the events so far are: so many of each of these processes, in one session.
+fn expect_of(lab: &mut Lab, trace: &Trace, device: Bdf, pids: &[u32], comm: &str) -> Result<()> {
+    let records = lab.take(device)?;
+    // The first may be the end of an earlier session.
+    let session = records
+        .iter()
+        .rev()
+        .find_map(|record| record.session)
+        .context("no record has a session")?;
+    let expected: Vec<_> = pids
+        .iter()
+        .map(|&pid| Whose {
+            session,
+            pid,
+            comm: comm.to_owned(),
+        })
+        .collect();
+    let found = trace
+        .events()?
+        .iter()
+        .map(|(_, text)| Ok(without_whose(text)?.0))
+        .collect::<Result<Vec<_>>>()?;
+    ensure!(
+        found == expected,
+        "events were of {found:?}, and expected {expected:?}"
+    );
+    trace.forget()
+}
+
+fn of_whom(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    let trace = Trace::accesses()?;
+    let device = Device::open(bdf)?;
+    let at = spot(device.map())?;
+    device.read_vec(at as u64, 4)?;
+    // What a thread calls itself is not what its process is called.
+    std::thread::scope(|scope| -> Result<()> {
+        let thread = std::thread::Builder::new().name("CPU 0/KVM".to_owned());
+        let read = thread.spawn_scoped(scope, || device.read_vec(at as u64, 4))?;
+        match read.join() {
+            Ok(read) => Ok(read.map(drop)?),
+            Err(_) => bail!("the thread panicked"),
+        }
+    })?;
+    let own = std::process::id();
+    let comm = std::fs::read_to_string("/proc/self/comm")?;
+    expect_of(lab, &trace, bdf, &[own, own], comm.trim_end())?;
+    drop(device);
+
+    let mut holder = Holder::start(bdf)?;
+    holder.read(at)?;
+    let child = holder.read_in_children(1, at)?;
+    let pids = [&[holder.pid()], child.as_slice()].concat();
+    expect_of(lab, &trace, bdf, &pids, "vfio-client")
 }
 
 fn without_auditing(lab: &mut Lab) -> Result<()> {

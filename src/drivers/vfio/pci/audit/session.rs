@@ -119,13 +119,20 @@ impl Session {
         if state.ledger.is_shut(op, tick) {
             state.ledger.suppress(op, range, outcome);
             drop(guard);
-            if pci_audit::is_traced() {
-                pci_audit::trace(&self.pci, op, range, outcome);
-            }
+            self.trace(op, range, outcome);
             return;
         }
         drop(guard);
         self.access_slow(op, range, outcome);
+    }
+
+    #[inline(always)]
+    fn trace(&self, op: Op, range: Range, outcome: Outcome) {
+        if pci_audit::is_traced() {
+            let session = pci_audit::Session(Some(self.number));
+
+            pci_audit::trace(&self.pci, op, range, session, outcome);
+        }
     }
 
     /// As [`Session::access`], by the exact clock.
@@ -158,7 +165,7 @@ impl Session {
             }
             Decision::Suppress => {
                 self.queue(state);
-                pci_audit::trace(&self.pci, op, range, outcome);
+                self.trace(op, range, outcome);
             }
         }
     }
@@ -171,7 +178,7 @@ impl Session {
             session: pci_audit::Session(Some(self.number)),
             outcome,
         };
-        pci_audit::trace(&self.pci, op, range, outcome);
+        self.trace(op, range, outcome);
         let result = if named {
             Ok(Emitted::Written)
         } else {

@@ -57,7 +57,7 @@ impl Monitor for Option<&Session> {
 
         match self {
             Some(session) if pci_audit::enabled() => session.access(op, range, outcome),
-            Some(session) => pci_audit::trace(&session.pci, op, range, outcome),
+            Some(session) => session.trace(op, range, outcome),
             None => unattended::access(device, op, range, outcome),
         }
     }

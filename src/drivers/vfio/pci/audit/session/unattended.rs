@@ -37,7 +37,7 @@ pub(crate) fn access(device: &pci::Device, op: Op, range: Range, outcome: Outcom
     if pci_audit::enabled() {
         LOST[op as usize][outcome as usize].add(1, Relaxed);
     }
-    pci_audit::trace(device, op, range, outcome);
+    pci_audit::trace(device, op, range, pci_audit::Session::NONE, outcome);
 }
 
 /// The accesses without a session, of all devices.
