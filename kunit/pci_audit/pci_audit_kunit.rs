@@ -3,5 +3,4 @@
 //! KUnit tests of the PCI audit service, as a driver uses it: from a module of its own, through
 //! what is exported.
 
-mod any_device;
 mod rust_api;

@@ -2,12 +2,12 @@
 
 //! KUnit tests of the Rust interface, as a driver sees it, and its examples.
 
-use crate::any_device::any_device;
 use kernel::{
     pci,
     prelude::*, //
 };
 use pci_audit::{
+    any_device,
     AccessError,
     Context,
     Emitted,

@@ -10,34 +10,15 @@ mod tests {
         device::Device,
         Session, //
     };
-    use core::ptr;
     use kernel::{
-        bindings::{
-            pci_get_device,
-            PCI_ANY_ID, //
-        },
         pci,
-        sync::{
-            aref::ARef,
-            Arc, //
-        },
+        sync::Arc, //
     };
     use pci_audit::{
+        any_device,
         Op,
         Outcome, //
     };
-
-    /// Some device of this machine.
-    fn any_device() -> ARef<pci::Device> {
-        // SAFETY: There is no device to start from.
-        let device =
-            unsafe { pci_get_device(PCI_ANY_ID as u32, PCI_ANY_ID as u32, ptr::null_mut()) };
-        let device = ptr::NonNull::new(device.cast()).expect("this machine has no PCI device");
-
-        // SAFETY: `pci_get_device()` took a reference, which is handed over. `pci::Device` is a
-        // transparent wrapper of `struct pci_dev`.
-        unsafe { ARef::from_raw(device) }
-    }
 
     fn access(session: &Session, pci: &pci::Device, times: usize) {
         for _ in 0..times {

@@ -2,6 +2,8 @@
 
 //! The kernel's audit and tracepoint interfaces, which the `kernel` crate does not wrap.
 
+#[cfg(CONFIG_KUNIT)]
+pub(crate) mod any_device;
 pub(crate) mod audit;
 pub(crate) mod trace;
 

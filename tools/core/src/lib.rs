@@ -8,6 +8,7 @@
 pub mod policy;
 pub mod run;
 pub mod session;
+mod sum;
 
 pub use pci_audit::access;
 pub use policy::allow_list;

@@ -159,7 +159,7 @@ fn frames(records: &[Record], loss: Loss) -> Result<Totals> {
             "a second end: {}",
             record.text
         );
-        add(&mut sum, &totals);
+        sum += totals;
     }
     ensure!(!ends.is_empty(), "no op=close");
 
@@ -205,16 +205,6 @@ fn frames(records: &[Record], loss: Loss) -> Result<Totals> {
         }
     }
     Ok(sum)
-}
-
-fn add(sum: &mut Totals, other: &Totals) {
-    sum.reads += other.reads;
-    sum.writes += other.writes;
-    sum.blocked_reads += other.blocked_reads;
-    sum.blocked_writes += other.blocked_writes;
-    sum.records += other.records;
-    sum.suppressed += other.suppressed;
-    sum.lost += other.lost;
 }
 
 fn counts(totals: &Totals, truth: &Truth) -> Result<()> {

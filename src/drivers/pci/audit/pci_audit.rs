@@ -36,6 +36,8 @@ pub use access::{
     Range,
     RangeError, //
 };
+#[cfg(CONFIG_KUNIT)]
+pub use bindings::any_device::any_device;
 pub use bindings::trace::{
     OnTracing,
     TraceNotifier, //

@@ -75,16 +75,6 @@ pub(crate) fn key(process: Process) -> (i32, u64, u64) {
     (process.tgid, process.started, process.executed)
 }
 
-pub(crate) fn add(sum: &mut Totals, more: &Totals) {
-    sum.reads += more.reads;
-    sum.writes += more.writes;
-    sum.blocked_reads += more.blocked_reads;
-    sum.blocked_writes += more.blocked_writes;
-    sum.records += more.records;
-    sum.suppressed += more.suppressed;
-    sum.lost += more.lost;
-}
-
 /// Ranges that a report announced and has not named yet.
 struct Announced {
     session: Option<u64>,
@@ -280,7 +270,7 @@ impl Model {
                 let twice = said.opens.values().find(|&&times| times > 1);
                 assert_eq!(twice, None, "a process of session {number} is named twice");
             }
-            add(&mut expected, &done.totals);
+            expected += done.totals;
             for (all, bytes) in touched
                 .iter_mut()
                 .flatten()

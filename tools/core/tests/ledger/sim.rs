@@ -6,7 +6,6 @@
 //! record, name) and `session/device.rs` (close, report, write, run).
 
 use crate::model::{
-    self,
     Fate,
     Model, //
 };
@@ -207,18 +206,15 @@ impl Sim {
         self.model.access(session, op, range, outcome, fate);
         let blocked = u64::from(outcome == Outcome::Blocked);
         let read = u64::from(op == Op::Read);
-        model::add(
-            &mut self.done,
-            &Totals {
-                reads: read,
-                writes: 1 - read,
-                blocked_reads: read * blocked,
-                blocked_writes: (1 - read) * blocked,
-                records: u64::from(fate == Fate::Recorded),
-                suppressed: u64::from(fate == Fate::Suppressed),
-                lost: u64::from(fate == Fate::Lost),
-            },
-        );
+        self.done += Totals {
+            reads: read,
+            writes: 1 - read,
+            blocked_reads: read * blocked,
+            blocked_writes: (1 - read) * blocked,
+            records: u64::from(fate == Fate::Recorded),
+            suppressed: u64::from(fate == Fate::Suppressed),
+            lost: u64::from(fate == Fate::Lost),
+        };
         if fate == Fate::Suppressed && self.first_suppressed.is_none() {
             self.first_suppressed = Some(self.now);
         }
@@ -424,7 +420,7 @@ impl Sim {
             self.model
                 .said_report(record.session.0, &record.record, &of);
             if let Record::Close(totals) = &record.record {
-                model::add(&mut self.closed, totals);
+                self.closed += *totals;
             }
             return self.report();
         }
@@ -451,14 +447,14 @@ impl Sim {
             assert_eq!(Some(number), self.session);
             let done = self.model.done.get(&number).map(|done| done.totals);
             assert_eq!(totals, done.unwrap_or_default(), "session {number}");
-            model::add(&mut sum, &totals);
+            sum += totals;
         }
         if let Some((_, totals)) = self.ledger.closing() {
-            model::add(&mut sum, &totals);
+            sum += totals;
         }
         if let Some(Writing { entry, .. }) = &self.writing {
             if let Record::Close(totals) = &entry.record.record {
-                model::add(&mut sum, totals);
+                sum += *totals;
             }
         }
         assert_eq!(sum, self.done);
