@@ -15,12 +15,11 @@ objects=$folder/objects
 toolchain
 [ -d "$commits/.git" ] || die "there is no series: run scripts/series.sh"
 
-# A copy that shares the files that stay as they are.
+# A copy of links to the files that stay as they are. rsync replaces a link by a file.
 copy() {
 	rm -rf "$folder/tree"
 	mkdir -p "$folder"
-	cp -al "$tree" "$folder/tree" 2>/dev/null || { rm -rf "$folder/tree" &&
-		cp -a "$tree" "$folder/tree"; }
+	cp -as "$(cd "$tree" && pwd)" "$folder/tree"
 	[ ! -d "$folder/tree/.vfio-pci-audit" ] || "$TOP/scripts/graft.sh" --remove "$folder/tree"
 }
 # checkout COMMIT: bring the copy to it; what stays the same keeps its date, and is not built again.

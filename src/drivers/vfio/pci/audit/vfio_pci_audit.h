@@ -101,18 +101,18 @@ vfio_pci_audit_rw(struct vfio_pci_core_device *vdev,
 		  size_t count, loff_t pos, bool iswrite,
 		  vfio_pci_audit_do_rw *do_rw)
 {
-	const u8 *ids = vdev->pci_config_map + pos;
 	ssize_t done = 0, ret;
 
 	if (unlikely((u64)pos >= vdev->pdev->cfg_size))
 		return -EFAULT;
 
-	if (*ids != 0xff) { /* PCI_CAP_ID_INVALID */
+	if (vfio_pci_audit_assigned(vdev, pos)) {
 		/* It serves a dword of one capability at most. */
 		done = do_rw(vdev, buf, count, &pos, iswrite);
 		if (done < 0 || done == count)
 			return done;
-	} else if (count == 4 && !(pos & 3) && *(u32 *)ids == U32_MAX) {
+	} else if (count == 4 && !(pos & 3) &&
+		   *(u32 *)(vdev->pci_config_map + pos) == U32_MAX) {
 		/* The size of config space is a multiple of four. */
 		return vfio_pci_audit_dword(vdev, session, buf, pos, iswrite,
 					    do_rw);
