@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the records of sessions tell all that their clients did, by count and by place.
+//! Checks that the records of sessions account for everything that their clients did: the number of
+//! accesses and the bytes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,14 +11,14 @@ use vfio_client::stream::{self, Op, Touched};
 
 use crate::record::{Kind, Record, Session, Totals};
 
-/// What may have happened to records on their way.
+/// What may have happened to records before they reached the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// Nothing.
+    /// No record was lost.
     None,
-    /// Audit may have refused some, and the session knows.
+    /// Audit may have refused records. The session counts these.
     Refused,
-    /// Audit may have taken some and lost them afterwards, of which the session cannot know.
+    /// Audit may have accepted records and lost them later. The session cannot count these.
     Unnoticed,
 }
 
@@ -64,7 +65,7 @@ impl Truth {
         }
     }
 
-    /// Reads, those of them that were blocked, and the same of writes.
+    /// The numbers of reads, blocked reads, writes and blocked writes.
     pub(crate) fn counts(&self) -> [u64; 4] {
         [
             self.both(Op::Read),
@@ -83,12 +84,12 @@ impl Truth {
     }
 }
 
-/// How many accesses have a record of their own.
+/// Number of accesses that have a record.
 pub(crate) fn accesses(records: &[Record]) -> u64 {
     records.iter().filter(|record| record.is_access()).count() as u64
 }
 
-/// The totals of every end, with the session that it is of.
+/// The totals of each op=close record, with the record.
 pub(crate) fn closes(records: &[Record]) -> impl Iterator<Item = (&Record, Totals)> {
     records.iter().filter_map(|record| match record.kind {
         Kind::Close(totals) => Some((record, totals)),
@@ -108,9 +109,11 @@ pub(crate) fn check(records: &[Record], truth: &Truth, loss: Loss) -> Result<Tot
     check_all(records, truth, loss)
 }
 
-/// Check the records of any number of sessions of one device against what their clients did together; the sum of all ends.
+/// Check the records of any number of sessions of one device against what their clients did in
+/// total. Returns the sum of the totals.
 ///
-/// Ends that could not be told one by one are told together, so that only the sums are sure to add up.
+/// Sessions that cannot be reported one by one share an op=close record, so only the sums have to
+/// match.
 pub(crate) fn check_all(records: &[Record], truth: &Truth, loss: Loss) -> Result<Totals> {
     let totals = frames(records, loss)?;
     counts(&totals, truth)?;
@@ -138,7 +141,8 @@ pub(crate) fn check_all(records: &[Record], truth: &Truth, loss: Loss) -> Result
     Ok(totals)
 }
 
-/// An op=open in front of the accesses of each session, and one end for it; the sum of all ends.
+/// Check that an op=open record precedes the accesses of each session, and that each session has
+/// one op=close record. Returns the sum of the totals.
 fn frames(records: &[Record], loss: Loss) -> Result<Totals> {
     let mut sum = Totals::default();
     let mut ends: BTreeMap<Session, Totals> = BTreeMap::new();
@@ -177,7 +181,7 @@ fn frames(records: &[Record], loss: Loss) -> Result<Totals> {
             "an access without a session: {}",
             record.text
         );
-        // Where audit refuses records it may refuse this one, too; it is then tried again with the next access.
+        // If audit refuses records, it may refuse op=open too. The next access tries again.
         ensure!(
             loss != Loss::None || opened.contains_key(&record.session),
             "no op=open came before {}",
@@ -239,7 +243,7 @@ fn counts(totals: &Totals, truth: &Truth) -> Result<()> {
     Ok(())
 }
 
-/// The reports add up to the totals, and each is followed by its ranges.
+/// Check that the reports add up to the totals, and that each is followed by its ranges.
 fn reports(records: &[Record], totals: &Totals, loss: Loss) -> Result<()> {
     let (mut suppressed, mut lost) = (0, 0);
     for (at, record) in records.iter().enumerate() {
@@ -256,7 +260,7 @@ fn reports(records: &[Record], totals: &Totals, loss: Loss) -> Result<()> {
         lost += refused;
         let follow = records[at + 1..]
             .iter()
-            // Accesses go on while a report is written, and with them new holders come.
+            // Accesses continue while a report is written, possibly of new processes.
             .filter(|next| !next.is_access() && next.kind != Kind::Open)
             .take_while(|next| {
                 next.res == record.res
@@ -279,7 +283,8 @@ fn reports(records: &[Record], totals: &Totals, loss: Loss) -> Result<()> {
     Ok(())
 }
 
-/// Every byte that was touched is in a record, and no record names one that was not.
+/// Check that each accessed byte is in a record, and that no record names a byte that was not
+/// accessed.
 fn places(records: &[Record], truth: &Truth) -> Result<()> {
     let mut told: [Touched; 4] = Default::default();
     for record in records {
@@ -292,13 +297,14 @@ fn places(records: &[Record], truth: &Truth) -> Result<()> {
         };
         ensure!(size > 0, "no size: {}", record.text);
         let bytes = &truth.parts[index(op, allowed)].bytes;
-        // The end of a session may join ranges over the gaps between them, but may not make them longer.
+        // At the end of a session, ranges may be joined over the gaps between them, but not
+        // extended.
         let joined = matches!(record.kind, Kind::Touched { .. });
         for byte in offset..offset + size {
             let inside = joined && byte != offset && byte + 1 != offset + size;
             ensure!(
                 bytes.contains(byte) || inside,
-                "nobody touched {byte:#x} in this way: {}",
+                "the client did not access byte {byte:#x} in this way: {}",
                 record.text
             );
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::record;
 
-/// Records of the lines that are there.
+/// Parses the given lines as records.
 fn records(lines: impl IntoIterator<Item = String>) -> Vec<Record> {
     let records = lines
         .into_iter()
@@ -16,7 +16,7 @@ fn records(lines: impl IntoIterator<Item = String>) -> Vec<Record> {
     records.collect()
 }
 
-/// A session of two reads and a write of which one read was suppressed; lines may be changed.
+/// A session of two reads, one of them suppressed, and a write. The caller may change lines.
 fn session(change: impl Fn(usize, &str) -> String) -> Vec<Record> {
     let lines = [
         "op=open session=7 pid=1 comm=\"x\" res=1",
@@ -105,7 +105,7 @@ fn losses_that_nobody_noticed_leave_the_equation() {
     assert!(check(&less, &more, Loss::Unnoticed).is_err());
 }
 
-/// Two sessions more, whose ends are told together.
+/// Two further sessions that share an op=close record.
 fn merged(number: &str) -> Vec<Record> {
     let mut all = session(|_, fields| fields.to_owned());
     let close = |session: &str, reads: u64, records: u64| {
@@ -135,7 +135,7 @@ fn with_two_more() -> Truth {
 fn ends_that_are_told_together() {
     let totals = check_all(&merged("?"), &with_two_more(), Loss::None).unwrap();
     assert_eq!((totals.reads, totals.records), (4, 4));
-    // One of them alone has no end, and no other number will do.
+    // With the number of one session, the shared op=close does not match.
     for wrong in ["7", "8", "9"] {
         assert!(
             check_all(&merged(wrong), &with_two_more(), Loss::None).is_err(),

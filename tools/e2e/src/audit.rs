@@ -217,7 +217,8 @@ impl Drop for Audit {
     }
 }
 
-/// A daemon's configuration: plain records, no rotation, no alarm about a small disk, nobody else to tell.
+/// The configuration of a daemon: plain records, no rotation, no check of disk space, no further
+/// receivers.
 pub(crate) fn configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(

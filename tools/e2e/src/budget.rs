@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a device may write to the log, whatever its holders do: the formulas of the limits, at their defaults.
+//! Checks what a device writes to the log against the formulas of the limits, at their default
+//! values.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,28 +12,29 @@ use crate::kernel;
 use crate::lab::Lab;
 use crate::record::{Kind, Record};
 
-/// Records at once, of reads and as many of writes.
+/// Burst of access records, for reads and for writes.
 const BURST: u64 = 24;
-/// Times that a holder is named at once, and how long it takes until one more is.
+/// Burst of op=open records, and the seconds until another is allowed.
 const OPENS: u64 = 24;
 const OPENS_EVERY: Duration = Duration::from_secs(120);
-/// Records at once of reports and ends, and how long it takes until there may be one more.
+/// Burst of reports and op=close records, and the seconds until another is allowed.
 const REPORTS: u64 = 192;
 const REPORTS_EVERY: Duration = Duration::from_secs(5);
 
-/// A count of records, by what bounds them.
+/// Numbers of records, by the limit that applies to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// Accesses, and the op=open that came with some of them: both take from the device's buckets.
+    /// Accesses, and the op=open records emitted with them: both take tokens from the device's
+    /// buckets.
     pub(crate) accesses: u64,
-    /// The op=open among them.
+    /// Number of op=open records among them.
     pub(crate) opens: u64,
-    /// Reports and ends.
+    /// Reports and op=close records.
     pub(crate) reports: u64,
 }
 
 impl Written {
-    /// Count the records of a device.
+    /// Counts the records of a device.
     pub(crate) fn count(records: &[Record]) -> Self {
         let mut written = Self::default();
         for record in records {
@@ -50,18 +52,19 @@ impl Written {
         written
     }
 
-    /// What the limits allow in a time, at their defaults.
+    /// The maximum that the default limits allow in a period.
     pub(crate) fn most(time: Duration) -> Self {
         let seconds = time.as_secs() + 1;
         Self {
-            // Two buckets, each of which an op=open may bring one into debt; a record a second flows into each.
+            // There are two buckets, and an op=open may overdraw either by one token. One token per
+            // second flows into each.
             accesses: 2 * (BURST + 1 + seconds),
             opens: OPENS + 1 + seconds / OPENS_EVERY.as_secs(),
             reports: REPORTS + 1 + seconds / REPORTS_EVERY.as_secs(),
         }
     }
 
-    /// All of them.
+    /// The sum.
     pub(crate) fn total(&self) -> u64 {
         self.accesses + self.reports
     }
@@ -80,11 +83,11 @@ impl fmt::Display for Written {
     }
 }
 
-/// The time from when every bucket was full.
+/// When all buckets were full.
 pub(crate) struct Budget(Instant);
 
 impl Budget {
-    /// Fill them.
+    /// Starts with full buckets.
     pub(crate) fn start(lab: &Lab) -> Result<Self> {
         for (name, value) in kernel::DEFAULTS {
             if [kernel::RATE, kernel::BURST].contains(&name) {
@@ -95,7 +98,7 @@ impl Budget {
         Ok(Self(Instant::now()))
     }
 
-    /// Check what a device has written until now.
+    /// Checks the records that the device has written until now.
     pub(crate) fn check(&self, lab: &mut Lab, records: &[Record]) -> Result<()> {
         let time = self.0.elapsed();
         let (written, most) = (Written::count(records), Written::most(time));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A second audit daemon, which takes records from others over the network and none from this kernel.
+//! A second audit daemon that receives records over the network, and none from this kernel.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,10 @@ use anyhow::{ensure, Context, Result};
 use crate::audit::{self, wait_until};
 use crate::record::{self, Record};
 
-/// How long it may take to start.
+/// Timeout for the start of the daemon.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The daemon, which ends when this is dropped.
+/// The daemon. It is stopped when this is dropped.
 pub(crate) struct Collector {
     prefix: PathBuf,
     folder: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Start one with an empty log in `folder`, listening on `port`.
+    /// Starts the daemon with an empty log in `folder`, listening on `port`.
     pub(crate) fn start(prefix: &Path, folder: PathBuf, port: u16) -> Result<Self> {
         fs::create_dir_all(folder.join("plugins.d"))
             .with_context(|| folder.display().to_string())?;
@@ -51,7 +51,7 @@ impl Collector {
         Ok(collector)
     }
 
-    /// The PCI records that came from `node`.
+    /// The PCI records received from `node`.
     pub(crate) fn records(&self, node: &str) -> Result<Vec<Record>> {
         let log = self.folder.join("audit.log");
         let found = ["-m", "PCI", "--node", node, "--raw"];
@@ -61,19 +61,19 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The daemon may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Whether anybody listens on a TCP port: see proc_net_tcp.rst.
+/// Whether a process listens on a TCP port: see proc_net_tcp.rst.
 fn is_listening(port: u16) -> Result<bool> {
     let local = format!(":{port:04X}");
     for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
-            // A kernel may be built without the newer of the two.
+            // A kernel may be built without IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).context(file),
         };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Other programs, run to their end.
+//! Runs other programs to completion.
 
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{bail, Context, Result};
 
-/// Run a command with no input, and take what it prints whatever its exit code.
+/// Runs a command without input. Returns its output, whatever the exit code.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command
         .stdin(Stdio::null())
@@ -14,7 +14,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
         .with_context(|| format!("running {command:?}"))
 }
 
-/// Run a command that has to succeed; its standard output.
+/// Runs a command that has to succeed. Returns its standard output.
 pub(crate) fn stdout(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     if !output.status.success() {

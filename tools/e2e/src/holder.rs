@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device that other processes hold, which may be killed.
+//! A device that is held by another process, which can be killed.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{ensure, Context, Result};
 use vfio_client::Bdf;
 
-/// The process: `vfio-client hold`, or another that was given what that holds.
+/// The process: `vfio-client hold`, or a program that received its descriptors.
 pub(crate) struct Holder {
     program: PathBuf,
     child: Child,
@@ -17,33 +17,33 @@ pub(crate) struct Holder {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// The program, which scenarios may copy.
+/// The path of the program. Scenarios may use a copy of it.
 pub(crate) fn program() -> Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name("vfio-client"))
 }
 
 impl Holder {
-    /// Start it, and wait until the device is open.
+    /// Starts the program, and waits until the device is open.
     pub(crate) fn start(bdf: Bdf) -> Result<Self> {
         let mut holder = Self::spawn(&program()?, &["hold", &bdf.to_string()])?;
         holder.expect("open")?;
         Ok(holder)
     }
 
-    /// Start another program that waits for a device on `socket`.
+    /// Starts another program that waits for a device on `socket`.
     pub(crate) fn receiver(program: &Path, socket: &Path) -> Result<Self> {
         let mut holder = Self::spawn(program, &["receive", &socket.display().to_string()])?;
         holder.expect("listening")?;
         Ok(holder)
     }
 
-    /// Give the device to one that waits for it.
+    /// Passes the device to the program that waits for it.
     pub(crate) fn pass(&mut self, other: &mut Self, socket: &Path) -> Result<()> {
         self.command(&format!("pass {}", socket.display()))?;
         other.expect("open")
     }
 
-    /// Go on as another program, in the same process.
+    /// Executes another program in the same process.
     pub(crate) fn exec(&mut self, program: &Path) -> Result<()> {
         writeln!(self.commands, "exec {}", program.display())?;
         self.expect("open")?;
@@ -76,7 +76,7 @@ impl Holder {
         Ok(())
     }
 
-    /// Have it obey a line; what it answers.
+    /// Sends a command line, and returns the reply.
     fn command(&mut self, line: &str) -> Result<String> {
         writeln!(self.commands, "{line}")?;
         let said = self.answer()?;
@@ -85,12 +85,12 @@ impl Holder {
         Ok(answer.trim_start().to_owned())
     }
 
-    /// Have it read a dword of configuration space.
+    /// Makes it read a dword of configuration space.
     pub(crate) fn read(&mut self, at: usize) -> Result<()> {
         self.command(&format!("read {at:#x} 4")).map(drop)
     }
 
-    /// Have children of it read a dword, one after the other, each once; their process ids.
+    /// Makes child processes read a dword each, one after the other. Returns their process ids.
     pub(crate) fn read_in_children(&mut self, times: u64, at: usize) -> Result<Vec<u32>> {
         let pids = self.command(&format!("fork {times} read {at:#x} 4"))?;
         pids.split_whitespace()
@@ -98,17 +98,17 @@ impl Holder {
             .collect()
     }
 
-    /// What it runs.
+    /// The path of the program.
     pub(crate) fn program(&self) -> String {
         self.program.display().to_string()
     }
 
-    /// Its process id.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Kill it, and wait until it is gone.
+    /// Kills the process, and waits until it is gone.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -118,7 +118,7 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have exited already.
         let _ = self.kill();
     }
 }

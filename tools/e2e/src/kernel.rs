@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel shows and takes: module parameters, messages, the driver of a device.
+//! Module parameters, kernel messages, and the driver of a device.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -12,26 +12,27 @@ use anyhow::{bail, ensure, Context, Result};
 use rustix::fs::OFlags;
 use vfio_client::{sysfs, Bdf};
 
-/// Which session a record is of: its number, or nothing where it is `?`.
+/// The session of a record: its number, or `None` for `?`.
 ///
-/// Callers of the generic service have none, and ends of several sessions that are told together have more than one.
+/// Records of the generic service have no session. An op=close record that covers several sessions
+/// has no number either.
 pub(crate) type Session = Option<u64>;
 
-/// Where the policy's parameters are.
+/// The folder of the policy's parameters.
 const PARAMETERS: &str = "/sys/module/vfio_pci_audit/parameters";
 
 /// Blocks reads.
 pub(crate) const BLOCK_READ: &str = "block_pci_unassigned_read";
 /// Blocks writes.
 pub(crate) const BLOCK_WRITE: &str = "block_pci_unassigned_write";
-/// Exempts devices.
+/// The devices for which nothing is blocked.
 pub(crate) const ALLOW_IDS: &str = "uaccess_allow_ids";
 /// Records per second.
 pub(crate) const RATE: &str = "audit_rate";
-/// Records at once.
+/// Maximum burst of records.
 pub(crate) const BURST: &str = "audit_burst";
 
-/// All parameters, with what they are when nobody has set them.
+/// All parameters, with their default values.
 pub(crate) const DEFAULTS: [(&str, &str); 5] = [
     (BLOCK_READ, "N"),
     (BLOCK_WRITE, "N"),
@@ -45,15 +46,15 @@ pub(crate) fn parameter_file(name: &str) -> PathBuf {
     Path::new(PARAMETERS).join(name)
 }
 
-/// Whether the policy is there at all.
+/// Whether the policy module is loaded.
 pub(crate) fn has_policy() -> bool {
     Path::new(PARAMETERS).exists()
 }
 
-/// What root may see of sessions, a line for each.
+/// The file that shows one session per line, to root only.
 pub(crate) const SESSIONS: &str = "/sys/kernel/debug/vfio_pci_audit/sessions";
 
-/// A session that is open, or an end that could not be told yet.
+/// An open session, or an op=close that is pending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     /// The device.
@@ -62,7 +63,7 @@ pub(crate) struct Shown {
     pub(crate) open: bool,
     /// Its number, or nothing where it is `?`.
     pub(crate) session: Session,
-    /// Reads and writes.
+    /// Numbers of reads and writes.
     pub(crate) accesses: u64,
 }
 
@@ -89,7 +90,7 @@ impl Shown {
     }
 }
 
-/// What the policy shows of sessions; nothing where it is not there.
+/// The sessions that the policy shows. Empty if its module is not loaded.
 pub(crate) fn sessions() -> Result<Vec<Shown>> {
     let lines = match fs::read_to_string(SESSIONS) {
         Ok(lines) => lines,
@@ -102,12 +103,12 @@ pub(crate) fn sessions() -> Result<Vec<Shown>> {
         .collect()
 }
 
-/// Whether the policy has sessions, open ones or such as still have something to say.
+/// Whether the policy has sessions that are open or have pending records.
 pub(crate) fn has_sessions() -> bool {
     fs::read_to_string(SESSIONS).is_ok_and(|lines| !lines.is_empty())
 }
 
-/// Whether a module is there.
+/// Whether a module is loaded.
 pub(crate) fn has_module(name: &str) -> bool {
     Path::new("/sys/module").join(name).exists()
 }
@@ -119,7 +120,7 @@ pub(crate) fn parameter(name: &str) -> Result<String> {
     Ok(text.trim_end_matches('\n').to_owned())
 }
 
-/// Write bytes to a parameter with one system call. The error is the kernel's.
+/// Writes bytes to a parameter with one system call. Returns the kernel's error.
 pub(crate) fn write_parameter(name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(parameter_file(name))?;
     match file.write(bytes)? {
@@ -131,13 +132,14 @@ pub(crate) fn write_parameter(name: &str, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Set a parameter as echo(1) would. The newline also makes the empty value reach the kernel at all.
+/// Sets a parameter as echo(1) does. Without the newline, an empty value would not reach the
+/// kernel.
 pub(crate) fn set_parameter(name: &str, value: &str) -> Result<()> {
     write_parameter(name, format!("{value}\n").as_bytes())
         .with_context(|| format!("{name}={value:?}"))
 }
 
-/// Check that the kernel refuses a value with EINVAL and keeps what it had.
+/// Checks that the kernel refuses a value with EINVAL and keeps the previous one.
 pub(crate) fn expect_refusal(name: &str, value: &str) -> Result<()> {
     let before = parameter(name)?;
     match write_parameter(name, value.as_bytes()) {
@@ -158,11 +160,11 @@ pub(crate) fn expect_refusal(name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's messages from now on.
+/// Kernel messages from a point in time on.
 pub(crate) struct Messages(File);
 
 impl Messages {
-    /// Begin here.
+    /// Starts with the next message.
     pub(crate) fn follow() -> Result<Self> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -173,7 +175,7 @@ impl Messages {
         Ok(Self(file))
     }
 
-    /// What was said since; each message with its level in front, as /dev/kmsg has it.
+    /// The messages since then, each with its level in front, as in /dev/kmsg.
     pub(crate) fn read(&mut self) -> Result<Vec<String>> {
         let mut messages = Vec::new();
         let mut buffer = [0; 8192];
@@ -182,7 +184,8 @@ impl Messages {
                 Ok(0) => return Ok(messages),
                 Ok(len) => messages.push(String::from_utf8_lossy(&buffer[..len]).into_owned()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
-                // Messages were overwritten before they were read; go on with those that are left.
+                // Messages were overwritten before they were read. Continue with the oldest one
+                // left.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 Err(error) => return Err(error).context("/dev/kmsg"),
             }
@@ -190,25 +193,25 @@ impl Messages {
     }
 }
 
-/// Whether a message means that the kernel is broken.
+/// Whether a message reports a bug of the kernel.
 pub(crate) fn is_complaint(message: &str) -> bool {
     ["BUG:", "Oops", "WARNING:", "general protection"]
         .iter()
         .any(|word| message.contains(word))
 }
 
-/// Give a device to vfio-pci.
+/// Binds a device to vfio-pci.
 pub(crate) fn bind(bdf: Bdf) -> Result<()> {
     bind_to(bdf, "vfio-pci")
 }
 
-/// Take a device from its driver.
+/// Unbinds a device from its driver.
 pub(crate) fn unbind(bdf: Bdf) -> Result<()> {
     let file = sysfs::path(bdf).join("driver/unbind");
     fs::write(&file, bdf.to_string()).with_context(|| file.display().to_string())
 }
 
-/// Give a device to a driver.
+/// Binds a device to a driver.
 pub(crate) fn bind_to(bdf: Bdf, wanted: &str) -> Result<()> {
     let device = sysfs::path(bdf);
     let write = |file: PathBuf, text: &str| {

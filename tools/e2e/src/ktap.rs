@@ -58,7 +58,7 @@ impl<W: Write> Ktap<W> {
                 writeln!(self.out, "not ok {number} - {name}")?;
             }
         }
-        // Whoever watches wants to see it now, and after a crash of the kernel there is no later.
+        // Show each result at once: if the kernel crashes, a buffer is lost.
         self.out.flush()
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The machine that a scenario works on, brought to the same state before each.
+//! The machine that scenarios run on. It is reset before each scenario.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::modules::Modules;
 use crate::record::{Kind, Record, Totals};
 use crate::rules;
 
-/// An error that means: this cannot be tried here.
+/// The error of a scenario that cannot run on this machine.
 #[derive(Debug)]
 pub(crate) struct Skip(pub(crate) String);
 
@@ -35,15 +35,15 @@ const E1000: (u16, u16) = (0x8086, 0x100e);
 const EDU: (u16, u16) = (0x1234, 0x11e8);
 const NVME: (u16, u16) = (0x1b36, 0x0010);
 
-/// Everything a scenario needs.
+/// What scenarios work with.
 pub(crate) struct Lab {
     /// The repository.
     pub(crate) top: PathBuf,
-    /// Where it builds.
+    /// The build folder.
     pub(crate) build: PathBuf,
-    /// VFIO's modules.
+    /// The folder of VFIO's modules.
     pub(crate) modules: Modules,
-    /// The parameters as they were before anybody set them.
+    /// The default values of the parameters.
     pub(crate) at_start: HashMap<&'static str, String>,
     audit: Audit,
     devices: Vec<(Bdf, (u16, u16))>,
@@ -51,11 +51,11 @@ pub(crate) struct Lab {
     notes: Vec<String>,
 }
 
-/// Where logs are while scenarios run: in memory, since the disk is another machine's.
+/// The folder of the logs: in memory, since the disk belongs to the host.
 const LOGS: &str = "/run/e2e";
 
 impl Lab {
-    /// Look at the machine and bring it to the state in which scenarios begin.
+    /// Inspects the machine and resets it.
     pub(crate) fn new(top: PathBuf, build: PathBuf, prefix: &Path) -> Result<Self> {
         let modules = Modules::new(&top, &build);
         let devices = sysfs::devices()?
@@ -80,13 +80,13 @@ impl Lab {
         })
     }
 
-    /// Nothing is left of what came before: modules, parameters, devices, audit, log. With `rules`, audit rules are loaded
-    /// as they are on a real host.
+    /// Resets modules, parameters, devices, audit and the log. With `rules`, loads audit rules as
+    /// real hosts have them.
     pub(crate) fn reset(&mut self, name: &str, rules: bool) -> Result<()> {
         self.notes.clear();
         self.taken.clear();
         if !kernel::has_policy() && self.modules.with_vfio() {
-            // Unpatched modules may be there, or none.
+            // Unpatched modules may be loaded, or none.
             if Path::new("/sys/module/vfio_pci_core").exists() {
                 self.modules.unload()?;
             }
@@ -96,7 +96,8 @@ impl Lab {
                 "the kernel has no vfio_pci_audit, or it has no parameters"
             );
         }
-        // It may have been stopped, and auditctl would wait for it; or it may have ended.
+        // The daemon may have been stopped, so that auditctl would wait for it, or it may have
+        // exited.
         let _ = self.audit.signal(rustix::process::Signal::CONT);
         self.audit.reset()?;
         if kernel::has_policy() {
@@ -106,27 +107,28 @@ impl Lab {
         }
         let prefix = self.audit.prefix().to_owned();
         let folder = Path::new(LOGS).join(name.replace('/', "-"));
-        // The old daemon has to be gone before the new one comes.
+        // The old daemon has to exit before the new one starts.
         self.audit.stop(rustix::process::Signal::TERM)?;
         self.audit = Audit::fresh(&prefix, folder)?;
         if rules {
             self.audit.load_rules(rules::GUIDE)?;
             self.note(format!("with {} audit rules loaded", rules::GUIDE.len()));
         }
-        // Nothing of what came before has used up what a device may write.
+        // Previous scenarios must not have used up the limits of the devices.
         if kernel::has_policy() {
             self.fill()?;
         }
         Ok(())
     }
 
-    /// Have the ends told that a scenario left behind, which is not for the log of the next.
+    /// Flushes the op=close records of the previous scenario, so that they do not reach the log of
+    /// the next one.
     fn tell_pending_ends(&mut self) -> Result<()> {
         let patience = Duration::from_secs(10);
         if wait_until(patience, || Ok(!kernel::has_sessions()))? {
             return Ok(());
         }
-        // What audit refused goes out when there is a new end.
+        // Records that audit refused are written after the next session ends.
         for shown in kernel::sessions()? {
             let device = Device::open(shown.device.parse()?)?;
             if let Some(run) = device.map().all_runs().first() {
@@ -138,19 +140,19 @@ impl Lab {
         Ok(())
     }
 
-    /// Fill what every device may write: a parameter that is written does it, though it stays as it is.
+    /// Fills the buckets of all devices: writing a parameter does that, even with the same value.
     pub(crate) fn fill(&self) -> Result<()> {
         kernel::set_parameter(kernel::BURST, &kernel::parameter(kernel::BURST)?)
     }
 
-    /// All parameters as they are when nobody has set them.
+    /// Sets all parameters to their default values.
     pub(crate) fn default_policy(&self) -> Result<()> {
         kernel::DEFAULTS
             .iter()
             .try_for_each(|(name, value)| kernel::set_parameter(name, value))
     }
 
-    /// Give every device that scenarios use to vfio-pci.
+    /// Binds every device that scenarios use to vfio-pci.
     pub(crate) fn bind(&self) -> Result<()> {
         self.devices
             .iter()
@@ -158,7 +160,7 @@ impl Lab {
             .try_for_each(|(bdf, _)| kernel::bind(*bdf))
     }
 
-    /// Load the patched modules anew, with parameters, and give them the devices.
+    /// Reloads the patched modules with parameters, and binds the devices to them.
     pub(crate) fn reload(&self, parameters: &[String]) -> Result<()> {
         self.modules.unload()?;
         self.modules.load(parameters)?;
@@ -194,7 +196,7 @@ impl Lab {
         self.device(E1000, 0)
     }
 
-    /// A conventional device that nothing but tests use.
+    /// A conventional device that only tests use.
     pub(crate) fn edu(&self) -> Result<Bdf> {
         self.device(EDU, 0)
     }
@@ -214,7 +216,7 @@ impl Lab {
         &mut self.audit
     }
 
-    /// Set both toggles.
+    /// Sets both blocking parameters.
     pub(crate) fn block(&self, read: bool, write: bool) -> Result<()> {
         let yes_no = |yes| if yes { "Y" } else { "N" };
         kernel::set_parameter(kernel::BLOCK_READ, yes_no(read))?;
@@ -226,13 +228,13 @@ impl Lab {
         kernel::set_parameter(kernel::ALLOW_IDS, list)
     }
 
-    /// Record everything, and have room for it: for scenarios that are not about limits.
+    /// Removes the limits and enlarges the backlog, for scenarios that are not about limits.
     pub(crate) fn unlimited(&mut self) -> Result<()> {
         kernel::set_parameter(kernel::RATE, "0")?;
         self.audit.ctl(&["-b", "0"]).map(drop)
     }
 
-    /// Remember a line for whoever reads the result.
+    /// Adds a line to the result of the scenario.
     pub(crate) fn note(&mut self, line: impl Into<String>) {
         self.notes.push(line.into());
     }
@@ -250,7 +252,7 @@ impl Lab {
         Ok(records)
     }
 
-    /// The records of a device that were not taken before.
+    /// The records of a device since the last call.
     pub(crate) fn take(&mut self, bdf: Bdf) -> Result<Vec<Record>> {
         let mut records = self.records_of(bdf)?;
         let taken = self.taken.entry(bdf).or_default();
@@ -259,8 +261,8 @@ impl Lab {
         Ok(new)
     }
 
-    /// The records of a device as soon as the log has that of a session's end, read from the log itself. They are
-    /// forgotten then: a log that grows would take ever longer to read.
+    /// The records of a device, read from the log itself when it contains the op=close of a
+    /// session. Forgets them, because reading a growing log would take ever longer.
     pub(crate) fn take_logged_session(&mut self, bdf: Bdf) -> Result<Vec<Record>> {
         let device = bdf.to_string();
         let mut records = Vec::new();
@@ -276,19 +278,19 @@ impl Lab {
         Ok(records)
     }
 
-    /// Forget the records that are in the log by now.
+    /// Discards the records that are in the log now.
     fn forget(&mut self) -> Result<()> {
         self.taken.clear();
         self.audit.forget()
     }
 
-    /// Forget all records so far.
+    /// Discards all records so far.
     pub(crate) fn forget_all(&mut self) -> Result<()> {
         self.audit.drain()?;
         self.forget()
     }
 
-    /// The records of a device that were not taken before, as soon as the last of them is that of a session's end.
+    /// The records of a device since the last call, when the last of them is an op=close.
     pub(crate) fn take_session(&mut self, bdf: Bdf) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         let closed = wait_until(Duration::from_secs(10), || {
@@ -301,14 +303,15 @@ impl Lab {
         Ok(records)
     }
 
-    /// Close a device and check the account of its only session; its totals.
+    /// Closes a device and checks the account of its only session. Returns the totals.
     pub(crate) fn settle(&mut self, device: Device, truth: &Truth, loss: Loss) -> Result<Totals> {
         let bdf = device.bdf();
         drop(device);
         self.settled(bdf, loss, |records| account::check(records, truth, loss))
     }
 
-    /// Check the account of all sessions of a device, which are over; the sum of their totals.
+    /// Checks the account of all sessions of a device, which have ended. Returns the sum of the
+    /// totals.
     pub(crate) fn settle_all(&mut self, bdf: Bdf, truth: &Truth, loss: Loss) -> Result<Totals> {
         self.settled(bdf, loss, |records| {
             account::check_all(records, truth, loss)
@@ -321,7 +324,8 @@ impl Lab {
         loss: Loss,
         check: impl Fn(&[Record]) -> Result<Totals>,
     ) -> Result<Totals> {
-        // Ends, and reports that audit has refused, come later, so a wrong account may yet become right.
+        // op=close records and reports that audit refused are written later, so the check may yet
+        // succeed.
         let patience = match loss {
             Loss::Refused => Duration::from_secs(60),
             Loss::None | Loss::Unnoticed => Duration::from_secs(15),
@@ -335,7 +339,7 @@ impl Lab {
         account.with_context(|| format!("the account of {bdf}"))
     }
 
-    /// Put the log where it outlives this machine; the folder.
+    /// Copies the log to a folder that outlives this machine. Returns the folder.
     pub(crate) fn keep_log(&self, name: &str) -> Result<PathBuf> {
         let folder = self.build.join("e2e");
         std::fs::create_dir_all(&folder)?;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module that is the livepatch, by system calls alone, for who loads it again and again: in an emulated machine each program that is
-//! started, and each file that another machine has, costs a part of a second.
+//! Loads and unloads the livepatch by system calls alone, for scenarios that do so repeatedly: on
+//! an emulated machine, starting a program or reading a file of the host takes a fraction of a
+//! second each.
 
 use std::ffi::CStr;
 use std::fs;
@@ -14,22 +15,22 @@ use rustix::system::{delete_module, init_module, uname};
 
 use crate::audit::wait_until;
 
-/// The module that is the livepatch.
+/// The name of the livepatch module.
 pub(crate) const NAME: &str = "vfio_pci_audit_livepatch";
 const C_NAME: &CStr = c"vfio_pci_audit_livepatch";
 const FOLDER: &str = "/sys/kernel/livepatch/vfio_pci_audit_livepatch";
 
-/// As long as a task sleeps in the function that is replaced, and no longer.
+/// Timeout for transitions: longer than any task sleeps in the function that is replaced.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What rmmod asks for: an error, and not to wait, while somebody uses the module.
+/// The flag that rmmod uses: fail while the module is in use, instead of waiting.
 pub(crate) const O_NONBLOCK: i32 = 0o4000;
 
 /// The module's file, in memory.
 pub(crate) struct Livepatch(Vec<u8>);
 
 impl Livepatch {
-    /// Read the module that build-stock.sh put into `stock`.
+    /// Reads the module that build-stock.sh built in `stock`.
     pub(crate) fn read(stock: &Path) -> Result<Self> {
         let release = uname().release().to_string_lossy().into_owned();
         let file: PathBuf = [
@@ -46,7 +47,8 @@ impl Livepatch {
             .with_context(|| file.display().to_string())
     }
 
-    /// Load it, and return when every task is with it. What it depends on has to be there.
+    /// Loads the module, and waits until the transition of all tasks is complete. Its dependencies
+    /// have to be loaded.
     pub(crate) fn load(&self) -> Result<()> {
         init_module(&self.0, c"").context("init_module(vfio_pci_audit_livepatch)")?;
         ensure!(
@@ -56,20 +58,20 @@ impl Livepatch {
         Ok(())
     }
 
-    /// Disable it, and unload it when every task has left it.
+    /// Disables the livepatch, waits for the transition of all tasks, and unloads the module.
     pub(crate) fn unload(&self) -> Result<()> {
         unload()
     }
 }
 
-/// Disable the livepatch that is loaded, and unload it when every task has left it.
+/// Disables the livepatch that is loaded, waits for the transition, and unloads its module.
 pub(crate) fn unload() -> Result<()> {
     fs::write(Path::new(FOLDER).join("enabled"), "0").context("disabling the livepatch")?;
     ensure!(
         wait_until(PATIENCE, || Ok(!in_transition()))?,
         "not every task left the livepatch"
     );
-    // It lets go of its module a moment after its folder has gone.
+    // The reference on the module is dropped shortly after the livepatch's folder disappears.
     let unloaded = wait_until(PATIENCE, || match delete_module(C_NAME, O_NONBLOCK) {
         Ok(()) => Ok(true),
         Err(Errno::AGAIN) => Ok(false),

@@ -2,8 +2,8 @@
 
 //! Runs the end-to-end scenarios against the running kernel and prints KTAP.
 //!
-//! It needs root, and it unloads modules, rebinds devices and stops audit daemons as it likes: it is for the
-//! inside of the virtual machine that scripts/vm.sh boots.
+//! Needs root. Unloads modules, rebinds devices and stops audit daemons: run it only inside the
+//! virtual machine that scripts/vm.sh boots.
 
 mod account;
 mod audit;
@@ -96,14 +96,15 @@ fn run(cli: &Cli) -> Result<usize> {
     let mut lab = Lab::new(top, build, &prefix)?;
     let mut ktap = Ktap::new(io::stdout(), wanted.len())?;
     for (number, scenario) in wanted {
-        // Real hosts have audit rules, and some have none: each second scenario, of all that there are, has them.
+        // Some real hosts have audit rules and some have none: every second scenario of the full
+        // list runs with rules.
         let rules = scenario.rules.unwrap_or(number % 2 == 0);
         one(scenario, rules, &mut lab, &mut ktap)?;
     }
     Ok(ktap.failed())
 }
 
-/// virtme-ng, which scripts/vm.sh uses, leaves its words on the kernel's command line.
+/// virtme-ng, which scripts/vm.sh uses, adds its options to the kernel's command line.
 fn in_the_vm() -> bool {
     std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("virtme"))
 }
@@ -127,7 +128,7 @@ fn one(scenario: &Scenario, rules: bool, lab: &mut Lab, ktap: &mut Ktap<io::Stdo
                 Outcome::Failed
             }
         },
-        // The panic's own message is on standard error.
+        // The panic message is on standard error already.
         Err(_) => Outcome::Failed,
     };
     if outcome == Outcome::Failed {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The records that `ausearch --raw` prints, as values that outlive its output.
+//! The records that `ausearch --raw` prints, as owned values.
 //!
-//! Each is held against the form that it has to have, so that no scenario passes on records that say the right thing in
-//! the wrong words.
+//! Each is compared with the exact form that it must have, so that no scenario passes with records
+//! of another form.
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::Op;
@@ -16,41 +16,41 @@ use crate::trace::without_session;
 /// One PCI record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub(crate) time: u64,
-    /// Audit's number of the event.
+    /// The serial number of the audit event.
     pub(crate) serial: u64,
-    /// The device, without its quotes.
+    /// The device, without quotes.
     pub(crate) device: String,
     /// `session=`.
     pub(crate) session: Session,
     /// `res=`, where the record has one.
     pub(crate) res: Option<bool>,
-    /// What it tells.
+    /// What the record contains.
     pub(crate) kind: Kind,
     /// All fields, exactly as they were written.
     pub(crate) text: String,
-    /// The same without `session=`, for who does not know its number.
+    /// The fields without `session=`, for comparisons that do not depend on the number.
     pub(crate) plain: String,
 }
 
 impl Record {
-    /// Whether it is that of an access.
+    /// Whether it records an access.
     pub(crate) fn is_access(&self) -> bool {
         matches!(self.kind, Kind::Access { .. })
     }
 
-    /// The process that an op=open names.
+    /// The process that an op=open record names.
     pub(crate) fn pid(&self) -> Option<u32> {
         let mut words = self.text.split(' ');
         words.find_map(|word| word.strip_prefix("pid=")?.parse().ok())
     }
 
-    /// Check the words: what the fields are called and in which order they come.
+    /// Checks the names and the order of the fields.
     fn check_form(&self) -> Result<()> {
         let form = form(&self.device, self.session, self.res, &self.kind);
         let as_it_should_be = match self.kind {
-            // What comes between is the kernel's own, audit_log_task_info().
+            // The fields between are those of audit_log_task_info().
             Kind::Open => self.text.starts_with(&form) && self.text.ends_with(" res=1"),
             _ => self.text == form,
         };
@@ -67,7 +67,7 @@ pub(crate) fn session_field(session: Session) -> String {
     }
 }
 
-/// What a record says, from its first byte to its last; of op=open, the part before the fields of the task.
+/// The expected text of a record. For op=open, the text up to the fields of the task.
 fn form(device: &str, session: Session, res: Option<bool>, kind: &Kind) -> String {
     let name = |op: &Op| match op {
         Op::Read => "read",
@@ -103,7 +103,7 @@ fn form(device: &str, session: Session, res: Option<bool>, kind: &Kind) -> Strin
     )
 }
 
-/// Read every PCI record of a text.
+/// Parses every PCI record of a text.
 pub(crate) fn parse_all(text: &str) -> Result<Vec<Record>> {
     text.lines()
         .filter_map(|line| {

@@ -38,7 +38,7 @@ fn no_other_words_and_no_other_order() {
             fields.replace(" session=7", "").replace(" session=?", "") + " session=7",
             format!("session=7 {}", fields.replace("session=7 ", "")),
         ] {
-            // A leading zero is the only change that does not touch `?`.
+            // A leading zero is the only change that leaves `?` valid.
             if bad != fields && !bad.contains("session=0?") {
                 assert!(one(&bad).is_err(), "{bad}");
             }

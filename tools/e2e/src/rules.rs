@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Audit rules as hosts have them: with any of them that looks at system calls, every system call has an audit context.
+//! Audit rules as real hosts have them. Any rule for system calls gives every system call an audit
+//! context.
 
-/// A single watch, which no access of configuration space matches.
+/// A single watch, which no access to configuration space matches.
 pub(crate) const WATCH: &[&str] = &["-w /etc/passwd -p wa -k identity"];
 
-/// What security guides have hosts record: time, identities, permissions, refused opens, modules, mounts, deletions.
+/// The rules that security guides recommend: changes of time, identities and permissions, refused
+/// opens, modules, mounts, deletions.
 ///
-/// None of them matches an access either. Those of users leave out what no user has logged in for, as guides do.
+/// None of them matches an access either. Rules about users exclude processes without a login
+/// session, as in the guides.
 pub(crate) const GUIDE: &[&str] = &[
     "-a always,exit -F arch=b64 -S adjtimex,settimeofday,clock_settime -k time-change",
     "-w /etc/passwd -p wa -k identity",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much memory the kernel's slab caches use.
+//! Memory use of the kernel's slab caches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// Slab memory that is in use and not merely cached, in KiB.
+/// Slab memory that is allocated and not merely cached, in KiB.
 pub(crate) fn in_use() -> Result<i64> {
     fs::write("/proc/sys/vm/drop_caches", "3").context("drop_caches")?;
     fs::read_to_string("/proc/meminfo")?
@@ -19,7 +19,7 @@ pub(crate) fn in_use() -> Result<i64> {
         .context("/proc/meminfo tells no SUnreclaim")
 }
 
-/// The least slab use of some seconds: sessions end, and RCU frees, a little later.
+/// The minimum of slab memory over some seconds: sessions end, and RCU frees, with a delay.
 pub(crate) fn settled() -> Result<i64> {
     let mut least = i64::MAX;
     let mut since = Instant::now();
@@ -33,11 +33,11 @@ pub(crate) fn settled() -> Result<i64> {
     Ok(least)
 }
 
-/// How many objects each cache has.
+/// Number of objects in each cache.
 pub(crate) struct Caches(BTreeMap<String, i64>);
 
 impl Caches {
-    /// As they are now. `None` where the kernel does not tell.
+    /// Reads the current numbers. `None` if the kernel does not provide them.
     pub(crate) fn now() -> Option<Self> {
         let text = fs::read_to_string("/proc/slabinfo").ok()?;
         let caches = text.lines().filter_map(|line| {
@@ -47,7 +47,7 @@ impl Caches {
         Some(Self(caches.collect()))
     }
 
-    /// How many objects more than `before` each cache has, that with the most first.
+    /// The increase of each cache since `before`, the largest first.
     pub(crate) fn growth(&self, before: &Self) -> Vec<(i64, &str)> {
         let mut growth: Vec<_> = self
             .0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Events of the kernel, read through tracefs.
+//! Trace events of the kernel, read through tracefs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,26 +15,26 @@ const TRACEFS: &str = "/sys/kernel/tracing";
 /// Accesses to unassigned configuration space.
 const ACCESSES: &[&str] = &["pci_audit/pci_audit_access"];
 
-/// A buffer of our own, which holds these events and nothing else.
+/// A trace instance that contains only these events.
 pub(crate) struct Trace {
     folder: PathBuf,
     events: &'static [&'static str],
 }
 
 impl Trace {
-    /// Start tracing everybody's accesses.
+    /// Starts tracing the accesses of all processes.
     pub(crate) fn accesses() -> Result<Self> {
         Self::start(ACCESSES, None)
     }
 
-    /// Start tracing `events`, each as `SYSTEM/EVENT`: everybody's, or those of one thread.
+    /// Starts tracing `events`, each as `SYSTEM/EVENT`, of all threads or of one.
     pub(crate) fn start(events: &'static [&'static str], thread: Option<u32>) -> Result<Self> {
         let instances = Path::new(TRACEFS).join("instances");
         if !instances.exists() {
             mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None).context(TRACEFS)?;
         }
         let folder = instances.join("vfio-pci-audit");
-        // One may be left of a scenario that did not end well.
+        // A scenario that failed may have left one.
         let _ = fs::remove_dir(&folder);
         fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
         let trace = Self { folder, events };
@@ -50,7 +50,7 @@ impl Trace {
         fs::write(&file, text).with_context(|| file.display().to_string())
     }
 
-    /// Start or stop.
+    /// Starts or stops tracing.
     pub(crate) fn enable(&self, on: bool) -> Result<()> {
         self.events.iter().try_for_each(|event| {
             self.write(
@@ -60,12 +60,12 @@ impl Trace {
         })
     }
 
-    /// Forget the events so far.
+    /// Discards the events so far.
     pub(crate) fn forget(&self) -> Result<()> {
         self.write("trace", "\n")
     }
 
-    /// The name and the text of each event so far, in the order in which they came.
+    /// The name and the text of each event so far, in order.
     pub(crate) fn events(&self) -> Result<Vec<(&'static str, String)>> {
         let file = self.folder.join("trace");
         let trace = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
@@ -79,7 +79,7 @@ impl Trace {
         Ok(trace.lines().filter_map(event).collect())
     }
 
-    /// The texts alone, without whose access it was, where an event has that.
+    /// The texts of the events, without the session and the process.
     pub(crate) fn texts(&self) -> Result<Vec<String>> {
         let plain = |text: String| without_whose(&text).map_or(text, |(_, plain)| plain);
         Ok(self
@@ -92,13 +92,13 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // An instance that stays is removed by the next one.
+        // If this fails, the next instance is removed first.
         let _ = self.enable(false);
         let _ = fs::remove_dir(&self.folder);
     }
 }
 
-/// Whose access an event is of.
+/// The session and the process of an access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Whose {
     /// The number of the session, 0 where there is none.
@@ -109,7 +109,8 @@ pub(crate) struct Whose {
     pub(crate) comm: String,
 }
 
-/// Take whose access it was out of the text of an event of an access, and what the record says too.
+/// Removes the session and the process from the text of an event. Returns them and the text that a
+/// record has too.
 pub(crate) fn without_whose(text: &str) -> Result<(Whose, String)> {
     let not = || format!("not an event of an access: {text:?}");
     let (before, rest) = text.split_once(" session=").with_context(not)?;
@@ -124,7 +125,7 @@ pub(crate) fn without_whose(text: &str) -> Result<(Whose, String)> {
     Ok((whose, format!("{before} res={res}")))
 }
 
-/// Take `session=` out of a text: its value, and the rest.
+/// Removes `session=` from a text. Returns its value and the remaining text.
 pub(crate) fn without_session(text: &str) -> Result<(Session, String)> {
     let (before, rest) = text
         .split_once(" session=")

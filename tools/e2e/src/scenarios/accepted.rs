@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What audit took and dropped behind the record: the totals count what audit accepted.
+//! Records that audit accepted and dropped later: the totals count what audit accepted.
 
 use anyhow::{ensure, Result};
 use vfio_client::stream::Op;
@@ -43,7 +43,7 @@ fn audit_rate(lab: &mut Lab) -> Result<()> {
         found < READS,
         "auditctl -r {LIMIT} dropped nothing, so that this shows nothing"
     );
-    // Among what audit dropped may be op=open, too, and what it says of its own configuration.
+    // Audit may have dropped op=open and its own configuration records too.
     ensure!(
         (READS - found..=READS - found + 4).contains(&dropped),
         "{} accesses are not in the log, and audit says lost={dropped}",

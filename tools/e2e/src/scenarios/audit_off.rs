@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! With auditing switched off nothing is recorded, and everything else holds.
+//! While auditing is off, nothing is recorded. Blocking works as usual.
 
 use anyhow::{ensure, Result};
 use vfio_client::Device;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a blocked access does, at its edges, and what the kernel says of a policy that is dangerous.
+//! Edge cases of blocked accesses, and the warning about a dangerous policy.
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::Op;
@@ -60,14 +60,14 @@ fn bad_buffer(lab: &mut Lab) -> Result<()> {
     lab.settle(device, &truth, Loss::None).map(drop)
 }
 
-/// How many warnings of ours the kernel gave since.
+/// Number of warnings of the module since then.
 fn warnings(messages: &mut Messages) -> Result<usize> {
     const WARNING: u32 = 4;
 
     let said = messages.read()?;
     let ours: Vec<_> = said
         .iter()
-        // Not what the livepatch core says of the module.
+        // Messages of the livepatch core about the module do not count.
         .filter(|message| message.contains(";vfio_pci_audit: "))
         .collect();
     for message in &ours {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! VFIO and its policy as part of the kernel image, with parameters on the kernel's command line.
+//! VFIO and the policy built into the kernel image, with parameters on the kernel's command line.
 
 use anyhow::{bail, ensure, Result};
 use vfio_client::Device;
@@ -12,7 +12,7 @@ use crate::lab::{Lab, Skip};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "builtin/command-line",
-        "parameters on the kernel's command line are in force when nobody has set them",
+        "parameters on the kernel's command line are in force until they are changed",
         command_line,
     ),
     Scenario::new(
@@ -31,7 +31,7 @@ fn built_in(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// What the kernel was told for a parameter; `1` for a flag without a value.
+/// The value of a parameter on the command line, `1` for a flag without a value.
 fn given(name: &str) -> Result<Option<String>> {
     let line = std::fs::read_to_string("/proc/cmdline")?;
     Ok(line.split_ascii_whitespace().find_map(|word| {

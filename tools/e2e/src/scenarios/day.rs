@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much log a day of flooding leaves.
+//! The size of the log after a day of flooding.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,14 +29,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .rules(true),
 ];
 
-/// What auditd keeps by default is more than this: 5 files of 8 MB, of which the last may just have begun.
+/// By default, auditd keeps more than this: 5 files of 8 MB, of which the last may be nearly empty.
 const MOST: f64 = 32e6;
 const DAY: f64 = 86_400.0;
 
-/// After so long, what the limits allow at once has been written.
+/// After this time, the bursts have been written.
 const BURST: Duration = Duration::from_secs(10);
 
-/// Bytes and lines of the log, by what a line is.
+/// Bytes and lines of the log, by type of line.
 #[derive(Clone, Debug, Default)]
 struct Size(BTreeMap<String, (usize, usize)>);
 
@@ -44,7 +44,7 @@ impl Size {
     fn now(lab: &mut Lab) -> Result<Self> {
         let mut size = Self::default();
         for line in lab.audit().lines()? {
-            // The marks by which this program knows that the log is complete are not of the flood.
+            // The messages by which this program waits for the log are not part of the flood.
             if line.contains("e2e-drain-") || line.contains("type=CONFIG_CHANGE") {
                 continue;
             }
@@ -67,7 +67,8 @@ impl Size {
     }
 }
 
-/// Reads and writes of single bytes that no range joins, as fast as they go: the worst for records and for reports.
+/// Reads and writes single bytes that no range joins, at full speed: the worst case for records and
+/// reports.
 fn hammer(device: &Device, stop: &AtomicBool) -> Result<Truth> {
     let mut truth = Truth::default();
     let bytes: Vec<usize> = device

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The limits are the device's: nothing that its holders do brings new tokens.
+//! The limits belong to the device: its holders cannot get new tokens in any way.
 
 use std::fs;
 use std::path::Path;
@@ -50,7 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// A burst: all that the limits let through at once.
+/// Number of records in a burst.
 const BURST: usize = 24;
 
 fn burst(device: &Device, truth: &mut Truth) -> Result<()> {
@@ -66,11 +66,11 @@ fn burst(device: &Device, truth: &mut Truth) -> Result<()> {
     Ok(())
 }
 
-/// Check what was written, then have the rest told and check that it adds up.
+/// Checks the records, lets the remaining ones be written, and checks that they add up.
 fn finish(lab: &mut Lab, bdf: Bdf, budget: &Budget, truth: &Truth) -> Result<()> {
     let records = lab.records_of(bdf)?;
     budget.check(lab, &records)?;
-    // What is pending may have to wait for minutes, at one record in five seconds: let it come.
+    // Pending records may be delayed for minutes, at one in five seconds. Refill the buckets.
     lab.fill()?;
     let totals = lab.settle_all(bdf, truth, Loss::None)?;
     lab.note(format!("{totals:?}"));
@@ -108,7 +108,7 @@ fn forking(lab: &mut Lab) -> Result<()> {
     let mut holder = Holder::start(bdf)?;
     holder.read_in_children(CHILDREN, at)?;
     let records = lab.records_of(bdf)?;
-    // Each that is recorded takes two tokens of the reads, for itself and for the record that names it.
+    // Each recorded read takes two read tokens: one for itself, one for the op=open.
     let opens = Written::count(&records).opens;
     ensure!(
         opens >= 12,

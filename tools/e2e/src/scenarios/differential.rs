@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The same accesses with and without the patches: the unpatched kernel says what is right.
+//! The same accesses with and without the patches. The unpatched kernel is the reference.
 
 use std::collections::HashMap;
 
@@ -25,16 +25,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// The transcripts of every device, and what its unassigned bytes were at first.
+/// The transcripts of every device, and the initial values of its unassigned bytes.
 type Seen = HashMap<Bdf, Transcript>;
 type Before = HashMap<Bdf, Vec<u8>>;
 
-/// The capability Power Management, and where its control and status register is in it.
+/// The power management capability, and the offset of its control and status register.
 const POWER_MANAGEMENT: u16 = 0x01;
 const PMCSR: usize = 4;
 
-/// Bring a device to where it was: opening it resets it, but only what is assigned. Of that, a reset leaves what power
-/// management selected; a kernel with runtime power management clears that too, when it comes to it.
+/// Restores the initial values that opening a device does not reset: unassigned bytes, and the power
+/// management control register, which only kernels with runtime power management clear.
 fn restore(device: &Device, before: &[u8]) -> Result<()> {
     let mut left = device.map().all_runs();
     left.extend(
@@ -48,12 +48,12 @@ fn restore(device: &Device, before: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Sweeps of reads and writes, a stream of random accesses, and what the device holds in the end.
+/// Sweeps of reads and writes, random accesses, and the final contents of the device.
 fn observe(bdf: Bdf, before: &[u8]) -> Result<Transcript> {
     let device = Device::open(bdf)?;
     restore(&device, before)?;
     let mut transcript = sweep::read(&device)?;
-    // This goes through every register that resets the device or puts it to sleep.
+    // This writes to every register that resets the device or suspends it.
     let writes = sweep::write(&device, 7, |_, _| true)?;
     for seen in writes.seen() {
         transcript.add(seen.offset, &[seen.value]);
@@ -92,7 +92,7 @@ fn observe_all(lab: &Lab, before: &Before) -> Result<Seen> {
         .collect()
 }
 
-/// What the unpatched kernel shows, twice: what differs between the two is nobody's fault.
+/// Runs the accesses on the unpatched kernel twice. Differences between these two runs are ignored.
 fn reference(lab: &mut Lab) -> Result<(Before, Seen, Seen)> {
     let before = lab
         .kinds()?
@@ -109,7 +109,8 @@ fn reference(lab: &mut Lab) -> Result<(Before, Seen, Seen)> {
     Ok((before, first, second))
 }
 
-/// Compare byte for byte, leaving out what `skip` leaves out and what the unpatched kernel does not repeat.
+/// Compares byte for byte, except for what `skip` names and what differs between the unpatched
+/// runs.
 fn compare(
     lab: &mut Lab,
     what: &str,
@@ -178,7 +179,7 @@ fn toggles_off(lab: &mut Lab) -> Result<()> {
 
 fn toggles_on(lab: &mut Lab) -> Result<()> {
     let (before, first, second) = reference(lab)?;
-    // What blocked reads show of unassigned bytes is for spans/reads to check, byte for byte.
+    // spans/reads checks the unassigned bytes of blocked reads, byte for byte.
     for (what, read, write) in [
         ("blocking reads", true, false),
         ("blocking writes", false, true),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that the kernel does not get: at every place in turn at which it asks for some.
+//! Memory allocation failures, injected at each allocation in turn.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -37,10 +37,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .long(),
 ];
 
-/// More places than any of these system calls asks for memory at.
+/// An upper bound for the number of allocations in any of these system calls.
 const MOST: u32 = 2000;
 
-/// Lets a system call of this thread go without the nth piece of memory that it asks for.
+/// Makes the nth allocation of this thread's system calls fail.
 struct Faults(File);
 
 impl Faults {
@@ -54,7 +54,7 @@ impl Faults {
         }
         fs::write(slab.join("ignore-gfp-wait"), "N")?;
         fs::write(slab.join("verbose"), "0")?;
-        // By default, of pages only those fail that come in twos or more, and that nobody would wait for.
+        // By default, only page allocations of order 1 and above that cannot wait fail.
         let page = Path::new("/sys/kernel/debug/fail_page_alloc");
         fs::write(page.join("ignore-gfp-wait"), "N")?;
         fs::write(page.join("min-order"), "0")?;
@@ -63,7 +63,8 @@ impl Faults {
         Ok(Self(file))
     }
 
-    /// Does something without the `nth` piece, and tells whether it ever asked for that many.
+    /// Runs `act` with the `nth` allocation failing. Also returns whether it made that many
+    /// allocations.
     fn without<T>(&self, nth: u32, act: impl FnOnce() -> T) -> Result<(T, bool)> {
         self.0.write_all_at(nth.to_string().as_bytes(), 0)?;
         let result = act();
@@ -74,8 +75,8 @@ impl Faults {
         Ok((result, left.trim_end() == "0"))
     }
 
-    /// Does something without each piece in turn, until it asks for no more, and has every result
-    /// judged; how many pieces there were.
+    /// Runs `act` once for each allocation that can fail, and has `judge` check each result.
+    /// Returns the number of allocations.
     fn each<T>(
         &self,
         mut act: impl FnMut() -> T,
@@ -95,7 +96,7 @@ impl Faults {
 fn open(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
     let faults = Faults::new()?;
-    // The devices that open are more than the limits let be told of.
+    // More devices are opened than the limits allow op=open records for.
     lab.unlimited()?;
     lab.block(true, true)?;
     let (mut truth, mut opened, mut refused) = (Truth::default(), 0, 0);
@@ -151,7 +152,7 @@ fn access(lab: &mut Lab) -> Result<()> {
     lab.note(format!(
         "{reads} pieces of memory for a read, {writes} for a write: {totals:?}"
     ));
-    // A record takes memory, so that this shows nothing if all were made.
+    // A record allocates memory. If no record was missing, this would show nothing.
     ensure!(totals.lost > 0, "audit was never short of memory");
     Ok(())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Many hosts: records that go to another one, and records that are dropped at the source.
+//! Many hosts: records that are sent to another host, and records that audit rules exclude.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,12 +36,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// As in audisp-remote.conf(5); the name of the file is compiled in.
+/// See audisp-remote.conf(5). The path of this file is compiled in.
 const REMOTE: &str = "/etc/audit/audisp-remote.conf";
 const PORT: u16 = 60;
 const NODE: &str = "e2e-host";
 
-/// Write a file as audit wants its configuration: nobody else's to write.
+/// Writes a configuration file with the permissions that audit requires.
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o640)))
@@ -54,7 +54,7 @@ fn forwarding(lab: &mut Lab) -> Result<()> {
     let folder = conf.with_file_name("collector");
     let collector = Collector::start(&prefix, folder, PORT)?;
 
-    // What Documentation/admin-guide/vfio-pci-audit.rst tells an administrator to do.
+    // As Documentation/admin-guide/vfio-pci-audit.rst describes.
     fs::create_dir_all(Path::new(REMOTE).with_file_name(""))?;
     write(
         Path::new(REMOTE),
@@ -105,12 +105,13 @@ fn dropping(lab: &mut Lab) -> Result<()> {
         device.read_vec(at as u64, 4)?;
         Ok(())
     };
-    // The name is the number: what is added by one is taken out by the other.
+    // The name of the record type resolves to its number: a rule that was added with one is deleted
+    // with the other.
     lab.audit()
         .ctl(&["-a", "always,exclude", "-F", "msgtype=1340"])?;
     read(&device)?;
     read(&device)?;
-    // The mark that is waited for is a record as well, and it comes.
+    // The message that is waited for is a record too, and is not excluded.
     let records = lab.take(bdf)?;
     ensure!(records.is_empty(), "the rule lets through {records:?}");
     lab.audit()
@@ -134,7 +135,8 @@ fn dropping(lab: &mut Lab) -> Result<()> {
 fn keeping(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
     let at = spot(device.map())?;
-    // How many records of the system call come with a read; that of its access comes in any case.
+    // Number of records of the system call's event that come with a read. The access always has its
+    // own record.
     let read = |lab: &mut Lab| -> Result<usize> {
         lab.audit().forget()?;
         device.read_vec(at as u64, 4)?;

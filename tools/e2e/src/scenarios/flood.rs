@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Floods of accesses, with an audit system that cannot keep up or is not there.
+//! Floods of accesses, while the audit daemon is slow, stopped or absent.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ fn plan(seed: u64, count: u64) -> Plan {
     }
 }
 
-/// A stream on a device whose policy does not change meanwhile.
+/// A stream of accesses on a device, with an unchanging policy.
 fn stream(device: &Device, plan: &Plan, allowed: bool, truth: &mut Truth) -> Result<()> {
     let done = stream::sum(&stream::run(device, plan)?);
     truth.add_stream(&done, allowed, allowed);
@@ -102,7 +102,7 @@ fn tell(lab: &mut Lab, totals: &Totals) {
     lab.note(format!("{totals:?}"));
 }
 
-/// One stream on one device, and its account.
+/// Runs one stream on one device, and checks the account.
 fn flood(lab: &mut Lab, plan: &Plan, allowed: bool, loss: Loss) -> Result<Totals> {
     let device = Device::open(lab.express()?)?;
     let mut truth = Truth::default();
@@ -155,7 +155,7 @@ fn rate_24(lab: &mut Lab) -> Result<()> {
     flood(lab, &plan(10, 100_000), true, Loss::None).map(drop)
 }
 
-/// The longest that an access of a stream took.
+/// The longest access of a stream.
 fn slowest(device: &Device, plan: &Plan, truth: &mut Truth) -> Result<Duration> {
     let mut generator = Generator::new(plan, 0, device.map());
     let mut buffer = Vec::new();
@@ -180,13 +180,14 @@ fn auditd_stopped(lab: &mut Lab, rate: &str) -> Result<()> {
     let device = Device::open(bdf)?;
     let mut truth = Truth::default();
     let lost_before = lab.audit().status("lost")?;
-    // Nothing may ask audit anything until the daemon reads again: auditctl would wait for it, too.
+    // No command may query audit until the daemon reads again: auditctl would wait for it.
     lab.audit().signal(Signal::STOP)?;
     let flooded = slowest(&device, &plan(11, 20_000), &mut truth);
     let resumed = lab.audit().signal(Signal::CONT);
     let slowest = flooded?;
     resumed?;
-    // Audit would make a sleeper wait for a minute; this machine is emulated, so give it a second.
+    // Audit would make callers that may sleep wait for a minute. The machine is emulated, so wait
+    // only a second.
     lab.note(format!("the slowest access took {slowest:?}"));
     ensure!(
         slowest < Duration::from_secs(1),
@@ -194,7 +195,8 @@ fn auditd_stopped(lab: &mut Lab, rate: &str) -> Result<()> {
     );
     let totals = match lab.settle(device, &truth, Loss::Refused) {
         Ok(totals) => totals,
-        // Without a limit of ours, audit takes more than it can keep while the daemon does not read. What it drops then, it counts.
+        // Without limits, audit accepts more than it can keep while the daemon is stopped, and
+        // counts what it drops.
         Err(error) if rate == "0" => {
             let records = lab.records_of(bdf)?;
             let totals = account::check(&records, &truth, Loss::Unnoticed)?;
@@ -213,7 +215,7 @@ fn auditd_stopped(lab: &mut Lab, rate: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the kernel keeps records for a daemon that is away. It does so when audit is on from boot.
+/// Whether the kernel keeps records while there is no daemon. It does if audit was enabled at boot.
 fn keeps_records() -> Result<bool> {
     Ok(std::fs::read_to_string("/proc/cmdline")?
         .split_whitespace()
@@ -221,17 +223,17 @@ fn keeps_records() -> Result<bool> {
 }
 
 fn auditd_restarted(lab: &mut Lab) -> Result<()> {
-    // Room for what comes while the daemon is away.
+    // Enlarge the backlog for the records that arrive without a daemon.
     lab.audit().ctl(&["-b", "8192"])?;
     let device = Device::open(lab.express()?)?;
     let mut truth = Truth::default();
     stream(&device, &plan(12, 10_000), true, &mut truth)?;
-    // Wait for the reports, so that nothing is on its way into the daemon when it dies.
+    // Wait for the reports, so that no record is on its way to the daemon when it is killed.
     thread::sleep(Duration::from_secs(3));
     lab.audit().drain()?;
     lab.audit().stop(Signal::KILL)?;
-    // A daemon that starts throws away the first message it gets, taking it for the answer to its
-    // registration (audit_set_pid() in libaudit). Let that not be one of ours.
+    // A daemon discards the first message after it starts, because it takes it for the reply to its
+    // registration (audit_set_pid() in libaudit). Send one that is not a record of the test.
     lab.audit().ctl(&["-m", "e2e-first-of-those-held"])?;
     stream(&device, &plan(13, 10_000), true, &mut truth)?;
     lab.audit().start()?;
@@ -260,7 +262,7 @@ fn auditd_killed(lab: &mut Lab) -> Result<()> {
         }
         flooding.join().expect("the flood does not panic")
     })?;
-    // What had reached the daemon and was not yet written died with it.
+    // Records that the daemon had received and not yet written are lost.
     let totals = lab.settle(device, &truth, Loss::Unnoticed)?;
     tell(lab, &totals);
     Ok(())
@@ -310,7 +312,7 @@ fn neighbours(lab: &mut Lab) -> Result<()> {
     );
     lab.settle(third, &quiet_truth, Loss::None)?;
     for (device, truth) in devices.into_iter().zip(&truths) {
-        // Two bursts at once are more than audit's default queue is sure to hold.
+        // Two bursts at once may exceed the default backlog.
         let totals = lab.settle(device, truth, Loss::Refused)?;
         tell(lab, &totals);
     }
@@ -320,7 +322,7 @@ fn neighbours(lab: &mut Lab) -> Result<()> {
 fn panic(lab: &mut Lab) -> Result<()> {
     lab.audit().ctl(&["-b", "64"])?;
     lab.audit().ctl(&["-f", "2"])?;
-    // Reads and writes apart, too: then each has the other's share of the time.
+    // Reads and writes separately: each then has the time of the other as well.
     for mix in [Mix::Both, Mix::Reads, Mix::Writes] {
         let device = Device::open(lab.express()?)?;
         let plan = Plan {
@@ -328,7 +330,7 @@ fn panic(lab: &mut Lab) -> Result<()> {
             ..plan(18, 50_000)
         };
         stream::run(&device, &plan)?;
-        // The worst for the reports: many ranges.
+        // The worst case for reports: many ranges.
         for offset in device.map().all_runs().into_iter().flatten().step_by(2) {
             device.read_vec(offset as u64, 1)?;
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Every process that makes an access of a session is named, before its first record.
+//! Each process that accesses a device in a session is named before its first record.
 
 use std::fs;
 use std::path::Path;
@@ -33,11 +33,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// Where the descriptor is passed, and another program than the one that passes it.
+/// The socket for the descriptor, and a second program that receives it.
 const SOCKET: &str = "/run/e2e-pass";
 const OTHER: &str = "/run/e2e-other";
 
-/// Reads of a dword, by processes in turn.
+/// Reads of a dword by several processes in turn.
 struct Reads {
     bdf: Bdf,
     at: usize,
@@ -63,7 +63,7 @@ impl Reads {
     }
 }
 
-/// Check that each of these, in turn, is named by an op=open right before its read.
+/// Checks that an op=open names each process, in order, right before its read.
 fn expect_named(records: &[Record], holders: &[(u32, &Path)]) -> Result<()> {
     let mut records = records.iter();
     for (pid, program) in holders {
@@ -85,7 +85,7 @@ fn expect_named(records: &[Record], holders: &[(u32, &Path)]) -> Result<()> {
     Ok(())
 }
 
-/// Check the account of what is over.
+/// Checks the account of the sessions that have ended.
 fn expect_account(lab: &mut Lab, reads: &Reads, records: Vec<Record>) -> Result<()> {
     let mut all = records;
     if account::closes(&all).next().is_none() {
@@ -120,7 +120,7 @@ fn passed(lab: &mut Lab) -> Result<()> {
     first.pass(&mut second, Path::new(SOCKET))?;
     reads.by(&mut second)?;
     first.kill()?;
-    // It is the same session: the device was never closed.
+    // It is the same session, because the device was not closed.
     reads.by(&mut second)?;
     let records = lab.take(reads.bdf)?;
     expect_named(&records, &[(first.pid(), &program), (second.pid(), other)])?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The test that the series brings to the kernel's own selftests.
+//! The test that the series adds to the kernel's selftests.
 
 use std::process::Command;
 
@@ -40,7 +40,7 @@ fn passes(lab: &mut Lab, express: bool) -> Result<()> {
     };
     let output = command::output(Command::new(test).env("VFIO_SELFTESTS_BDF", bdf.to_string()))?;
     let said = String::from_utf8_lossy(&output.stdout);
-    // A test that was skipped is not one that passed.
+    // A skipped test has not passed.
     let passed = said.lines().filter(|line| line.starts_with("ok ")).count();
     let skipped = said.lines().any(|line| line.contains("# SKIP"));
     ensure!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sessions, devices and modules come and go, and nothing stays behind.
+//! Resource leaks when sessions, devices and modules come and go.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,21 +37,21 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// Sessions on each device in a round.
 const SESSIONS: u64 = 3;
 
-/// What slab use may have grown by, in KiB.
+/// Tolerated increase of slab memory, in KiB.
 const MARGIN: i64 = 256;
 
-/// From so many rounds on, objects are counted instead.
+/// From this number of rounds on, count objects instead.
 const LONG: u64 = 100;
 
 fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("{text:?} to {}", file.display()))
 }
 
-/// The kernel's own search for leaks, where the kernel has one.
+/// kmemleak, on kernels that have it.
 struct Kmemleak(PathBuf);
 
 impl Kmemleak {
-    /// What was leaked so far is not ours.
+    /// Discards earlier findings.
     fn start() -> Result<Option<Self>> {
         let file = Path::new("/sys/kernel/debug/kmemleak");
         if !file.exists() {
@@ -62,9 +62,10 @@ impl Kmemleak {
         Ok(Some(Self(file.to_owned())))
     }
 
-    /// Nothing was leaked since.
+    /// Checks that there are no new findings.
     fn check(&self, lab: &mut Lab) -> Result<()> {
-        // It passes over what is younger than five seconds, and wants to see it twice.
+        // kmemleak ignores objects that are younger than five seconds, and reports an object in the
+        // second scan.
         thread::sleep(Duration::from_secs(6));
         for _ in 0..2 {
             write(&self.0, "scan")?;
@@ -76,7 +77,7 @@ impl Kmemleak {
     }
 }
 
-/// Do something that may leak, once to fill what is filled once and then for good; how much stayed.
+/// Runs `warm_up` rounds to fill caches, then `rounds` more. Fails if these leak memory.
 pub(super) fn compare(
     lab: &mut Lab,
     warm_up: u64,
@@ -89,7 +90,7 @@ pub(super) fn compare(
     let before = slab::settled()?;
     let caches = Caches::now();
     let kmemleak = Kmemleak::start()?;
-    // It finds what was leaked once, and a kernel that has it is slow.
+    // kmemleak finds a single leak, and kernels with it are slow: few rounds suffice.
     let rounds = if kmemleak.is_some() {
         rounds.min(2)
     } else {
@@ -112,12 +113,12 @@ pub(super) fn compare(
     lab.note(format!(
         "slab use went from {before} to {after} KiB in {rounds} rounds of {took:.2} s"
     ));
-    // What the checkers note of every object is in slabs too: where there is kmemleak, it is the better judge.
+    // Debugging tools allocate metadata for every object. With kmemleak, slab memory says little.
     if let Some(kmemleak) = kmemleak {
         return kmemleak.check(lab);
     }
-    // In hundreds of rounds the caches fill, which is no leak: that has more objects in one cache, if not
-    // with each round, then with every fourth.
+    // Caches fill during hundreds of rounds, which is no leak. A leak adds objects to one cache in
+    // every round, or at least in every fourth.
     if let (Some(before), Some(after), LONG..) = (caches, Caches::now(), rounds) {
         let growth = after.growth(&before);
         let most = &growth[..growth.len().min(3)];
@@ -135,7 +136,7 @@ pub(super) fn compare(
     Ok(())
 }
 
-/// Make enough accesses for records, suppression and a report.
+/// Makes enough accesses for records, suppression and a report.
 fn flood(device: &Device, seed: u64) -> Result<()> {
     let plan = Plan {
         seed,
@@ -147,14 +148,15 @@ fn flood(device: &Device, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// Unplug a device.
+/// Hot-unplugs a device.
 fn unplug(bdf: Bdf) -> Result<()> {
     write(&sysfs::path(bdf).join("remove"), "1")?;
     ensure!(!sysfs::path(bdf).exists(), "{bdf} is still there");
     Ok(())
 }
 
-/// Unplug a device while another process uses it: it goes when that process is killed.
+/// Unplugs a device while another process uses it. The removal completes when that process is
+/// killed.
 fn unplug_in_use(bdf: Bdf) -> Result<()> {
     let at = spot(&sysfs::config_map(bdf)?)?;
     let mut holder = Holder::start(bdf)?;
@@ -168,7 +170,7 @@ fn unplug_in_use(bdf: Bdf) -> Result<()> {
 }
 
 fn rounds(lab: &mut Lab, rounds: u64) -> Result<()> {
-    // One is reset by its bus, the other by a function level reset.
+    // One is reset by a bus reset, the other by a function level reset.
     let devices = [lab.express()?, lab.nvme()?];
     let result = compare(lab, 3, rounds, |lab, number| {
         lab.block(number % 2 == 1, number % 3 == 1)?;
@@ -191,7 +193,7 @@ fn rounds(lab: &mut Lab, rounds: u64) -> Result<()> {
         }
         replug(lab)
     });
-    // A round that fails may leave a device away.
+    // A round that failed may have left a device removed.
     replug(lab)?;
     result
 }

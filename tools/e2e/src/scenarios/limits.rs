@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many records a device's sessions may write, and what tells of the rest.
+//! The limits of records per device, and the reports about suppressed accesses.
 
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -54,7 +54,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// Does accesses and keeps the truth about them.
+/// Makes accesses and keeps account of them.
 struct Client {
     device: Device,
     truth: Truth,
@@ -82,7 +82,7 @@ impl Client {
         Ok(())
     }
 
-    /// How many records `rate` has allowed since the first access, at most.
+    /// The maximum number of records that `rate` allows since the first access.
     fn refilled(&self, rate: u64) -> usize {
         (self.started.elapsed().as_secs_f64() * rate as f64) as usize + 1
     }
@@ -102,8 +102,8 @@ fn burst(lab: &mut Lab) -> Result<()> {
     let at = spot(client.device.map())?;
     client.started = Instant::now();
     for number in 0..EACH {
-        // Every other byte, so that each suppressed access is a range of its own but the reads' and the
-        // writes' are not the same.
+        // Access every other byte, so that each suppressed access has its own range. Reads and
+        // writes use different bytes.
         client.read(at + 2 * number..at + 2 * number + 1)?;
         client.write(at + 3 * number..at + 3 * number + 2)?;
     }
@@ -126,7 +126,7 @@ fn burst(lab: &mut Lab) -> Result<()> {
         "the report was seen {:.1} s after the burst",
         done.elapsed().as_secs_f64()
     ));
-    // The one in front, op=open, takes a token of the reads.
+    // The op=open record takes a read token.
     for (op, burst) in [(Op::Read, 23), (Op::Write, 24)] {
         let count = accesses(&records, op);
         ensure!(
@@ -134,7 +134,8 @@ fn burst(lab: &mut Lab) -> Result<()> {
             "{count} of {EACH} {op:?}s are recorded, with room for {refilled} more than {burst}"
         );
     }
-    // Suppression began before the last access, and the report may come while accesses go on.
+    // Suppression began before the last access, and the report may be written during later
+    // accesses.
     let reported = records
         .iter()
         .find(|record| matches!(record.kind, Kind::Suppressed { .. }))
@@ -189,7 +190,7 @@ fn rate(lab: &mut Lab) -> Result<()> {
     }
     let most = 23 + client.refilled(8);
     let totals = lab.settle(client.device, &client.truth, Loss::None)?;
-    // Eight a second, less what a machine that is busy elsewhere has slept through.
+    // Eight per second, minus what a busy host may have delayed.
     ensure!(
         (23 + 8 * 2..=most as u64).contains(&totals.records),
         "{totals:?}, at most {most} records expected"
@@ -234,12 +235,13 @@ fn refusals(_: &mut Lab) -> Result<()> {
             kernel::expect_refusal(name, value)?;
         }
     }
-    // No burst at all would record nothing, whatever the rate; no rate means no limit.
+    // A burst of zero would record nothing at any rate. A rate of zero disables the limit.
     kernel::expect_refusal(kernel::BURST, "0")?;
     kernel::set_parameter(kernel::RATE, "0")
 }
 
-/// The time of each report and how many records it has: of one operation and one decision, with their ranges.
+/// The time of each report and its number of records: those of one operation and one decision, with
+/// their ranges.
 fn reports(records: &[Record]) -> Vec<(u64, usize)> {
     let mut reports = Vec::new();
     for record in records {
@@ -260,7 +262,7 @@ fn reports_paced(lab: &mut Lab) -> Result<()> {
     client.started = Instant::now();
     let mut number = 0;
     while client.started.elapsed() < SPAN {
-        // Ranges that do not join: the worst that a report can have.
+        // Ranges that cannot be joined: the worst case for a report.
         client.read(at + 2 * (number % 300)..at + 2 * (number % 300) + 1)?;
         number += 1;
     }
@@ -285,7 +287,8 @@ fn reports_paced(lab: &mut Lab) -> Result<()> {
         reports.iter().all(|(_, count)| *count <= 12),
         "a report has more than 12 records: {told:?}"
     );
-    // The first within two seconds, and from the one to the next twice as long: 1, 2, 4, 8 and 16 s, or later.
+    // The first report comes within two seconds. The intervals then double, at least: 1, 2, 4, 8
+    // and 16 s.
     ensure!(
         (2..=5).contains(&reports.len()) && reports[0].0 - first <= 2500,
         "the reports are {told:?}"

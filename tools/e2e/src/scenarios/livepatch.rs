@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The livepatch of a stock kernel comes and goes while devices are open.
+//! Enabling and disabling the livepatch of a stock kernel while devices are open.
 
 use std::fs;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn needs_livepatch(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The totals of the one session that began and ended among the records.
+/// The totals of the only session that began and ended in the records.
 fn whole_session(records: &[Record]) -> Result<&Totals> {
     let count = |open: bool| {
         let wanted = |record: &&Record| match record.kind {
@@ -101,7 +101,7 @@ fn open_device(lab: &mut Lab) -> Result<()> {
     for round in 0..2 {
         device.read_vec(at as u64, 4)?;
         let records = lab.take(bdf)?;
-        ensure!(records.is_empty(), "nobody watches, but {records:?}");
+        ensure!(records.is_empty(), "the hook is not active, but there are {records:?}");
 
         let blocked = format!("vfio_pci_audit.{}=Y", kernel::BLOCK_WRITE);
         lab.modules.load_livepatch(&[blocked])?;
@@ -131,7 +131,7 @@ fn open_device(lab: &mut Lab) -> Result<()> {
     drop(device);
     let mut truth = Truth::default();
     truth.add(Op::Read, true, at..at + 4);
-    // The end is a work item's, right after, and at the latest when its module goes.
+    // A work item writes op=close soon after, and the module's exit waits for it.
     lab.modules.unload_livepatch()?;
     let records = lab.take_session(bdf)?;
     whole_session(&records)?;
@@ -164,7 +164,7 @@ fn core_later(lab: &mut Lab) -> Result<()> {
 fn at_boot(lab: &mut Lab) -> Result<()> {
     needs_livepatch(lab)?;
     let packaged = fs::read_to_string(lab.top.join("packaging/modprobe.conf"))?;
-    // Those that an administrator may put in force, too.
+    // With the options that are commented out, which an administrator may enable.
     let text = packaged.replace("\n#options ", "\noptions ");
     let file = Path::new("/run/modprobe.conf");
     fs::write(file, &text)?;
@@ -210,7 +210,8 @@ fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
     lab.forget_all()?;
     thread::scope(|scope| {
         let flooding = scope.spawn(|| -> Result<()> {
-            // For this thread and those that it starts: loading is not to wait for the flood, whose turn is every other moment.
+            // Lower the priority of this thread and of those it starts, so that the flood does not
+            // delay loading.
             rustix::process::setpriority_process(None, 10)?;
             let mut seed = 0;
             while !stop.load(Ordering::Relaxed) {
@@ -226,7 +227,7 @@ fn under_flood(lab: &mut Lab, rounds: u64) -> Result<()> {
             Ok(())
         });
         let done = compare(lab, 2, rounds, |lab, _| {
-            // Each round is to have an op=open, and an end that waits for nothing.
+            // Each round needs an op=open, and an op=close that is not delayed by limits.
             lab.fill()?;
             livepatch.load()?;
             device.read_vec(at as u64, 4)?;
@@ -259,7 +260,7 @@ fn replaced(lab: &mut Lab) -> Result<()> {
         device.read_vec(at as u64, 4)?;
         truth.add(Op::Read, true, at..at + 4);
 
-        // What replaces a livepatch does not run its callbacks.
+        // A livepatch that replaces another does not run the callbacks of the other one.
         let insmod = |file: &Path| command::stdout(Command::new("insmod").arg(file)).map(drop);
         insmod(&replacing)?;
         let replaced = wait_until(Duration::from_secs(60), || {
@@ -273,7 +274,7 @@ fn replaced(lab: &mut Lab) -> Result<()> {
             line.starts_with("replaced"),
             "the other is not in force: {line}"
         );
-        // Nothing watches now.
+        // No hook is active now.
         device.read_vec(at as u64, 4)?;
 
         let started = Instant::now();
@@ -297,7 +298,7 @@ fn replaced(lab: &mut Lab) -> Result<()> {
             Ok(command::stdout(Command::new("rmmod").arg("e2e_replace")).is_ok())
         })?;
         ensure!(left, "the other livepatch stays");
-        // Ours comes back as the guide says, in the place where it was.
+        // Load our livepatch again, as the guide describes.
         lab.modules.load_livepatch(&[])?;
         let device = Device::open(bdf)?;
         expect_verdict(lab, &device, super::PASSED)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table of scenarios, and what many of them do.
+//! The table of scenarios, and functions that many of them use.
 
 mod accepted;
 mod audit_off;
@@ -41,17 +41,17 @@ use crate::account::{Loss, Truth};
 use crate::lab::Lab;
 use crate::record::Record;
 
-/// Something to try.
+/// A scenario.
 pub(crate) struct Scenario {
-    /// `file/what`.
+    /// Its name, `file/what`.
     pub(crate) name: &'static str,
-    /// What passing means.
+    /// What it shows if it passes.
     pub(crate) shows: &'static str,
-    /// Only run when asked for.
+    /// Whether it only runs on request.
     pub(crate) long: bool,
-    /// Whether audit rules are loaded, where that is not left to its place in the list.
+    /// Whether audit rules are loaded. `None` if the position in the list decides.
     pub(crate) rules: Option<bool>,
-    /// Runs it on a machine that was just reset.
+    /// Runs on a machine that was just reset.
     pub(crate) run: fn(&mut Lab) -> Result<()>,
 }
 
@@ -71,7 +71,7 @@ impl Scenario {
         self
     }
 
-    /// Audit rules are loaded, or are not, wherever it stands.
+    /// Fixes whether audit rules are loaded, independent of the position in the list.
     const fn rules(mut self, loaded: bool) -> Self {
         self.rules = Some(loaded);
         self
@@ -110,14 +110,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         refused::SCENARIOS,
         device_limits::SCENARIOS,
         day::SCENARIOS,
-        // These may end the machine where they fail.
+        // These may crash the machine if they fail.
         rules::SCENARIOS,
     ]
     .into_iter()
     .flatten()
 }
 
-/// Bytes that no device has by chance.
+/// A value that no device contains by chance.
 const OLD: [u8; 4] = [0xa1, 0xb2, 0xc3, 0xd4];
 const NEW: [u8; 4] = [0x5e, 0x6d, 0x7c, 0x8b];
 
@@ -136,7 +136,7 @@ fn spot(map: &ConfigMap) -> Result<usize> {
     Ok(run.start.next_multiple_of(16) + 16)
 }
 
-/// What became of a read and of a write.
+/// The effects of a read and of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Verdict {
     read: bool,
@@ -152,7 +152,8 @@ const BLOCKED: Verdict = Verdict {
     write: false,
 };
 
-/// Read and write an unassigned dword through VFIO, and look past VFIO what reached the device.
+/// Reads and writes an unassigned dword through VFIO, and checks on another path what reached the
+/// device.
 fn try_both(device: &Device) -> Result<Verdict> {
     let (bdf, at) = (device.bdf(), spot(device.map())?);
     sysfs::write_config_at(bdf, at as u64, &OLD)?;
@@ -170,7 +171,7 @@ fn try_both(device: &Device) -> Result<Verdict> {
     Ok(Verdict { read, write })
 }
 
-/// The text that DESIGN.md gives the record of an access, without its session.
+/// The expected text of the record of an access, without the session.
 fn access_text(bdf: Bdf, op: Op, offset: usize, size: usize, allowed: bool) -> String {
     let op = match op {
         Op::Read => "read",
@@ -182,7 +183,7 @@ fn access_text(bdf: Bdf, op: Op, offset: usize, size: usize, allowed: bool) -> S
     )
 }
 
-/// The texts of those records that are of an access, without their session.
+/// The texts of the access records among these, without their sessions.
 fn access_texts(records: &[Record]) -> Vec<&str> {
     records
         .iter()
@@ -191,7 +192,7 @@ fn access_texts(records: &[Record]) -> Vec<&str> {
         .collect()
 }
 
-/// Check the accesses that were recorded since the last look.
+/// Checks the accesses recorded since the last call.
 fn expect_accesses(lab: &mut Lab, bdf: Bdf, expected: &[String]) -> Result<()> {
     let records = lab.take(bdf)?;
     let found = access_texts(&records);
@@ -204,7 +205,7 @@ fn expect_accesses(lab: &mut Lab, bdf: Bdf, expected: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Check that a read and a write have a verdict, and that they are recorded with it.
+/// Checks the outcome of a read and of a write, and that they are recorded with it.
 fn expect_verdict(lab: &mut Lab, device: &Device, expected: Verdict) -> Result<()> {
     let found = try_both(device)?;
     ensure!(
@@ -220,7 +221,7 @@ fn expect_verdict(lab: &mut Lab, device: &Device, expected: Verdict) -> Result<(
     expect_accesses(lab, bdf, &texts)
 }
 
-/// Have audit record the system calls by which this process reads.
+/// Adds an audit rule for the read system calls of this process.
 fn audit_reads(lab: &mut Lab) -> Result<()> {
     let pid = format!("pid={}", std::process::id());
     let rule = ["-F", "arch=b64", "-S", "pread", "-F", &pid, "-k", "e2e"];
@@ -229,14 +230,14 @@ fn audit_reads(lab: &mut Lab) -> Result<()> {
         .map(drop)
 }
 
-/// The number of the event that a line of the log belongs to.
+/// The serial number of the event that a line of the log belongs to.
 fn serial(line: &str) -> Option<u64> {
     let (_, rest) = line.split_once(" msg=audit(")?;
     let (stamp, _) = rest.split_once("):")?;
     stamp.split_once(':')?.1.parse().ok()
 }
 
-/// Check that no record of another type belongs to the event of any of these.
+/// Checks that the events of these records have no record of another type.
 fn expect_single(lab: &mut Lab, records: &[Record]) -> Result<()> {
     let lines = lab.audit().lines()?;
     for record in records {
@@ -253,14 +254,14 @@ fn expect_single(lab: &mut Lab, records: &[Record]) -> Result<()> {
     Ok(())
 }
 
-/// A session that leaves records of every kind; all of them.
+/// Runs a session that produces records of every kind. Returns all of them.
 fn every_kind(lab: &mut Lab) -> Result<Vec<Record>> {
     let device = Device::open(lab.express()?)?;
     let (bdf, at) = (device.bdf(), spot(device.map())?);
     let mut truth = Truth::default();
     for allowed in [true, false] {
         lab.block(!allowed, !allowed)?;
-        // More, together, than the limits let through, and not all of it allowed.
+        // More accesses than the limits allow, some of them blocked.
         for number in 0..if allowed { 4 } else { 60 } {
             let offset = at + number % 16;
             device.read_vec(offset as u64, 1)?;

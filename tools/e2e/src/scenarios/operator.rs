@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operator's tool, on the running kernel.
+//! The operator's tool on the running kernel.
 
 use std::fs::File;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "operator/sessions-held",
-        "whoever holds the file of the sessions open holds the module",
+        "the module cannot be unloaded while the file of the sessions is open",
         sessions_held,
     ),
     Scenario::new(
@@ -43,7 +43,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// Run the tool and read the JSON that it prints.
+/// Runs the tool and parses its JSON output.
 fn tool(arguments: &[&str]) -> Result<Value> {
     let program = std::env::current_exe()?.with_file_name("vfio-pci-audit");
     let text = command::stdout(
@@ -54,7 +54,7 @@ fn tool(arguments: &[&str]) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| text)
 }
 
-/// What the kernel should show of a session.
+/// The expected state of a session in the kernel.
 fn session(bdf: Bdf, truth: &Truth, suppressed: u64) -> Value {
     let [reads, blocked_reads, writes, blocked_writes] = truth.counts();
     json!({
@@ -70,7 +70,7 @@ fn session(bdf: Bdf, truth: &Truth, suppressed: u64) -> Value {
     })
 }
 
-/// What the tool shows of sessions, less their numbers, and those.
+/// The sessions that the tool shows, without their numbers, and the numbers.
 fn without_numbers(status: &Value) -> Result<(Value, Vec<u64>)> {
     let mut sessions = status["sessions"].clone();
     let mut numbers = Vec::new();
@@ -111,7 +111,7 @@ fn status(lab: &mut Lab) -> Result<()> {
         express.write(at as u64, &[0])?;
         truth.add(Op::Write, false, at..at + 1);
     }
-    // With a livepatch a session starts with the first access, whatever it is to.
+    // With a livepatch, a session starts with the first access, even one to assigned bytes.
     nvme.read_vec(0, 4)?;
     let now = tool(&["status"])?;
     let expected = json!([
@@ -126,7 +126,7 @@ fn status(lab: &mut Lab) -> Result<()> {
         "the numbers are {numbers:?}, and recorded were {recorded:#?}"
     );
 
-    // Writes have a limit of their own; these are over it but for one that time may have allowed.
+    // Writes have a separate limit. All but those that time may have allowed exceed it.
     kernel::set_parameter(kernel::BURST, "1")?;
     for _ in 0..100 {
         express.write(at as u64, &[0])?;
@@ -142,7 +142,7 @@ fn status(lab: &mut Lab) -> Result<()> {
 
     drop(nvme);
     lab.settle(express, &truth, Loss::None)?;
-    // With a livepatch a session ends a little after its device is closed.
+    // With a livepatch, a session ends shortly after its device is closed.
     wait_until(Duration::from_secs(10), || Ok(!kernel::has_sessions()))?;
     let after = tool(&["status"])?;
     ensure!(after["sessions"] == json!([]), "sessions: {after}");
@@ -152,7 +152,7 @@ fn status(lab: &mut Lab) -> Result<()> {
 fn sessions_held(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
     let file = File::open(SESSIONS)?;
-    // A device that is open holds the module, too.
+    // An open device holds the module too.
     drop(device);
     ensure!(
         lab.modules.unload().is_err(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The toggles.
+//! The parameters that block.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -121,14 +121,14 @@ fn toggles_at_load(lab: &mut Lab) -> Result<()> {
 fn toggles_live(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
     let at = spot(device.map())? as u64;
-    // Often enough that a decision which is kept anywhere would show.
+    // Often enough to detect a decision that is cached anywhere.
     for round in 0..3 {
         for verdict in [PASSED, BLOCKED] {
             lab.block(!verdict.read, !verdict.write)?;
             expect_verdict(lab, &device, verdict).with_context(|| format!("round {round}"))?;
         }
     }
-    // The kernel keeps no copy of a write that it has blocked.
+    // A blocked write does not change the kernel's copy of the register.
     sysfs::write_config_at(device.bdf(), at, &OLD)?;
     lab.block(false, true)?;
     device.write(at, &NEW)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The allow list.
+//! The list of exemptions.
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::Device;
@@ -51,7 +51,7 @@ fn run_time(lab: &mut Lab) -> Result<()> {
         ("8086:10d3", true, false),
         ("1b36:0010", false, true),
         ("1b36:0010,8086:10d3", true, true),
-        // Half of an identifier is none.
+        // A part of an identifier is not accepted.
         ("8086:0010,1b36:10d3", false, false),
         ("8086:10d3", true, false),
         ("", false, false),
@@ -101,7 +101,7 @@ fn forms(lab: &mut Lab) -> Result<()> {
             shown.matches("8086:10d3").count() == 1,
             "the list {list:?} is shown as {shown:?}"
         );
-        // What is shown is what may be written.
+        // The shown list can be written back.
         kernel::set_parameter(kernel::ALLOW_IDS, &shown)?;
         ensure!(try_both(&device)? == PASSED, "{shown:?} does not work");
         for empty in ["\n", " \n"] {
@@ -116,7 +116,7 @@ fn forms(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Lists that are refused, each with the entry that is to blame.
+/// Lists that are refused, each with the entry that is at fault.
 const BAD: [(&str, &str); 15] = [
     ("8086", "8086"),
     ("8086:", "8086:"),
@@ -178,7 +178,7 @@ fn refused_at_load(lab: &mut Lab) -> Result<()> {
 }
 
 fn thousands(lab: &mut Lab) -> Result<()> {
-    // More than sysfs takes in one write, so it is given at load.
+    // Longer than sysfs accepts in one write, so it is set at load time.
     let mut list: Vec<_> = (0..5000)
         .map(|id| format!("{:04x}:{id:04x}", id % 7))
         .collect();
@@ -188,7 +188,7 @@ fn thousands(lab: &mut Lab) -> Result<()> {
         format!("vfio_pci_audit.{}=1", kernel::BLOCK_WRITE),
         format!("vfio_pci_audit.{}={}", kernel::ALLOW_IDS, list.join(",")),
     ])?;
-    // It cannot be shown whole in a page, and must not be shown past it.
+    // The list exceeds the page that sysfs provides, and must be truncated.
     let shown = kernel::parameter(kernel::ALLOW_IDS)?;
     ensure!(shown.len() <= 4096, "{} bytes are shown", shown.len());
     let express = Device::open(lab.express()?)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The policy is changed as fast as it can be while it is used.
+//! Changes the policy at full speed while it is in use.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,17 +28,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// How many accesses a thread makes at least.
+/// Minimum number of accesses per thread.
 const ACCESSES: usize = 2500;
-/// How many times it has to see the decision change.
+/// Number of changes of the decision that a thread has to observe.
 const CHANGES: usize = 20;
-/// After how many accesses it gives up on that.
+/// Maximum number of accesses to wait for these changes.
 const PATIENCE: usize = 100_000;
 
-/// Calls `work` while the policy changes all the time.
+/// Runs `work` while the policy changes continuously.
 fn while_flipping<T>(lab: &mut Lab, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    // The toggles are quick to change. The list is not, for it waits for its readers, and is changed from
-    // a thread of its own so that it does not hold up the toggles.
+    // The blocking parameters change quickly. Replacing the list waits for readers, so another
+    // thread does that.
     const TOGGLES: &[(&str, &str)] = &[
         (kernel::BLOCK_READ, "Y"),
         (kernel::BLOCK_WRITE, "Y"),
@@ -83,10 +83,10 @@ fn flip(values: &[(&str, &str)], stop: &AtomicBool) -> Result<u64> {
     Ok(flips)
 }
 
-/// What a thread saw: of each of its accesses, in order, whether it was allowed.
+/// The decisions that a thread observed, one for each of its accesses, in order.
 type Saw = Vec<bool>;
 
-/// Make accesses until there were enough of them, and enough changes among what became of them.
+/// Makes accesses until there were enough of them, and enough changes of the decision.
 fn repeat(mut access: impl FnMut(usize) -> Result<bool>) -> Result<Saw> {
     let mut saw = Saw::new();
     let mut changes = 0;
@@ -102,7 +102,7 @@ fn repeat(mut access: impl FnMut(usize) -> Result<bool>) -> Result<Saw> {
     Ok(saw)
 }
 
-/// Read a range that holds no zero, again and again.
+/// Reads a range that contains no zero, repeatedly.
 fn reader(device: &Device, at: usize, size: usize) -> Result<Saw> {
     repeat(|number| {
         let seen = device.read_vec(at as u64, size)?;
@@ -118,7 +118,8 @@ fn reader(device: &Device, at: usize, size: usize) -> Result<Saw> {
     })
 }
 
-/// Write a number to a dword, again and again, and look past VFIO whether it arrived.
+/// Writes a number to a dword, repeatedly, and checks on another path whether it reached the
+/// device.
 fn writer(device: &Device, at: usize) -> Result<Saw> {
     let mut holds = [0xa5; 4];
     repeat(|number| {
@@ -142,7 +143,7 @@ fn recorded_is_enforced(lab: &mut Lab) -> Result<()> {
     let device = &Device::open(lab.express()?)?;
     let at = spot(device.map())?;
     sysfs::write_config_at(device.bdf(), at as u64, &[0xa5; 256])?;
-    // Each thread has its own place, so that a record tells whose access it is of.
+    // Each thread has its own offset, so that a record identifies the thread.
     let threads = [
         (Op::Read, at, 4),
         (Op::Read, at + 16, 64),
@@ -205,7 +206,7 @@ fn one_snapshot(lab: &mut Lab) -> Result<()> {
     for run in &runs {
         sysfs::write_config_at(device.bdf(), run.start as u64, &vec![0xa5; run.len()])?;
     }
-    // Some bytes are read-only in the device, so take what it has for what a read should give.
+    // Some bytes are read-only in the device, so use its current contents as the expected values.
     let holds = device.read_vec(0, device.size())?;
     runs.retain(|run| holds[run.clone()].iter().any(|byte| *byte != 0));
     ensure!(runs.len() > 1, "the device has one run only");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a record says, and that ausearch finds it.
+//! The contents of records, and whether ausearch finds them.
 
 use std::fs;
 

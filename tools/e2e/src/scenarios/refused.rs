@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What audit refuses stays with the device, in little memory, and nothing waits for it.
+//! Records that audit refuses: they are kept with the device, in bounded memory, and nothing waits
+//! for them.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 const RULE: [&str; 3] = ["always,exclude", "-F", "msgtype=1340"];
 
-/// How long a device and a module may take to go.
+/// Timeout for the removal of a device or a module.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn exclude(lab: &mut Lab, verb: &str) -> Result<()> {
@@ -61,7 +62,8 @@ fn sessions(bdf: Bdf, rounds: u64, truth: &mut Truth) -> Result<()> {
     Ok(())
 }
 
-/// Check that each device has one pending end at most, and that the kernel said nothing of each.
+/// Checks that each device has at most one pending op=close, and that the kernel log has no message
+/// per record.
 fn expect_little(lab: &mut Lab, messages: &mut Messages, devices: &[Bdf]) -> Result<()> {
     let shown = kernel::sessions()?;
     ensure!(
@@ -91,16 +93,16 @@ fn comes_out(lab: &mut Lab, rounds: u64) -> Result<()> {
     for (bdf, truth) in devices.iter().zip(&mut truths) {
         sessions(*bdf, rounds, truth)?;
     }
-    // Not of a moment: the last have been tried by now.
+    // By now the worker has tried to write the last records.
     std::thread::sleep(Duration::from_secs(3));
     expect_little(lab, &mut messages, &devices)?;
     exclude(lab, "-d")?;
     for (bdf, truth) in devices.iter().zip(&mut truths) {
-        // What is pending goes out with the next that gets through.
+        // Pending records are written after the next one that audit accepts.
         sessions(*bdf, 1, truth)?;
         let totals = lab.settle_all(*bdf, truth, Loss::Refused)?;
         lab.note(format!("{bdf}: {totals:?}"));
-        // The limits let some through to audit, which refused them; the rest did not get that far.
+        // Audit refused the records that the limits allowed. The other accesses were suppressed.
         ensure!(
             totals.reads == rounds + 1 && totals.lost > 0 && totals.records <= 1,
             "{bdf}: {totals:?}"
@@ -137,7 +139,7 @@ fn unload(lab: &mut Lab) -> Result<()> {
     }
     let each = lab.modules.unload_each()?;
     lab.note(format!("unloading took {each:?}"));
-    // A livepatch waits for the tasks that are in what it replaced.
+    // A livepatch waits for tasks in the functions that it replaced.
     let all: Duration = each
         .iter()
         .filter(|(name, _)| *name != crate::livepatch::NAME)
@@ -151,7 +153,7 @@ fn unload(lab: &mut Lab) -> Result<()> {
     lab.bind()
 }
 
-/// How often the kernel's work queues ran something of ours.
+/// Number of times that a work queue ran work of the module.
 fn work_of_ours(trace: &Trace) -> Result<usize> {
     let ours = |text: &&String| text.contains("[vfio_pci_audit");
     Ok(trace.texts()?.iter().filter(ours).count())
@@ -167,7 +169,7 @@ fn no_work(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
     let mut truth = Truth::default();
     let trace = Trace::start(WORK, None)?;
-    // A report that gets through, so that it is seen what work of ours looks like.
+    // Have one report succeed, to see what the module's work looks like in the trace.
     let device = Device::open(bdf)?;
     let at = spot(device.map())?;
     for _ in 0..60 {
@@ -181,7 +183,7 @@ fn no_work(lab: &mut Lab) -> Result<()> {
     exclude(lab, "-a")?;
     sessions(bdf, 3, &mut truth)?;
     lab.audit().ctl(&["-e", "0"])?;
-    // What had begun may end.
+    // Work that has started may finish.
     std::thread::sleep(Duration::from_secs(1));
     trace.forget()?;
     std::thread::sleep(SPAN);

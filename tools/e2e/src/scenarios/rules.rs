@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Audit rules loaded, as on real hosts: they change neither what is recorded nor how long an access takes.
+//! Loaded audit rules, as on real hosts: they change neither what is recorded nor the duration of
+//! an access.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -70,7 +71,7 @@ fn one_record(lab: &mut Lab, rules: &[&str]) -> Result<()> {
         "recorded were {texts:#?}"
     );
     expect_single(lab, &records)?;
-    // op=open and the access; no rule matches anything of it.
+    // The op=open and the access. No rule matches them.
     let lines = lab.audit().lines()?;
     let new: Vec<_> = lines[before..]
         .iter()
@@ -84,7 +85,7 @@ fn one_record(lab: &mut Lab, rules: &[&str]) -> Result<()> {
     drop(device);
     lab.take_session(bdf)?;
 
-    // Of every kind, and of every one of them. The session before is none of this one's account.
+    // Records of every kind. The previous session is not part of this account.
     lab.forget_all()?;
     let records = every_kind(lab)?;
     let events: BTreeSet<u64> = records.iter().map(|record| record.serial).collect();
@@ -120,19 +121,19 @@ fn sessions(lab: &mut Lab) -> Result<()> {
 }
 
 fn slowest_access(lab: &mut Lab) -> Result<()> {
-    /// The first of them fill the queue, and find kauditd at its attempts to reach the daemon.
+    /// The first records fill the queue while kauditd retries to reach the daemon.
     const ACCESSES: usize = 20_000;
     const MOST: Duration = Duration::from_millis(50);
 
     let bdf = lab.express()?;
-    // Without a limit of ours audit's queue fills, and each access would be recorded.
+    // Without limits, each access would be recorded until audit's queue is full.
     kernel::set_parameter(kernel::RATE, "0")?;
     let device = Device::open(bdf)?;
     let at = spot(device.map())?;
     let mut truth = Truth::default();
     let mut took = Vec::with_capacity(ACCESSES);
     let lost_before = lab.audit().status("lost")?;
-    // Nothing may ask audit anything until the daemon reads again: auditctl would wait for it, too.
+    // No command may query audit until the daemon reads again: auditctl would wait for it.
     lab.audit().signal(Signal::STOP)?;
     let measured = (0..ACCESSES).try_for_each(|_| {
         let started = Instant::now();

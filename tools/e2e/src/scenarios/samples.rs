@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The sample drivers: the generic service without VFIO.
+//! The sample drivers, which use the generic service without VFIO.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -34,12 +34,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 const DEBUGFS: &str = "/sys/kernel/debug";
 
-/// The message address of the device's MSI capability: all its bits but two can be written.
+/// The message address of the device's MSI capability: all but two of its bits are writable.
 const MSI_ADDRESS: usize = 0x44;
 /// The first base address register, which the drivers protect.
 const BAR: usize = 0x10;
 
-/// Check the accesses that were recorded since the last look: of no session, since these drivers have none.
+/// Checks the accesses recorded since the last call. They have no session, because these drivers
+/// have none.
 fn expect_accesses(lab: &mut Lab, bdf: Bdf, expected: &[String]) -> Result<()> {
     let records = lab.take(bdf)?;
     let found = access_texts(&records);
@@ -124,7 +125,7 @@ fn sample(lab: &mut Lab, driver: &str, file: fn(Bdf) -> String) -> Result<()> {
         "no event without auditing"
     );
 
-    // The device goes while its file is open.
+    // The device is removed while its file is open.
     kernel::unbind(bdf)?;
     let gone = config.read_at(&mut beyond, 0).map_err(|error| error.kind());
     ensure!(gone.is_err(), "a read without a device: {gone:?}");

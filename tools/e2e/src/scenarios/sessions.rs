@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From the opening of a device to its last close.
+//! Sessions: from the opening of a device to its last close.
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::Op;
@@ -81,7 +81,7 @@ fn one_after_the_other(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
     let mut numbers = Vec::new();
     for round in 0..3 {
-        // All of the burst, but for the op=open; not what the session before has used up.
+        // The burst except for the op=open, and not what the previous session has used up.
         lab.fill()?;
         let device = Device::open(bdf)?;
         let at = spot(device.map())?;

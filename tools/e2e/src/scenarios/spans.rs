@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Accesses of every size and alignment, across the edges of what is assigned.
+//! Accesses of every size and alignment, across the boundaries of assigned bytes.
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// Records of the accesses to every run of some ranges, in order.
+/// The expected records of the accesses to each run of some ranges, in order.
 fn texts(bdf: Bdf, op: Op, map: &ConfigMap, ranges: &[Range<usize>], allowed: bool) -> Vec<String> {
     ranges
         .iter()
@@ -48,13 +48,13 @@ fn texts(bdf: Bdf, op: Op, map: &ConfigMap, ranges: &[Range<usize>], allowed: bo
         .collect()
 }
 
-/// Every offset and size, those only that touch an unassigned byte or are next to one.
+/// Every offset and size that contains an unassigned byte or is adjacent to one.
 fn ranges(map: &ConfigMap) -> Vec<Range<usize>> {
     sweep::SIZES
         .into_iter()
         .flat_map(|size| (0..=map.size() - size).map(move |start| start..start + size))
         .filter(|range| {
-            // The middle of a long run is like any other place of it.
+            // All offsets in the middle of a long run are equivalent.
             let near = range.start.saturating_sub(8)..range.end + 8;
             let runs = map.runs(near.clone());
             !(runs.len() == 1 && runs[0] == near) || range.start % 256 < 8
@@ -68,7 +68,7 @@ pub(super) fn reads(lab: &mut Lab) -> Result<()> {
         let device = Device::open(bdf)?;
         let map = device.map().clone();
         for run in map.all_runs() {
-            // No zeros where a zero would mean "blocked".
+            // Zeros would be taken for blocked bytes.
             sysfs::write_config_at(bdf, run.start as u64, &vec![0xa5; run.len()])?;
         }
         let wanted = ranges(&map);
@@ -105,16 +105,16 @@ pub(super) fn reads(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Whether the device keeps what is written to its bytes. A capability may be longer in the device than VFIO
-/// knows it to be, and read-only there.
+/// Whether the device stores what is written to these bytes. A capability may be longer in the
+/// device than in VFIO's table, and read-only there.
 fn keeps(bdf: Bdf, run: &Range<usize>) -> Result<bool> {
     let bytes = vec![0xee; run.len()];
     sysfs::write_config_at(bdf, run.start as u64, &bytes)?;
     Ok(sysfs::config_at(bdf, run.start as u64, run.len())? == bytes)
 }
 
-/// Ranges of which a part is assigned and cannot be written, so that a write there is harmless: the header
-/// of a capability is such a place, and it comes right after the gap.
+/// Ranges in which the assigned bytes are read-only, so that a write is harmless. The header of a
+/// capability is read-only, and follows a gap.
 fn harmless(map: &ConfigMap) -> Vec<Range<usize>> {
     map.all_runs()
         .into_iter()
@@ -167,8 +167,8 @@ pub(super) fn writes(lab: &mut Lab) -> Result<()> {
             expect_accesses(lab, bdf, &texts(bdf, Op::Write, &map, &wanted, allowed))
                 .with_context(|| format!("{bdf}, blocked: {blocked}"))?;
         }
-        // A part that is assigned and can be written is written, whatever becomes of its neighbours: the
-        // interrupt line is the last of the header but three, which VFIO keeps to itself.
+        // Writable assigned bytes are written, whatever happens to their neighbours. The interrupt
+        // line is the fourth byte from the end of the header, and VFIO emulates it.
         lab.block(true, true)?;
         device.write(0x3c, &[0x5a, 0, 0, 0, 0xee, 0xee])?;
         let seen = device.read_vec(0x3c, 1)?;

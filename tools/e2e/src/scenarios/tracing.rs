@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tracepoint beside the record.
+//! The tracepoint that accompanies the record.
 
 use anyhow::{bail, ensure, Context, Result};
 use vfio_client::stream::Op;
@@ -43,7 +43,7 @@ fn expect(trace: &Trace, expected: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Read and write an unassigned dword, let through and blocked; the texts of what was done.
+/// Reads and writes an unassigned dword, allowed and blocked. Returns the expected events.
 fn pass_and_block(lab: &Lab, device: &Device) -> Result<Vec<String>> {
     let (bdf, at) = (device.bdf(), spot(device.map())?);
     let mut texts = Vec::new();
@@ -63,7 +63,7 @@ fn as_the_records(lab: &mut Lab) -> Result<()> {
     let records = lab.take(device.bdf())?;
     let texts = access_texts(&records);
     ensure!(texts == expected, "recorded were {texts:#?}");
-    // Bytes that are assigned are nobody's business, and neither is anything once tracing is off.
+    // Assigned bytes are not traced, and nothing is traced after tracing is disabled.
     device.read_vec(0, 4)?;
     trace.enable(false)?;
     try_both(&device)?;

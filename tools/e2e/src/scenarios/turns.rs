@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tenants that have a device in turn.
+//! Several tenants that use a device one after the other.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
 )
 .rules(true)];
 
-/// The number of the session that is open.
+/// The number of the open session.
 fn number(bdf: Bdf) -> Result<u64> {
     let device = bdf.to_string();
     let shown = kernel::sessions()?;
@@ -44,7 +44,7 @@ fn two_tenants(lab: &mut Lab) -> Result<()> {
         (0..READS).try_for_each(|_| first.read_vec(at as u64, 4).map(drop))?;
         made.insert(number(bdf)?, READS);
         drop(first);
-        // At once: the end of the first is yet to be told.
+        // Immediately: the op=close of the first session is still pending.
         let mut second = Holder::start(bdf)?;
         (0..OTHERS).try_for_each(|_| second.read(at))?;
         made.insert(number(bdf)?, OTHERS);
@@ -70,7 +70,7 @@ fn two_tenants(lab: &mut Lab) -> Result<()> {
         );
         alone += 1;
     }
-    // Those that are left are of the ends that were told together.
+    // The remaining sessions share an op=close record.
     let left: u64 = made.values().sum();
     ensure!(
         together.reads == left,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An audit userspace that does not know the record's type, as distributions have it.
+//! An audit userspace that does not know the record type, as distributions ship it.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ fn ausearch(lab: &mut Lab) -> Result<()> {
     let found = record::parse_all(&raw)?;
     ensure!(found == records, "found {found:#?}, expected {records:#?}");
 
-    // The device is shown whole and the result as a word, whatever the record.
+    // The device is shown unmodified and the result as a word, whatever the record.
     let interpreted = search_in(&prefix, &log, &["-m", "1340", "-i"])?;
     let mut lines = interpreted.lines().filter(|line| line.starts_with("type="));
     for record in &records {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A variant driver that never shows vfio-pci-core a system call as a whole (tools/modules/variant).
+//! A variant driver that splits system calls before it calls vfio-pci-core (tools/modules/variant).
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::{self, Op, Plan};
@@ -48,7 +48,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// Do something while every device is bound to the variant driver.
+/// Runs `work` while every device is bound to the variant driver.
 fn with_variant(lab: &mut Lab, work: fn(&mut Lab) -> Result<()>) -> Result<()> {
     lab.modules.load_variant()?;
     let result = lab
@@ -100,7 +100,7 @@ fn whole_run(lab: &mut Lab) -> Result<()> {
             false => ensure!(seen == vec![0; size], "a blocked read gave something"),
         }
         device.write(start, &other)?;
-        // The device may keep some of the bytes to itself, but not these.
+        // VFIO may emulate some of the bytes, but not these.
         let now = sysfs::config_at(bdf, start, size)?;
         match allowed {
             true => ensure!(
