@@ -6,7 +6,8 @@
 # give too, is what uname -r says; the default is the running kernel if it is such a one, else the
 # newest in backports. --image fetches the kernel itself too, to boot it.
 #
-# MODULES_CONFIG chooses further modules, as in "CONFIG_SAMPLE_PCI_AUDIT_C=m": see Kconfig.
+# MODULES_CONFIG chooses further modules, as in "CONFIG_SAMPLE_PCI_AUDIT_C=m": see Kconfig. With
+# --image, which is for tests, these are the samples.
 #
 # Debian's headers come without the Rust crates, which are built here from Debian's source, with its
 # configuration and compilers.
@@ -162,6 +163,8 @@ compiler than Debian 13 has now: \
 upgrade to the newest kernel of backports, and build for that"
 say "    crates: all $(wc -l <"$dest/exported") Rust symbols that $release exports have the same hash here"
 
+[ -z "$image" ] ||
+	MODULES_CONFIG=${MODULES_CONFIG:-CONFIG_SAMPLE_PCI_AUDIT_C=m CONFIG_SAMPLE_PCI_AUDIT_RUST=m}
 step stock-modules "building the modules for $release" in13 M="$TOP" MO="$dest/modules" \
 	"MODULES_CONFIG=${MODULES_CONFIG:-}" modules
 if [ -n "$image" ]; then
@@ -176,8 +179,8 @@ if [ -n "$image" ]; then
 	ln -sfn usr/lib "$dest/image/lib"
 	mkdir -p "$dest/image/lib/modules/$release/updates"
 	rm -f "$dest/image/lib/modules/$release/updates"/*.ko
-	find "$dest/modules" -name '*.ko' -exec cp -t "$dest/image/lib/modules/$release/updates/" \
-		{} +
+	find "$dest/modules" -name '*.ko' ! -path '*/samples/*' \
+		-exec cp -t "$dest/image/lib/modules/$release/updates/" {} +
 	depmod -b "$dest/image" "$release"
 fi
 say "    modules: build/stock/$release/modules"

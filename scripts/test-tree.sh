@@ -85,8 +85,8 @@ stock_refused() {
 	echo "$output"
 	grep -qF "$words" <<<"$output"
 }
+good=(64BIT=y PCI=y LIVEPATCH=y RUST=y AUDIT=y KPROBES=y VFIO_PCI_CORE=m)
 stock_refusals() {
-	local good=(64BIT=y PCI=y LIVEPATCH=y RUST=y AUDIT=y KPROBES=y VFIO_PCI_CORE=m)
 	stock_refused "has vfio_pci_audit of its own" "${good[@]}" VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y || return 1
 	stock_refused "no CONFIG_LIVEPATCH" "${good[@]/LIVEPATCH=y/}" || return 1
 	stock_refused "no CONFIG_RUST" "${good[@]/RUST=y/}" || return 1
@@ -96,9 +96,26 @@ stock_refusals() {
 	stock_refused "PREEMPT_RT" "${good[@]}" PREEMPT_RT=y || return 1
 	stock_refused "no Rust crates" "${good[@]}"
 }
+# stock_chosen OPTION...: for a kernel with KUnit, these are what is built besides the modules.
+stock_chosen() {
+	MODULES_CONFIG="$*" stock_refused "no Rust crates" "${good[@]}" DEBUG_FS=y KUNIT=y || return 1
+	diff <(sed -nE '/^CONFIG_.*(SAMPLE|KUNIT_TEST)/p' "$tree.objects/.modules.config" | sort) \
+		<(printf '%s\n' "$@" | sed '/^$/d' | sort)
+}
+stock_choices() {
+	stock_chosen || return 1
+	stock_chosen CONFIG_SAMPLE_PCI_AUDIT_C=m || return 1
+	stock_chosen CONFIG_SAMPLE_PCI_AUDIT_{C,RUST}=m CONFIG_PCI_AUDIT_KUNIT_TEST=m \
+		CONFIG_VFIO_PCI_AUDIT_KUNIT_TEST=y || return 1
+	MODULES_CONFIG=CONFIG_SAMPLE_PCI_AUDIT_C=m stock_refused \
+		"cannot have CONFIG_SAMPLE_PCI_AUDIT_C=m:" "${good[@]}" KUNIT=y || return 1
+	MODULES_CONFIG=CONFIG_PCI_AUDIT_KUNIT_TEST=m stock_refused \
+		"cannot have CONFIG_PCI_AUDIT_KUNIT_TEST=m:" "${good[@]}" || return 1
+	MODULES_CONFIG=CONFIG_MISSPELLED=m stock_refused "cannot have CONFIG_MISSPELLED=m:" "${good[@]}"
+}
 
 echo "TAP version 13"
-echo "1..13"
+echo "1..14"
 check "the series and the sources go into a tree" graft "$tree"
 check "sources in the tree are those of the repository" one_copy
 check "grafting again changes nothing" again
@@ -112,4 +129,5 @@ check "a tree that a patch does not apply to gets an error and stays as it is" r
 check "with the option off, vfio_pci_config.o has the code of the unpatched file" same_code
 check "with the option on, it has not" other_code
 check "a kernel that the livepatch is not for is refused when it is built, with the reason" stock_refusals
+check "samples and KUnit suites can be chosen for a stock kernel that has what they need" stock_choices
 all_passed
