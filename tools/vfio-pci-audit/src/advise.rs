@@ -14,7 +14,7 @@ use pci_audit_core::allow_list::{self, Id};
 use pci_config::Bdf;
 use serde::Serialize;
 
-use crate::known::exceptions::{Exceptions, WHOLE_DEVICE};
+use crate::known::exceptions::Exceptions;
 use crate::known::knowledge::{notes, unknown, Note};
 use crate::known::subject::Subject;
 use crate::map::Unassigned;
@@ -173,7 +173,7 @@ impl Advice {
         }
         if self.devices.iter().any(DeviceAdvice::is_suspicious) {
             text += "Accesses that no driver is known to need are the suspicious ones: find out what makes them\n\
-                     before you exempt the device.\n\n";
+                     before you except them.\n\n";
         }
         for (what, parameters, setting) in [
             ("writes", &["write"][..], &self.block_writes),
@@ -181,10 +181,6 @@ impl Advice {
         ] {
             text += &format!("To block {what}, and keep all of the above working:\n");
             text += &setting.text(parameters);
-        }
-        // What blocking writes needs is a part of what blocking both needs.
-        if !self.block_both.uaccess_allow_ids.is_empty() {
-            text += &format!("{WHOLE_DEVICE}\n");
         }
         if self.complaints > 0 {
             text += "Not all of the logs could be read; what is missing may have needed more.\n";
@@ -294,6 +290,12 @@ impl Stopped {
     /// How many accesses a driver may depend on.
     fn used(&self) -> u64 {
         self.accesses.saturating_sub(self.copies)
+    }
+
+    /// What keeps them working: the bytes, and the whole of each register that they are a part of.
+    fn excepted(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let known = self.known.iter().filter_map(Note::register);
+        self.ranges.iter().map(Unassigned::range).chain(known)
     }
 
     fn text(&self, what: &str, fate: &str) -> String {
@@ -414,11 +416,14 @@ impl Setting {
         let mut exceptions = Exceptions::default();
         let mut unknown = Vec::new();
         for (advice, id) in devices {
-            if blocked.iter().all(|pick| pick(advice).used() == 0) {
-                continue;
-            }
+            let stopped = blocked.iter().map(|pick| pick(advice));
+            let stopped: Vec<&Stopped> = stopped.filter(|stopped| stopped.used() > 0).collect();
             match id {
-                Some(id) => exceptions.add(*id),
+                Some(id) => stopped
+                    .iter()
+                    .flat_map(|stopped| stopped.excepted())
+                    .for_each(|range| exceptions.add(*id, range)),
+                None if stopped.is_empty() => {}
                 None => unknown.push(advice.name()),
             }
         }

@@ -83,7 +83,7 @@ pub enum Command {
     /// virtual machine and the program. Accesses without a record of their own have a row with
     /// their number, and one for each range that they touched.
     Export(ExportArgs),
-    /// Print which unassigned bytes drivers are known to use, or the exemptions that this machine's
+    /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's
     /// devices need
     ///
     /// A register that is in no capability that VFIO knows is blocked with all others. Of each
@@ -151,7 +151,7 @@ pub struct KnownArgs {
     /// there]
     #[arg(long, value_name = "CODE")]
     pub class: Option<Class>,
-    /// Print the exemptions for the devices that vfio-pci has, or may get, as a file for
+    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for
     /// /etc/modprobe.d
     #[arg(long, conflicts_with_all = ["id", "class"])]
     pub modprobe: bool,

@@ -127,7 +127,7 @@ const EXAMPLES: [(&str, Examples); 9] = [
                 "vfio-pci-audit known 10de:1eb8 --class 0302",
             ),
             (
-                "The exemptions for the devices of this machine that virtual machines get",
+                "The exceptions for the devices of this machine that virtual machines get",
                 "vfio-pci-audit known --modprobe > /etc/modprobe.d/vfio-pci-audit.conf",
             ),
         ],
@@ -148,7 +148,7 @@ const FILES: [(&str, &str); 6] = [
     ),
     (
         "/sys/module/vfio_pci_audit/parameters/",
-        "the toggles, exempt devices and limits",
+        "the toggles, exceptions and limits",
     ),
     (
         "/sys/kernel/debug/vfio_pci_audit/sessions",

@@ -257,7 +257,10 @@ fn advice_asks_sysfs_what_devices_are() {
     ]);
     let root = machine.path().to_str().unwrap();
     let text = all(&["advise", "--root", root, "guest.log", "enriched.log"]);
-    assert!(text.contains("uaccess_allow_ids=8086:10d3\n"), "{text}");
+    assert!(
+        text.contains("uaccess_allow_ids=8086:10d3@160-163\n"),
+        "{text}"
+    );
     // The log is another machine's, whose 04:00.0 is none of ours.
     assert!(!text.contains("1111:2222"), "{text}");
     assert!(

@@ -194,7 +194,7 @@ impl Layout {
     }
 }
 
-/// Bytes, written as `488-48b`, the last one included, or as one of them.
+/// Bytes, written as uaccess_allow_ids has them: `488-48b`, END included, or one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Bytes(Range<usize>);

@@ -36,7 +36,7 @@ fn every_row_is_whole() {
         for seen in row.layout.dump.iter().chain(&row.layout.lspci) {
             assert!(seen.is_exact() && row.devices.may_have(*seen), "{row:?}");
         }
-        // An exemption cannot name a class, so what is of any vendor has to have one.
+        // A list cannot except a class, so what is of any vendor has to have one.
         for id in row.devices.ids.iter().filter(|id| id.is_of_any_vendor()) {
             assert!(row.devices.class.is_some(), "{id} {row:?}");
         }

@@ -1,60 +1,81 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Devices to exempt, as `uaccess_allow_ids` takes them.
+//! Exceptions by range, as `uaccess_allow_ids` takes them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use pci_audit_core::allow_list::Id;
 
-/// What an exemption covers.
-pub const WHOLE_DEVICE: &str =
-    "An exemption is for the whole device: nothing is blocked for it at any offset.";
-
-/// Devices to exempt, each with all of its bytes.
+/// Byte ranges of devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exceptions(BTreeSet<Id>);
+pub struct Exceptions(BTreeMap<Id, Vec<Range<usize>>>);
 
 impl Exceptions {
-    /// Exempt a device, and all others of its kind.
-    pub fn add(&mut self, id: Id) {
-        self.0.insert(id);
+    /// Except some bytes of a device, none if the range is empty.
+    pub fn add(&mut self, id: Id, range: Range<usize>) {
+        if !range.is_empty() {
+            self.0.entry(id).or_default().push(range);
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
-/// Sorted, so that equal lists have equal texts.
+/// Sorted, with ranges united that overlap or follow each other, so that equal lists have equal
+/// texts.
 impl fmt::Display for Exceptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
-        for id in &self.0 {
-            write!(f, "{comma}{id}")?;
-            comma = ",";
+        for (id, ranges) in &self.0 {
+            for range in united(ranges) {
+                write!(f, "{comma}{id}@{:x}-{:x}", range.start, range.end - 1)?;
+                comma = ",";
+            }
         }
         Ok(())
     }
 }
 
+/// The same bytes in as few ranges as there can be.
+pub fn united(ranges: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut ranges = ranges.to_vec();
+    ranges.sort_by_key(|range| range.start);
+    let mut united: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match united.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => united.push(range),
+        }
+    }
+    united
+}
+
 #[cfg(test)]
 mod tests {
-    use pci_audit_core::allow_list;
-
     use super::*;
 
     #[test]
-    fn the_kernel_reads_the_same_devices() {
+    fn the_text_is_the_one_of_its_bytes() {
         let mut exceptions = Exceptions::default();
-        assert_eq!(exceptions.to_string(), "");
-        for device in [0x1eb8, 0x10d3, 0x1eb8] {
-            exceptions.add(Id::new(0x10de, device));
+        assert!(exceptions.is_empty());
+        for (device, range) in [
+            (0x1eb8, 0x704..0x708),
+            (0x1eb8, 0x488..0x48a),
+            (0x10d3, 0x60..0x61),
+            (0x1eb8, 0x48a..0x48c),
+            (0x1eb8, 0x488..0x489),
+            (0x1eb8, 0x50..0x50),
+        ] {
+            exceptions.add(Id::new(0x10de, device), range);
         }
-        let text = exceptions.to_string();
-        assert_eq!(text, "10de:10d3,10de:1eb8");
-        let mut read = BTreeSet::new();
-        let parsed = allow_list::parse(text.as_bytes(), |id| {
-            read.insert(id);
-            Ok::<_, ()>(())
-        });
-        assert!(parsed.is_ok());
-        assert_eq!(read, exceptions.0);
+        assert_eq!(
+            exceptions.to_string(),
+            "10de:10d3@60-60,10de:1eb8@488-48b,10de:1eb8@704-707"
+        );
     }
 }

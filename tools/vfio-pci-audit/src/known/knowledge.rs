@@ -8,6 +8,7 @@ use pci_config::hidden::Hidden;
 use serde::{Deserialize, Serialize};
 
 use super::data::{Register, DATA};
+use super::exceptions::united;
 use super::subject::Subject;
 use crate::record::Op;
 use crate::words::range_text;
@@ -68,20 +69,6 @@ pub fn unknown(subject: &Subject, range: &Range<usize>, op: Op) -> Vec<Range<usi
     left
 }
 
-/// The same bytes in as few ranges as there can be.
-fn united(ranges: &[Range<usize>]) -> Vec<Range<usize>> {
-    let mut ranges = ranges.to_vec();
-    ranges.sort_by_key(|range| range.start);
-    let mut united: Vec<Range<usize>> = Vec::new();
-    for range in ranges {
-        match united.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => united.push(range),
-        }
-    }
-    united
-}
-
 impl Known<'_> {
     /// One sentence of it.
     pub fn text(&self, subject: &Subject) -> String {
@@ -136,6 +123,13 @@ pub enum Kind {
     Register,
     /// A capability that VFIO hides.
     Hidden,
+}
+
+impl Note {
+    /// The bytes of the register that it is of, if it is of one.
+    pub fn register(&self) -> Option<Range<usize>> {
+        (self.kind == Kind::Register).then(|| self.offset..self.offset + self.size)
+    }
 }
 
 /// The notes on accesses to a range.

@@ -9,7 +9,7 @@
 //! - [`knowledge`]: what is known of an access, for a report or for advice; [`marks`]: the same for
 //!   all bytes, for a map; [`beyond`]: what no hook sees.
 //! - [`print`](mod@print) and [`modprobe`]: what the command `known` prints; [`exceptions`]: the
-//!   list of devices to exempt.
+//!   text of a list.
 
 pub mod beyond;
 pub mod data;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The exemptions that the devices of this machine need.
+//! The exceptions that the devices of this machine need.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::data::Register;
-use super::exceptions::{Exceptions, WHOLE_DEVICE};
+use super::exceptions::Exceptions;
 use super::machine::Machine;
 use super::subject::Subject;
 use crate::words::range_text;
@@ -48,7 +48,7 @@ pub struct Need {
     pub name: &'static str,
     /// What comes of blocking it.
     pub breaks: &'static str,
-    /// Whether its device needs an exemption for it.
+    /// Why it is excepted or not.
     pub fate: Fate,
 }
 
@@ -56,11 +56,11 @@ pub struct Need {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// It needs one: its bytes are unassigned on this device.
-    Unassigned,
-    /// It needs one, and whether its bytes are unassigned was seen on such a device only.
+    /// It is excepted: its bytes are unassigned on this device.
+    Excepted,
+    /// It is excepted, and whether its bytes are unassigned was seen on such a device only.
     Verified,
-    /// It needs one, and where its bytes lie is not verified.
+    /// It is excepted, and where its bytes lie is not verified.
     NotVerified,
     /// VFIO knows its bytes, so that nothing is blocked.
     Assigned,
@@ -103,10 +103,8 @@ impl Modprobe {
             (true, _) => {
                 "# no device is bound to vfio-pci, or has it as driver_override\n".to_owned()
             }
-            (false, "") => "# no exemption is known to be needed\n".to_owned(),
-            (false, ids) => {
-                format!("# {WHOLE_DEVICE}\noptions vfio_pci_audit uaccess_allow_ids={ids}\n")
-            }
+            (false, "") => "# no exception is known to be needed\n".to_owned(),
+            (false, ids) => format!("options vfio_pci_audit uaccess_allow_ids={ids}\n"),
         };
         text
     }
@@ -114,15 +112,18 @@ impl Modprobe {
 
 fn need(row: &'static Register, subject: &Subject, exceptions: &mut Exceptions) -> Need {
     let range = row.bytes.range();
-    let fate = match subject.unassigned(range) {
+    let runs = subject.unassigned(range);
+    let fate = match &runs {
         _ if row.harmless => Fate::Harmless,
         Some(runs) if runs.is_empty() => Fate::Assigned,
-        Some(_) => Fate::Unassigned,
+        Some(_) => Fate::Excepted,
         None if row.layout.is_verified(&subject.device) => Fate::Verified,
         None => Fate::NotVerified,
     };
-    if matches!(fate, Fate::Unassigned | Fate::Verified | Fate::NotVerified) {
-        exceptions.add(subject.device.id);
+    if matches!(fate, Fate::Excepted | Fate::Verified | Fate::NotVerified) {
+        for run in runs.unwrap_or_else(|| vec![range.clone()]) {
+            exceptions.add(subject.device.id, run);
+        }
     }
     Need {
         offset: range.start,
@@ -153,11 +154,11 @@ impl DeviceNeeds {
 impl Fate {
     fn text(self) -> &'static str {
         match self {
-            Self::Unassigned => "needs the exemption, unassigned on this device",
-            Self::Verified => "needs the exemption, layout verified",
-            Self::NotVerified => "needs the exemption, layout not verified",
+            Self::Excepted => "excepted, unassigned on this device",
+            Self::Verified => "excepted, layout verified",
+            Self::NotVerified => "excepted, layout not verified",
             Self::Assigned => "assigned on this device, so never blocked",
-            Self::Harmless => "harmless if blocked, so needs no exemption",
+            Self::Harmless => "harmless if blocked, so not excepted",
         }
     }
 }

@@ -227,7 +227,7 @@ fn a_report_looks_at_this_machine() {
 }
 
 #[test]
-fn advice_exempts_devices_and_names_what_is_suspicious() {
+fn advice_excepts_ranges_and_names_what_is_suspicious() {
     let log = log(
         "0000:81:00.0",
         &[
@@ -245,9 +245,8 @@ fn advice_exempts_devices_and_names_what_is_suspicious() {
             .unwrap();
     let writes = &json["devices"][0]["writes"];
     assert_eq!(writes["needed_by_none"][0]["offset"], 0x140, "{writes}");
-    assert_eq!(writes["known"][0]["offset"], 0x488, "{writes}");
-    // The kernel exempts whole devices.
-    for setting in ["block_writes", "block_both"] {
-        assert_eq!(json[setting]["uaccess_allow_ids"], "10de:1eb8");
-    }
+    assert_eq!(
+        json["block_both"]["uaccess_allow_ids"],
+        "10de:1eb8@140-143,10de:1eb8@25c-25f,10de:1eb8@488-48b"
+    );
 }
