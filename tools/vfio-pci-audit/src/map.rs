@@ -16,6 +16,7 @@ use crate::known::marks::{Marks, MarksReport};
 use crate::known::subject::Subject;
 use crate::picture::{self, Dot};
 use crate::space::Space;
+use crate::terminal;
 use crate::words::{plural, range_text};
 
 /// What a byte belongs to.
@@ -243,22 +244,23 @@ impl Map {
                 .unwrap_or(self.dot(Owner::Unassigned)),
             owner => self.dot(owner),
         });
-        let mut key = |owner| {
+        let mut key = String::new();
+        let mut owners = |owner| {
             let Dot { glyph, style } = self.dot(owner);
-            text += &format!("  {style}{glyph}{style:#} {}\n", self.describe(owner));
+            key += &format!("  {style}{glyph}{style:#} {}\n", self.describe(owner));
         };
-        self.assigned().into_iter().for_each(&mut key);
+        self.assigned().into_iter().for_each(&mut owners);
         let runs = self.map.all_runs();
         for run in &runs {
             let Dot { glyph, style } = self.dot(Owner::Unassigned);
-            text += &format!(
+            key += &format!(
                 "  {style}{glyph}{style:#} {} Unassigned, {}\n",
                 range_text(run),
                 plural(run.len() as u64, "byte")
             );
-            text += &self.marks.within(run);
+            key += &self.marks.within(run);
         }
-        text + &self.marks.beyond()
+        text + &terminal::fold(&(key + &self.marks.beyond()))
     }
 
     /// All of it as a value for a program.

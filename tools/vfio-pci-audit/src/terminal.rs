@@ -8,6 +8,10 @@ use terminal_size::{terminal_size_of, Width};
 
 /// What is wide enough where nothing says how wide lines may be.
 const DEFAULT: usize = 100;
+/// The first word of a line for /etc/modprobe.d.
+const MODULE_OPTIONS: &str = "options ";
+/// The first character of a colour's escape sequence.
+const ESCAPE: char = '\u{1b}';
 
 /// How many columns there are.
 pub fn width() -> usize {
@@ -37,14 +41,11 @@ fn fold_to(text: &str, width: usize) -> String {
     for line in text.lines() {
         let mut rest = line;
         let mut indent = 0;
-        // Pictures have colours, and are as wide as they should be.
-        while !line.contains('\u{1b}') && rest.chars().count() + indent > width {
+        // A line to copy to a file is of no use in parts.
+        let is_whole = line.trim_start().starts_with(MODULE_OPTIONS);
+        while !is_whole && columns(rest) + indent > width {
             // The space itself may be one column too far.
-            let room = width - indent;
-            let limit = rest
-                .char_indices()
-                .nth(room + 1)
-                .map_or(rest.len(), |(at, _)| at);
+            let limit = after_columns(rest, width - indent + 1);
             let start = rest.len() - rest.trim_start().len();
             let space = rest[..limit].rfind(' ').filter(|at| *at > start);
             // A word that is longer than a line stays whole.
@@ -64,6 +65,26 @@ fn fold_to(text: &str, width: usize) -> String {
     folded
 }
 
+/// The characters of a text that take a column, with where each of them is: all but the escape
+/// sequences of colours.
+fn shown(text: &str) -> impl Iterator<Item = usize> + '_ {
+    let mut in_escape = false;
+    text.char_indices().filter_map(move |(at, char)| {
+        let is_shown = !in_escape && char != ESCAPE;
+        in_escape = char == ESCAPE || in_escape && char != 'm';
+        is_shown.then_some(at)
+    })
+}
+
+fn columns(text: &str) -> usize {
+    shown(text).count()
+}
+
+/// Where the text behind that many columns begins.
+fn after_columns(text: &str, columns: usize) -> usize {
+    shown(text).nth(columns).unwrap_or(text.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,8 +97,14 @@ mod tests {
             "  held by   qemu 42, uid\n            0: 1 session\nshort\n"
         );
         assert_eq!(fold_to(text, 100), text);
-        let picture = "\u{1b}[31m1111111111 1111111111\u{1b}[0m\n";
-        assert_eq!(fold_to(picture, 20), picture);
+        let coloured = "\u{1b}[31m1111111111\u{1b}[0m 111111111\n";
+        assert_eq!(fold_to(coloured, 20), coloured);
+        assert_eq!(
+            fold_to(coloured, 19),
+            "\u{1b}[31m1111111111\u{1b}[0m\n         111111111\n"
+        );
+        let options = "  options vfio_pci_audit block_pci_unassigned_write=Y\n";
+        assert_eq!(fold_to(options, 20), options);
         let word = "  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n";
         assert_eq!(fold_to(word, 20), word);
     }
