@@ -14,19 +14,18 @@ use pci_audit_core::allow_list::{self, Id};
 use pci_config::Bdf;
 use serde::Serialize;
 
-use crate::known::exceptions::Exceptions;
-use crate::known::knowledge::{notes, unknown, Note};
+use crate::known::exceptions::{too_long_for, united, Exceptions};
+use crate::known::knowledge::{needed, notes, unknown, Note};
 use crate::known::subject::Subject;
 use crate::map::Unassigned;
 use crate::record::Op;
 use crate::scan::Scan;
-use crate::tally::Device;
+use crate::tally::{Cell, Device};
 use crate::time::{self, Stamp, Zone};
+use crate::touched::Touched;
 use crate::vms::{Vm, Vms};
 use crate::words::{plural, plural_es, range_text};
 
-/// What sysfs takes in one write.
-const SYSFS_PAGE: usize = 4096;
 /// Sessions from start to end that a period should have for every device, and how long it should
 /// be.
 const ENOUGH_SESSIONS: u64 = 3;
@@ -73,6 +72,8 @@ pub struct Advice {
     pub block_writes: Setting,
     /// The same for reads and writes.
     pub block_both: Setting,
+    /// What the toggles of this machine do that is dangerous, if the logs are of it.
+    pub dangerous: Option<&'static str>,
     /// Lines that could not be read, logs that ended early: what is in them is not known.
     pub complaints: u64,
 }
@@ -90,6 +91,8 @@ pub struct DeviceAdvice {
     pub writes: Stopped,
     /// Where it was read, and would give zeros.
     pub reads: Stopped,
+    /// Where reads were blocked and writes were not.
+    pub only_reads_blocked: Vec<Unassigned>,
     /// What this stands on.
     pub evidence: Evidence,
 }
@@ -108,6 +111,8 @@ pub struct Stopped {
     /// Those of them that no driver is known to need; nothing if it is not known which device it
     /// is.
     pub needed_by_none: Option<Vec<Unassigned>>,
+    /// The whole of each register among them that a driver may fail without.
+    pub needed: Vec<Unassigned>,
 }
 
 /// What advice on a device stands on.
@@ -134,15 +139,22 @@ pub struct Evidence {
 /// Parameters to set.
 #[derive(Debug, Serialize)]
 pub struct Setting {
-    /// The value of `uaccess_allow_ids`.
+    /// The value of `uaccess_allow_ids` that keeps all of it working.
     pub uaccess_allow_ids: String,
+    /// The one that keeps working what drivers are known to need.
+    pub known_only: String,
     /// Devices that should be in it, but of which it is not known what they are.
     pub unknown: Vec<String>,
 }
 
 impl Advice {
-    /// What a scan tells. `id` knows which device is which.
-    pub fn new(scan: &Scan, subject: impl Fn(Option<&str>, Bdf) -> Option<Subject>) -> Self {
+    /// What a scan tells. `subject` knows which device is which, `dangerous` is what the toggles of
+    /// a machine do.
+    pub fn new(
+        scan: &Scan,
+        subject: impl Fn(Option<&str>, Bdf) -> Option<Subject>,
+        dangerous: impl Fn(Option<&str>) -> Option<&'static str>,
+    ) -> Self {
         let devices: Vec<(DeviceAdvice, Option<Id>)> = scan
             .tally
             .devices()
@@ -157,6 +169,7 @@ impl Advice {
             })
             .collect();
         Self {
+            dangerous: scan.tally.devices().find_map(|(node, ..)| dangerous(node)),
             block_writes: Setting::new(&devices, &[|advice| &advice.writes]),
             block_both: Setting::new(&devices, &[|advice| &advice.writes, |advice| &advice.reads]),
             complaints: scan.broken + scan.failures.len() as u64 + scan.tally.passed_over(),
@@ -174,6 +187,9 @@ impl Advice {
         if self.devices.iter().any(DeviceAdvice::is_suspicious) {
             text += "Accesses that no driver is known to need are the suspicious ones: find out what makes them\n\
                      before you except them.\n\n";
+        }
+        if let Some(what) = self.dangerous {
+            text += &format!("{what}\n\n");
         }
         for (what, parameters, setting) in [
             ("writes", &["write"][..], &self.block_writes),
@@ -203,6 +219,7 @@ impl DeviceAdvice {
             id: subject.map(|subject| subject.device.id.to_string()),
             writes: Stopped::new(device, Op::Write, subject),
             reads: Stopped::new(device, Op::Read, subject),
+            only_reads_blocked: only_reads_blocked(device),
             evidence: Evidence::new(device, vms),
         }
     }
@@ -230,6 +247,12 @@ impl DeviceAdvice {
         let mut text = format!("{} {id}\n", self.name());
         text += &self.writes.text("writes", "discarded");
         text += &self.reads.text("reads", "answered with zeros");
+        if !self.only_reads_blocked.is_empty() {
+            text += &format!(
+                "  DANGEROUS: reads of {} were blocked while writes there were not: a driver that changed a bit may have written the others as zeros\n",
+                range_list(&self.only_reads_blocked)
+            );
+        }
         let Evidence {
             sessions,
             complete,
@@ -263,11 +286,7 @@ impl Stopped {
         let cell = device.cell(op, true);
         // Writes in large pieces restore a state, and that must not be lost.
         let (copies, ranges) = match op {
-            Op::Read => {
-                let mut used = cell.by_drivers.clone();
-                used.merge(&cell.touched);
-                (cell.copies, used.ranges())
-            }
+            Op::Read => (cell.copies, read_by_drivers(cell).ranges()),
             Op::Write => {
                 let places = cell.places().into_iter();
                 (0, places.map(|place| place.range).collect())
@@ -283,6 +302,14 @@ impl Stopped {
             copies,
             known: known(subject, &ranges, op),
             needed_by_none: subject.map(left),
+            needed: subject.map_or(Vec::new(), |subject| {
+                let ranges = ranges.iter();
+                let needed = ranges.flat_map(|range| needed(subject, range, op));
+                united(&needed.collect::<Vec<_>>())
+                    .iter()
+                    .map(Unassigned::new)
+                    .collect()
+            }),
             ranges: ranges.iter().map(Unassigned::new).collect(),
         }
     }
@@ -337,6 +364,28 @@ impl Stopped {
 fn range_list(ranges: &[Unassigned]) -> String {
     let ranges = ranges.iter().map(|range| range_text(&range.range()));
     ranges.collect::<Vec<_>>().join(", ")
+}
+
+/// Where drivers read, as far as it can be told from copies.
+fn read_by_drivers(cell: &Cell) -> Touched {
+    let mut read = cell.by_drivers.clone();
+    read.merge(&cell.touched);
+    read
+}
+
+/// The bytes whose reads gave zeros in a time in which writes to them reached the device.
+fn only_reads_blocked(device: &Device) -> Vec<Unassigned> {
+    let (reads, writes) = (device.cell(Op::Read, false), device.cell(Op::Write, true));
+    if !reads.overlaps(writes) {
+        return Vec::new();
+    }
+    let read = read_by_drivers(reads);
+    let mut written = Touched::default();
+    for place in writes.places() {
+        written.add(place.range);
+    }
+    let both = read.without(&read.without(&written)).ranges();
+    both.iter().map(Unassigned::new).collect()
 }
 
 /// What is known of ranges, each thing once.
@@ -413,43 +462,58 @@ impl Setting {
         devices: &[(DeviceAdvice, Option<Id>)],
         blocked: &[fn(&DeviceAdvice) -> &Stopped],
     ) -> Self {
-        let mut exceptions = Exceptions::default();
+        let mut all = Exceptions::default();
+        let mut known_only = Exceptions::default();
         let mut unknown = Vec::new();
         for (advice, id) in devices {
             let stopped = blocked.iter().map(|pick| pick(advice));
             let stopped: Vec<&Stopped> = stopped.filter(|stopped| stopped.used() > 0).collect();
             match id {
-                Some(id) => stopped
-                    .iter()
-                    .flat_map(|stopped| stopped.excepted())
-                    .for_each(|range| exceptions.add(*id, range)),
+                Some(id) => {
+                    for stopped in stopped {
+                        stopped.excepted().for_each(|range| all.add(*id, range));
+                        let needed = stopped.needed.iter().map(Unassigned::range);
+                        needed.for_each(|range| known_only.add(*id, range));
+                    }
+                }
                 None if stopped.is_empty() => {}
                 None => unknown.push(advice.name()),
             }
         }
         Self {
-            uaccess_allow_ids: exceptions.to_string(),
+            uaccess_allow_ids: all.to_string(),
+            known_only: known_only.to_string(),
             unknown,
         }
     }
 
     fn text(&self, ops: &[&str]) -> String {
-        let mut text = String::from("  options vfio_pci_audit");
-        for op in ops {
-            text += &format!(" block_pci_unassigned_{op}=Y");
-        }
-        if !self.uaccess_allow_ids.is_empty() {
-            text += &format!(" uaccess_allow_ids={}", self.uaccess_allow_ids);
-        }
-        text.push('\n');
-        if self.uaccess_allow_ids.len() >= SYSFS_PAGE {
-            text += "  (too long for sysfs: it has to be given when the module is loaded)\n";
-        }
+        let mut text = options(ops, &self.uaccess_allow_ids);
         for device in &self.unknown {
             text += &format!("  and the id of {device}, which is not known here (--id)\n");
         }
+        if self.known_only != self.uaccess_allow_ids {
+            text += "  or, to keep only what drivers are known to need:\n";
+            text += &options(ops, &self.known_only);
+        }
         text
     }
+}
+
+/// A line for /etc/modprobe.d.
+fn options(ops: &[&str], list: &str) -> String {
+    let mut text = String::from("  options vfio_pci_audit");
+    for op in ops {
+        text += &format!(" block_pci_unassigned_{op}=Y");
+    }
+    if !list.is_empty() {
+        text += &format!(" uaccess_allow_ids={list}");
+    }
+    text.push('\n');
+    if let Some(why) = too_long_for(list) {
+        text += &format!("  ({why})\n");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Cell {
     pub copies: u64,
     /// Where the other recorded ones went.
     pub by_drivers: Touched,
+    /// The times of the first and the last record of them; nothing without one.
+    pub period: Option<(u64, u64)>,
 }
 
 /// Recognises the parts of a copy: one read(2) of a large piece is an access for each of its
@@ -59,6 +61,20 @@ impl Cell {
         self.recorded
             .saturating_add(self.suppressed)
             .saturating_add(self.lost)
+    }
+
+    /// Note the time of a record.
+    pub(crate) fn at(&mut self, time: u64) {
+        let (first, last) = self.period.unwrap_or((time, time));
+        self.period = Some((first.min(time), last.max(time)));
+    }
+
+    /// Whether there was a time in which both were made.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self.period, other.period) {
+            (Some((first, last)), Some((begin, end))) => first <= end && begin <= last,
+            _ => false,
+        }
     }
 
     /// Where they went: maximal ranges, in order.

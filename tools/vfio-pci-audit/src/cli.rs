@@ -61,7 +61,8 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what this kernel has and does: toggles, exempt devices, limits, open sessions
+    /// Show what this kernel has and does: toggles, exceptions, limits, open sessions, and which
+    /// devices have something that no toggle covers
     Status(StatusArgs),
     /// Draw a device's configuration space, with its unassigned bytes
     Map(MapArgs),
@@ -72,7 +73,7 @@ pub enum Command {
     /// journalctl -k), journalctl -o json and -o export, and what laurel and Auditbeat write.
     /// Memory does not grow with the logs.
     Report(ReportArgs),
-    /// Tell from logs of a period without blocking what blocking would stop, and how to exempt it
+    /// Tell from logs of a period without blocking what blocking would stop, and how to except it
     Advise(AdviseArgs),
     /// Tell what changed between two periods: before and after an update, or before and after
     /// blocking

@@ -97,6 +97,7 @@ impl Device {
             return;
         };
         let cell = &mut self.cells[index(op, allowed)];
+        cell.at(record.time);
         match record.kind {
             Kind::Access { offset, size, .. } => {
                 cell.recorded += 1;

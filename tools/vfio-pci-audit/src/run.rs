@@ -19,7 +19,7 @@ use crate::cli::{
 use crate::cli_logs::LogArgs;
 use crate::compare::Comparison;
 use crate::input::Source;
-use crate::known::device::Class;
+use crate::known::device::{Class, Pattern};
 use crate::known::machine::Machine;
 use crate::known::modprobe::Modprobe;
 use crate::known::print as registers;
@@ -27,7 +27,7 @@ use crate::map::{Map, Maps};
 use crate::report::Report;
 use crate::scan::{Logs, Options, Scan, MANY};
 use crate::space::{Space, Spaces};
-use crate::status::Status;
+use crate::status::{dangerous_toggles, Status};
 use crate::time::Zone;
 use crate::{
     export, html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal,
@@ -82,7 +82,7 @@ fn save(file: &Path, text: &str, out: &mut impl Write) -> Result<bool> {
 fn status(args: &StatusArgs, out: &mut impl Write) -> Result<Exit> {
     let status = Status::look(&args.root);
     match args.format {
-        StatusFormat::Text => out.write_all(status.text().as_bytes())?,
+        StatusFormat::Text => out.write_all(terminal::fold(&status.text()).as_bytes())?,
         StatusFormat::Json => json(&status, out)?,
         StatusFormat::Openmetrics => out.write_all(metrics::text(&status)?.as_bytes())?,
     }
@@ -331,10 +331,15 @@ fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
     let (scan, exit) = scan(&args.logs, 0, false)?;
     let machine = machine(&args.dump, &args.logs.root)?;
     let ids: Ids = args.id.iter().cloned().collect();
-    let advice = Advice::new(&scan, |node, bdf| match said(&ids, node, bdf) {
+    let subject = |node: Option<&str>, bdf| match said(&ids, node, bdf) {
         Some(id) => Some(machine.named(node, bdf, id)),
         None => machine.subject(node, bdf),
-    });
+    };
+    let dangerous = |node: Option<&str>| {
+        let here = machine.maps.is_this(node);
+        here.then(|| dangerous_toggles(&args.logs.root)).flatten()
+    };
+    let advice = Advice::new(&scan, subject, dangerous);
     match args.format {
         TextOrJson::Text => {
             let text = advice.text(&args.logs.which.zone());
@@ -361,7 +366,13 @@ fn known(args: &KnownArgs, out: &mut impl Write) -> Result<Exit> {
     let here = || Class::whole(machine.class_of(args.id?.id()?)?);
     let rows = registers::rows(args.id, args.class.or_else(here));
     match args.format {
-        TextOrJson::Text => out.write_all(registers::text(&rows).as_bytes())?,
+        TextOrJson::Text => {
+            let mut text = registers::text(&rows);
+            if let Some(id) = args.id.and_then(Pattern::id) {
+                text += &registers::exceptions(&rows, id);
+            }
+            out.write_all(terminal::fold(&text).as_bytes())?;
+        }
         TextOrJson::Json => json(&registers::report(&rows), out)?,
     }
     Ok(match rows.is_empty() {

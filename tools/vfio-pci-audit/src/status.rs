@@ -12,6 +12,9 @@ use flate2::read::GzDecoder;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::known::beyond::{self, Exposed};
+use crate::known::machine::Machine;
+use crate::map::Maps;
 use crate::process;
 use crate::words::plural;
 
@@ -19,6 +22,8 @@ const OPTION: &str = "CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT";
 const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
 const DEBUGFS: &str = "sys/kernel/debug";
 const SESSIONS: &str = "sys/kernel/debug/vfio_pci_audit/sessions";
+const ONLY_READS_BLOCKED: &str =
+    "DANGEROUS: reads are blocked and writes are not, so that a guest that reads a register, changes a bit and writes it back clears the others: set block_pci_unassigned_write=Y, too";
 
 /// What there is to say.
 #[derive(Debug, Serialize)]
@@ -33,6 +38,8 @@ pub struct Status {
     pub parameters: Option<BTreeMap<String, String>>,
     /// The sessions, one for each device that is open; nothing if they cannot be read.
     pub sessions: Option<Vec<Session>>,
+    /// What no toggle covers, for each device that VFIO has, or may get, and that has any of it.
+    pub past_the_hook: Vec<Exposed>,
     /// What is missing, and what to do.
     pub advice: Vec<String>,
 }
@@ -115,6 +122,7 @@ impl Status {
             option_from,
             parameters: parameters(&root.join(PARAMETERS)),
             sessions: None,
+            past_the_hook: Vec::new(),
             advice: Vec::new(),
         };
         if status.parameters.is_none() {
@@ -122,6 +130,10 @@ impl Status {
         } else {
             status.advise_on_blocking();
             status.look_for_sessions(root);
+            status.past_the_hook = beyond::of_machine(&Machine::new(Maps {
+                sysfs: root.join("sys"),
+                ..Maps::default()
+            }));
         }
         status
     }
@@ -144,16 +156,8 @@ impl Status {
     }
 
     fn advise_on_blocking(&mut self) {
-        let is = |name: &str, value: &str| {
-            let found = self.parameters.as_ref().and_then(|all| all.get(name));
-            found.is_some_and(|found| found == value)
-        };
-        if is("block_pci_unassigned_read", "Y") && is("block_pci_unassigned_write", "N") {
-            self.advice.push(
-                "DANGEROUS: reads are blocked and writes are not, so that a guest that reads a register, changes a bit and writes it back clears the others: set block_pci_unassigned_write=Y, too"
-                    .to_owned(),
-            );
-        }
+        let dangerous = self.parameters.as_ref().and_then(dangerous);
+        self.advice.extend(dangerous.map(str::to_owned));
     }
 
     fn look_for_sessions(&mut self, root: &Path) {
@@ -218,11 +222,28 @@ impl Status {
                 write_session(out, session)?;
             }
         }
+        if !self.past_the_hook.is_empty() {
+            writeln!(out, "not covered by blocking, nor recorded:")?;
+        }
+        for device in &self.past_the_hook {
+            write!(out, "{}", device.text())?;
+        }
         for line in &self.advice {
             writeln!(out, "{line}")?;
         }
         Ok(())
     }
+}
+
+/// What the toggles of the machine do, whose files are under `root`, if that is dangerous.
+pub fn dangerous_toggles(root: &Path) -> Option<&'static str> {
+    dangerous(&parameters(&root.join(PARAMETERS))?)
+}
+
+fn dangerous(parameters: &BTreeMap<String, String>) -> Option<&'static str> {
+    let is = |name: &str, value: &str| parameters.get(name).is_some_and(|found| found == value);
+    let only_reads = is("block_pci_unassigned_read", "Y") && is("block_pci_unassigned_write", "N");
+    only_reads.then_some(ONLY_READS_BLOCKED)
 }
 
 fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> std::fmt::Result {
@@ -241,12 +262,12 @@ fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> 
         "" => "none",
         ids => ids,
     };
-    writeln!(out, "exempt      {list}")?;
+    writeln!(out, "exceptions  {list}")?;
     match get("audit_rate") {
         "0" => writeln!(out, "limits      none: every access is recorded"),
         rate => writeln!(
             out,
-            "limits      {rate} records a second and {} at once, for each session's reads and for its writes",
+            "limits      {rate} records a second and {} at once, for each device's reads and for its writes",
             get("audit_burst")
         ),
     }

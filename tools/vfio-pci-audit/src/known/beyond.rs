@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::data::{Mirror, DATA};
 use super::device::Device;
+use super::machine::Machine;
 use crate::words::range_text;
 
 /// Something that goes past the hook.
@@ -40,6 +41,51 @@ pub enum Beyond {
         /// What it is called.
         name: &'static str,
     },
+}
+
+/// A device of a machine with what goes past the hook.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exposed {
+    /// Its address.
+    pub device: String,
+    /// `vendor:device`.
+    pub id: String,
+    /// How it comes to VFIO.
+    pub binding: String,
+    /// Whether its capabilities are known.
+    pub layout_known: bool,
+    /// What goes past the hook.
+    pub beyond: Vec<Beyond>,
+}
+
+/// The devices of a machine that VFIO has, or may get, of which something goes past the hook, or
+/// may do so.
+pub fn of_machine(machine: &Machine) -> Vec<Exposed> {
+    let devices = machine.of_vfio().into_iter();
+    let exposed = devices.map(|(bdf, binding, subject)| Exposed {
+        device: bdf.to_string(),
+        id: subject.device.id.to_string(),
+        binding: binding.to_string(),
+        layout_known: subject.map().is_some(),
+        beyond: of(&subject.device, subject.map()),
+    });
+    exposed
+        .filter(|device| !device.beyond.is_empty() || !device.layout_known)
+        .collect()
+}
+
+impl Exposed {
+    /// The lines on it.
+    pub fn text(&self) -> String {
+        let mut text = format!("  {} {}, {}\n", self.device, self.id, self.binding);
+        for beyond in &self.beyond {
+            text += &format!("    {}\n", beyond.text());
+        }
+        if !self.layout_known {
+            text += "    and vendor capabilities, if it has any: root can read them\n";
+        }
+        text
+    }
 }
 
 /// What goes past the hook on a device: its mirrors, and its capabilities where its layout is

@@ -8,6 +8,22 @@ use std::ops::Range;
 
 use pci_audit_core::allow_list::Id;
 
+/// From how many bytes on sysfs would cut a list: the kernel refuses what fills a page.
+const SYSFS: usize = 4096;
+/// The whole command line of most kernels.
+const COMMAND_LINE: usize = 2048;
+
+/// Where a list of that length cannot be given.
+pub fn too_long_for(list: &str) -> Option<&'static str> {
+    match list.len() {
+        ..COMMAND_LINE => None,
+        COMMAND_LINE..SYSFS => Some("too long for the command line of most kernels: 2048 bytes"),
+        SYSFS.. => Some(
+            "too long for sysfs (4096 bytes) and for the kernel's command line: give it when the module is loaded",
+        ),
+    }
+}
+
 /// Byte ranges of devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions(BTreeMap<Id, Vec<Range<usize>>>);
@@ -77,5 +93,23 @@ mod tests {
             exceptions.to_string(),
             "10de:10d3@60-60,10de:1eb8@488-48b,10de:1eb8@704-707"
         );
+    }
+
+    #[test]
+    fn a_long_list_is_told() {
+        for (length, why) in [
+            (0, None),
+            (2047, None),
+            (2048, Some("command line")),
+            (4095, Some("command line")),
+            (4096, Some("sysfs")),
+        ] {
+            let said = too_long_for(&"x".repeat(length));
+            let told = match (said, why) {
+                (Some(said), Some(why)) => said.contains(why),
+                (said, why) => said == why,
+            };
+            assert!(told, "{length}: {said:?}");
+        }
     }
 }

@@ -50,11 +50,28 @@ pub fn of<'a>(subject: &'a Subject, range: &Range<usize>, op: Op) -> Vec<Known<'
     known
 }
 
+/// The registers that drivers are known to access so, on any device that it may be.
+fn used(subject: &Subject, op: Op) -> impl Iterator<Item = &'static Register> + '_ {
+    let rows = DATA.registers.iter();
+    rows.filter(move |row| row.op.has(op) && row.devices.may_be_of(&subject.device))
+}
+
+/// The registers, each with all of its bytes, that a range has a part of and that a driver may fail
+/// without.
+pub fn needed(subject: &Subject, range: &Range<usize>, op: Op) -> Vec<Range<usize>> {
+    let rows = used(subject, op).filter(|row| !row.harmless);
+    let ranges = rows.map(|row| row.bytes.range());
+    ranges
+        .filter(|bytes| bytes.start < range.end && range.start < bytes.end)
+        .cloned()
+        .collect()
+}
+
 /// The bytes of a range that no driver is known to access so, on any device that it may be.
 pub fn unknown(subject: &Subject, range: &Range<usize>, op: Op) -> Vec<Range<usize>> {
-    let rows = DATA.registers.iter();
-    let rows = rows.filter(|row| row.op.has(op) && row.devices.may_be_of(&subject.device));
-    let used: Vec<_> = rows.map(|row| row.bytes.range().clone()).collect();
+    let used: Vec<_> = used(subject, op)
+        .map(|row| row.bytes.range().clone())
+        .collect();
     let mut left = Vec::new();
     let mut start = range.start;
     for used in united(&used) {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::data::Register;
-use super::exceptions::Exceptions;
+use super::exceptions::{too_long_for, Exceptions};
 use super::machine::Machine;
 use super::subject::Subject;
 use crate::words::range_text;
@@ -104,7 +104,11 @@ impl Modprobe {
                 "# no device is bound to vfio-pci, or has it as driver_override\n".to_owned()
             }
             (false, "") => "# no exception is known to be needed\n".to_owned(),
-            (false, ids) => format!("options vfio_pci_audit uaccess_allow_ids={ids}\n"),
+            (false, ids) => {
+                let limit = too_long_for(ids).map(|why| format!("# {why}\n"));
+                limit.unwrap_or_default()
+                    + &format!("options vfio_pci_audit uaccess_allow_ids={ids}\n")
+            }
         };
         text
     }

@@ -4,10 +4,12 @@
 
 use std::fmt::Write;
 
+use pci_audit_core::allow_list::Id;
 use serde::Serialize;
 
 use super::data::{Layout, Register, DATA};
 use super::device::{Class, Pattern};
+use super::exceptions::{too_long_for, Exceptions};
 use crate::words::range_text;
 
 /// The most ids of a row that the text has. JSON has all.
@@ -108,6 +110,37 @@ pub fn text(rows: &[&Register]) -> String {
             before = Some(&row.devices);
         }
         let _ = write_row(&mut text, row);
+    }
+    text
+}
+
+/// The list of exceptions for a device that has all of these registers, and why some of them are
+/// not in it.
+pub fn exceptions(rows: &[&Register], id: Id) -> String {
+    let needed: Vec<_> = rows.iter().filter(|row| !row.harmless).collect();
+    if needed.is_empty() {
+        return String::new();
+    }
+    let classes: Vec<Class> = needed.iter().filter_map(|row| row.devices.class).collect();
+    let meet = |one: &Class| classes.iter().all(|other| one.meets(*other));
+    if !classes.iter().all(meet) {
+        return "\nTo print exceptions, it has to be known which of these classes it is of (--class).\n"
+            .to_owned();
+    }
+    let mut exceptions = Exceptions::default();
+    for row in &needed {
+        exceptions.add(id, row.bytes.range().clone());
+    }
+    let list = exceptions.to_string();
+    let harmless = match needed.len() == rows.len() {
+        true => "",
+        false => ", but for what is harmless if blocked",
+    };
+    let mut text = format!(
+        "\nExceptions for all of it{harmless}:\n  options vfio_pci_audit uaccess_allow_ids={list}\n"
+    );
+    if let Some(why) = too_long_for(&list) {
+        text += &format!("  ({why})\n");
     }
     text
 }

@@ -250,3 +250,171 @@ fn advice_excepts_ranges_and_names_what_is_suspicious() {
         "10de:1eb8@140-143,10de:1eb8@25c-25f,10de:1eb8@488-48b"
     );
 }
+
+#[test]
+fn advice_tells_what_drivers_need_from_the_rest() {
+    let setting = |accesses: &[(&str, usize, usize)], setting: &str| {
+        let log = log("0000:81:00.0", accesses);
+        let log = log.path().to_str().unwrap();
+        let json = run(&["advise", "--format=json", "--dump=gpu.lspci", log]).stdout;
+        let json: Value = serde_json::from_slice(&json).unwrap();
+        let text = |name: &str| json[setting][name].as_str().unwrap().to_owned();
+        (text("uaccess_allow_ids"), text("known_only"))
+    };
+    let pair = |all: &str, known: &str| (all.to_owned(), known.to_owned());
+    let accesses = [("write", 0x489, 1), ("write", 0x48c, 4), ("read", 0x25c, 4)];
+    assert_eq!(
+        setting(&accesses, "block_writes"),
+        pair("10de:1eb8@488-48f", "10de:1eb8@488-48b")
+    );
+    assert_eq!(
+        setting(&accesses, "block_both"),
+        pair("10de:1eb8@25c-25f,10de:1eb8@488-48f", "10de:1eb8@488-48b")
+    );
+    // Nothing is known to read there.
+    assert_eq!(
+        setting(&[("read", 0x718, 4)], "block_both"),
+        pair("10de:1eb8@718-71b", "")
+    );
+}
+
+#[test]
+fn advice_warns_of_reads_blocked_without_writes() {
+    let log = log("0000:81:00.0", &[("write", 0x488, 4), ("write", 0x4a0, 4)]);
+    let path = log.path().to_str().unwrap();
+    let advice = || all(&["advise", "--root=/nowhere", "--dump=gpu.lspci", path]);
+    assert!(!advice().contains("DANGEROUS"), "{}", advice());
+    let mut text = fs::read_to_string(path).unwrap();
+    let blocked = |time: u32| {
+        format!(
+            "type=PCI msg=audit({time}.000:9): device=\"0000:81:00.0\" op=read offset=0x48a \
+             size=4 res=0\n"
+        )
+    };
+    // After the writes: what was set may have changed.
+    fs::write(path, text.clone() + &blocked(1_795_390_000)).unwrap();
+    assert!(!advice().contains("DANGEROUS"), "{}", advice());
+    text += &blocked(1_795_382_650);
+    fs::write(path, text).unwrap();
+    assert!(
+        advice().contains(
+            "  DANGEROUS: reads of 0x48a-0x48b were blocked while writes there were not: a driver"
+        ),
+        "{}",
+        advice()
+    );
+
+    // The toggles of this machine count for logs of it only.
+    let host = host();
+    let root = host.path().to_str().unwrap();
+    let toggles = host.path().join("sys/module/vfio_pci_audit/parameters");
+    fs::create_dir_all(&toggles).unwrap();
+    fs::write(toggles.join("block_pci_unassigned_read"), "Y\n").unwrap();
+    let toggle = "DANGEROUS: reads are blocked and writes are not";
+    for (write, node, dangerous) in [
+        ("N\n", "", true),
+        ("Y\n", "", false),
+        ("N\n", "node=other ", false),
+    ] {
+        fs::write(toggles.join("block_pci_unassigned_write"), write).unwrap();
+        let other = fs::read_to_string(path).unwrap();
+        let other = other.replace("type=PCI", &format!("{node}type=PCI"));
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        log.write_all(other.as_bytes()).unwrap();
+        let text = all(&["advise", "--root", root, log.path().to_str().unwrap()]);
+        assert_eq!(text.contains(toggle), dangerous, "{text}");
+    }
+}
+
+#[test]
+fn status_says_what_goes_past_the_hook() {
+    let host = host();
+    let root = host.path().to_str().unwrap();
+    let toggles = host.path().join("sys/module/vfio_pci_audit/parameters");
+    fs::create_dir_all(toggles).unwrap();
+    let text = all(&["status", "--root", root]);
+    for line in [
+        "not covered by blocking, nor recorded:\n  0000:01:00.0 10de:1eb8, bound to vfio-pci\n",
+        "    BAR0 0x88000-0x88fff reaches all of configuration space, up to Ada; QEMU turns it into",
+        "written ten times with one value is from then on written directly (ioeventfd)\n",
+        "    BAR0 0x92000-0x92fff reaches all of configuration space, from Hopper on\n",
+        "    0x0b4-0x0c7 Vendor-Specific is assigned, and writes reach the device as they are\n",
+        "    0x600-0x623 Vendor-Specific Extended is assigned, and writes reach the device as they are\n",
+        "  0000:02:00.0 1912:0014, driver_override vfio-pci\n    and vendor capabilities, if it has",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    // The host's own driver has that one.
+    assert!(!text.contains("0000:04:00.0"), "{text}");
+    let json = run(&["status", "--format=json", "--root", root]).stdout;
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    let gpu = &json["past_the_hook"][0];
+    assert_eq!(
+        (
+            &gpu["device"],
+            &gpu["layout_known"],
+            &gpu["beyond"][0]["kind"]
+        ),
+        (&"0000:01:00.0".into(), &true.into(), &"mirror".into())
+    );
+    assert_eq!(gpu["beyond"][0]["offset"], 0x1800, "{gpu}");
+}
+
+#[test]
+fn known_exceptions_of_a_device() {
+    let known = |arguments: &[&str]| {
+        let arguments: Vec<&str> = ["known", "--root=/nowhere"]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .collect();
+        all(&arguments)
+    };
+    let text = known(&["1912:0014", "--class=0c0330"]);
+    assert!(
+        text.contains(
+            "\nExceptions for all of it, but for what is harmless if blocked:\n  options \
+             vfio_pci_audit uaccess_allow_ids=1912:0014@f4-ff\n"
+        ),
+        "{text}"
+    );
+    let text = known(&["10de:1eb8"]);
+    assert!(
+        text.contains("which of these classes it is of (--class)") && !text.contains("allow_ids"),
+        "{text}"
+    );
+    // Of a vendor, and where everything is harmless, there is nothing to except.
+    for arguments in [
+        &["10de:*", "--class=0300"][..],
+        &["14e4:1639", "--class=0200"],
+    ] {
+        let text = known(arguments);
+        assert!(!text.contains("Exceptions"), "{text}");
+    }
+}
+
+#[test]
+fn lines_follow_the_width_of_the_terminal() {
+    let widths = |arguments: &[&str], columns: &str| {
+        let output = program(arguments).env("COLUMNS", columns).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().filter(|line| !line.contains("options "));
+        lines.map(|line| line.chars().count()).max().unwrap()
+    };
+    let host = host();
+    let root = host.path().to_str().unwrap();
+    let toggles = host.path().join("sys/module/vfio_pci_audit/parameters");
+    fs::create_dir_all(toggles).unwrap();
+    for arguments in [
+        &["known", "10de:1eb8", "--class=0302"][..],
+        &["status", "--root", root],
+        &["map", "--dump=gpu.lspci"],
+        &["map", "--dump=gpu.lspci", "--color=never"],
+        &["map", "--all", "--root", root],
+        &["advise", "tenants.log"],
+        &["report", "tenants.log"],
+    ] {
+        assert!(widths(arguments, "72") <= 72, "{arguments:?}");
+        assert!(widths(arguments, "200") > 72, "{arguments:?}");
+    }
+}
