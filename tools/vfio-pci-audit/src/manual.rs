@@ -84,6 +84,10 @@ const EXAMPLES: [(&str, Examples); 9] = [
                 "vfio-pci-audit advise",
             ),
             (
+                "What blocking would stop for one virtual machine",
+                "vfio-pci-audit advise --vm win11",
+            ),
+            (
                 "On another one, whose device is named",
                 "vfio-pci-audit advise --id host1/01:00.0=8086:10d3 audit.log",
             ),
@@ -125,6 +129,10 @@ const EXAMPLES: [(&str, Examples); 9] = [
             (
                 "What drivers use of a device",
                 "vfio-pci-audit known 10de:1eb8 --class 0302",
+            ),
+            (
+                "What to except for a device of another machine",
+                "vfio-pci-audit known 14e4:165f --class 0200",
             ),
             (
                 "The exceptions for the devices of this machine that virtual machines get",

@@ -253,28 +253,36 @@ fn advice_excepts_ranges_and_names_what_is_suspicious() {
 
 #[test]
 fn advice_tells_what_drivers_need_from_the_rest() {
-    let setting = |accesses: &[(&str, usize, usize)], setting: &str| {
-        let log = log("0000:81:00.0", accesses);
+    let setting = |bdf: &str, accesses: &[(&str, usize, usize)], setting: &str| {
+        let log = log(bdf, accesses);
         let log = log.path().to_str().unwrap();
-        let json = run(&["advise", "--format=json", "--dump=gpu.lspci", log]).stdout;
+        let what = ["--dump=gpu.lspci", "--id=82:00.0=1912:0014"];
+        let json = run(&["advise", "--format=json", what[0], what[1], log]).stdout;
         let json: Value = serde_json::from_slice(&json).unwrap();
         let text = |name: &str| json[setting][name].as_str().unwrap().to_owned();
         (text("uaccess_allow_ids"), text("known_only"))
     };
     let pair = |all: &str, known: &str| (all.to_owned(), known.to_owned());
+    let gpu = "0000:81:00.0";
     let accesses = [("write", 0x489, 1), ("write", 0x48c, 4), ("read", 0x25c, 4)];
     assert_eq!(
-        setting(&accesses, "block_writes"),
+        setting(gpu, &accesses, "block_writes"),
         pair("10de:1eb8@488-48f", "10de:1eb8@488-48b")
     );
     assert_eq!(
-        setting(&accesses, "block_both"),
+        setting(gpu, &accesses, "block_both"),
         pair("10de:1eb8@25c-25f,10de:1eb8@488-48f", "10de:1eb8@488-48b")
     );
     // Nothing is known to read there.
     assert_eq!(
-        setting(&[("read", 0x718, 4)], "block_both"),
+        setting(gpu, &[("read", 0x718, 4)], "block_both"),
         pair("10de:1eb8@718-71b", "")
+    );
+    // What is harmless if blocked is not needed.
+    let accesses = [("read", 0x6c, 4), ("write", 0xf4, 1)];
+    assert_eq!(
+        setting("0000:82:00.0", &accesses, "block_both"),
+        pair("1912:0014@6c-6f,1912:0014@f4-f5", "1912:0014@f4-f5")
     );
 }
 
@@ -413,6 +421,7 @@ fn lines_follow_the_width_of_the_terminal() {
         &["map", "--all", "--root", root],
         &["advise", "tenants.log"],
         &["report", "tenants.log"],
+        &["report", "--help"],
     ] {
         assert!(widths(arguments, "72") <= 72, "{arguments:?}");
         assert!(widths(arguments, "200") > 72, "{arguments:?}");
