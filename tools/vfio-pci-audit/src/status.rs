@@ -265,11 +265,17 @@ fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> 
     writeln!(out, "exceptions  {list}")?;
     match get("audit_rate") {
         "0" => writeln!(out, "limits      none: every access is recorded"),
-        rate => writeln!(
-            out,
-            "limits      {rate} records a second and {} at once, for each device's reads and for its writes",
-            get("audit_burst")
-        ),
+        rate => {
+            let records = match rate.parse() {
+                Ok(number) => plural(number, "record"),
+                Err(_) => format!("{rate} records"),
+            };
+            writeln!(
+                out,
+                "limits      {records} a second and {} at once, for each device's reads and for its writes",
+                get("audit_burst")
+            )
+        }
     }
 }
 

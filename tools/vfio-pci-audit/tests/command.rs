@@ -311,7 +311,7 @@ fn status_of_a_kernel_that_has_it() {
         (parameter("block_pci_unassigned_read"), "N\n"),
         (parameter("block_pci_unassigned_write"), "Y\n"),
         (parameter("uaccess_allow_ids"), "10de:1eb8,8086:0a54\n"),
-        (parameter("audit_rate"), "24\n"),
+        (parameter("audit_rate"), "1\n"),
         (parameter("audit_burst"), "24\n"),
     ];
     let status = |files: &[(String, &str)], format: &str| {
