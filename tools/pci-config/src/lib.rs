@@ -12,8 +12,10 @@ mod config_map;
 pub mod dump;
 mod header;
 pub mod hidden;
+mod id;
 
 pub use bdf::{hex, Bdf, BdfError};
 pub use capability::Capability;
 pub use config_map::{ConfigMap, MapError, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 pub use header::{Header, NoMap};
+pub use id::{Id, IdError};

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Context, Result};
-use pci_audit_core::allow_list::{self, Id};
-use pci_config::Bdf;
+use pci_config::{Bdf, Id};
 use serde::Serialize;
 
 use crate::known::exceptions::{too_long_for, united, Exceptions};
@@ -46,15 +45,7 @@ pub fn parse_id(text: &str) -> Result<(Place, Id)> {
         Some((node, bdf)) => (Some(node.to_owned()), bdf),
         None => (None, place),
     };
-    let mut ids = Vec::new();
-    let parsed = allow_list::parse(id.as_bytes(), |id| {
-        ids.push(id);
-        Ok::<_, ()>(())
-    });
-    match (parsed, &ids[..]) {
-        (Ok(()), [id]) => Ok(((node, bdf.parse()?), *id)),
-        _ => anyhow::bail!("{id:?} is not VENDOR:DEVICE in hexadecimal"),
-    }
+    Ok(((node, bdf.parse()?), id.parse()?))
 }
 
 /// What a device is by what was said: of that machine, or else of any.

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use anyhow::Error;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use pci_audit_core::allow_list::Id;
-use pci_config::Bdf;
+use pci_config::{Bdf, Id};
 
 use crate::advise::{parse_id, Place};
 use crate::cli_logs::{LogArgs, WhichArgs};

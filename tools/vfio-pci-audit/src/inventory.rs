@@ -7,8 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use pci_audit_core::allow_list::Id;
-use pci_config::Bdf;
+use pci_config::{Bdf, Id};
 use serde::Serialize;
 
 use crate::map::{Map, Unassigned};

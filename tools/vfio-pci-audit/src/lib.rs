@@ -68,5 +68,4 @@ pub mod vms;
 pub mod when;
 pub mod words;
 
-pub use pci_audit_core::allow_list::Id;
-pub use pci_config::Bdf;
+pub use pci_config::{Bdf, Id};

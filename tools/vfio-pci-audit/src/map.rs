@@ -8,8 +8,7 @@ use std::path::PathBuf;
 
 use anstyle::AnsiColor;
 use anyhow::{bail, Context, Result};
-use pci_audit_core::allow_list::Id;
-use pci_config::{Bdf, Capability, ConfigMap, Header, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+use pci_config::{Bdf, Capability, ConfigMap, Header, Id, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 use serde::Serialize;
 
 use crate::known::marks::{Marks, MarksReport};

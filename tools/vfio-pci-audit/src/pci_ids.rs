@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use pci_audit_core::allow_list::Id;
+use pci_config::Id;
 
 /// Where systems keep it.
 const PLACES: [&str; 4] = [

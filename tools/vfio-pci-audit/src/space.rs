@@ -7,8 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
-use pci_audit_core::allow_list::Id;
-use pci_config::{dump, Bdf, Header, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+use pci_config::{dump, Bdf, Header, Id, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 
 use crate::input;
 use crate::words::plural;

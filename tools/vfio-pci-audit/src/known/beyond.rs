@@ -158,8 +158,7 @@ impl Beyond {
 
 #[cfg(test)]
 mod tests {
-    use pci_audit_core::allow_list::Id;
-    use pci_config::dump;
+    use pci_config::{dump, Id};
 
     use super::*;
     use crate::known::subject::Subject;

@@ -2,9 +2,8 @@
 
 //! The data is sorted and well-formed, and what reads it refuses what is not.
 
-use pci_audit_core::allow_list::Id;
 use pci_config::hidden::hidden;
-use pci_config::{dump, ConfigMap, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+use pci_config::{dump, ConfigMap, Id, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
 
 use super::*;
 

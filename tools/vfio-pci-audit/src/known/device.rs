@@ -6,8 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{bail, Context, Result};
-use pci_audit_core::allow_list::Id;
-use pci_config::hex;
+use pci_config::{hex, Id};
 use serde::{Deserialize, Serialize};
 
 /// What a device is.
@@ -59,11 +58,10 @@ impl Pattern {
 
 impl From<Id> for Pattern {
     fn from(id: Id) -> Self {
-        // An id is written as a pattern of one device is.
-        id.to_string().parse().unwrap_or(Self {
-            vendor: None,
-            device: None,
-        })
+        Self {
+            vendor: Some(id.vendor),
+            device: Some(id.device),
+        }
     }
 }
 

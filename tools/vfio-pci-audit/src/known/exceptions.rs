@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use pci_audit_core::allow_list::Id;
+use pci_config::Id;
 
 /// From how many bytes on sysfs would cut a list: the kernel refuses what fills a page.
 const SYSFS: usize = 4096;

@@ -2,8 +2,7 @@
 
 //! An NVIDIA GPU, whose layout is given, and devices without one.
 
-use pci_audit_core::allow_list::Id;
-use pci_config::{dump, EXPRESS};
+use pci_config::{dump, Id, EXPRESS};
 
 use super::*;
 use crate::known::device::Device;

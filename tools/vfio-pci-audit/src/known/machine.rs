@@ -6,8 +6,7 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
-use pci_audit_core::allow_list::Id;
-use pci_config::{hex, Bdf};
+use pci_config::{hex, Bdf, Id};
 
 use super::device::Device;
 use super::subject::Subject;

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use pci_audit_core::allow_list::Id;
+use pci_config::Id;
 use serde::Serialize;
 
 use super::data::{Layout, Register, DATA};

@@ -4,9 +4,8 @@
 
 use std::ops::Range;
 
-use pci_audit_core::allow_list::Id;
 use pci_config::hidden::{hidden, Hidden};
-use pci_config::{ConfigMap, Header, NoMap, CONVENTIONAL, STANDARD_HEADER};
+use pci_config::{ConfigMap, Header, Id, NoMap, CONVENTIONAL, STANDARD_HEADER};
 
 use super::data::{Register, DATA};
 use super::device::Device;
