@@ -11,9 +11,9 @@ use crate::sample::Figure;
 /// One kind of access.
 #[derive(Clone, Copy)]
 pub(crate) struct Cell {
-    /// What the table calls it.
+    /// The heading in the table.
     pub(crate) name: &'static str,
-    /// How the access is looked for in a device's configuration space.
+    /// Where the access is in a device's configuration space.
     place: Place,
     op: Op,
     size: usize,
@@ -27,7 +27,7 @@ enum Place {
     Start,
     /// Inside the first unassigned run.
     Unassigned,
-    /// Half of it before the first unassigned run, half of it inside.
+    /// Half of it is before the first unassigned run, half of it inside.
     Border,
 }
 
@@ -59,18 +59,18 @@ pub(crate) const WRITE: Cell = cell(
     4,
     400,
 );
-/// A read that spans both.
+/// A read that spans assigned and unassigned bytes.
 pub(crate) const SPAN: Cell = cell("8-byte read across both", Place::Border, Op::Read, 8, 400);
-/// All that a conventional device has.
+/// The whole configuration space of a conventional device.
 pub(crate) const CONVENTIONAL: Cell = cell("256-byte read", Place::Start, Op::Read, 256, 200);
-/// All that there is.
+/// The whole configuration space.
 pub(crate) const WHOLE: Cell = cell("4096-byte read", Place::Start, Op::Read, 4096, 50);
 
 /// Every column.
 pub(crate) const ALL: [Cell; 6] = [ASSIGNED, READ, WRITE, SPAN, CONVENTIONAL, WHOLE];
 
 impl Cell {
-    /// Where in configuration space the access begins.
+    /// The offset of the access.
     fn offset(&self, device: &Device) -> Result<usize> {
         let run = device.map().all_runs().into_iter().next();
         let run = run.context("the device has no unassigned byte")?;
@@ -81,7 +81,7 @@ impl Cell {
         })
     }
 
-    /// Count the access so often, and once more before, for what only a first one does.
+    /// Counts the access repeatedly, after one warm-up access.
     pub(crate) fn counts(&self, device: &Device, times: usize) -> Result<Vec<u64>> {
         let (fd, start) = device.config_region();
         let pos = start + self.offset(device)? as u64;
@@ -90,21 +90,21 @@ impl Cell {
         count(fd, self.op, &mut bytes, pos)?;
         (0..times)
             .map(|_| {
-                // What a read left there is not to be written.
+                // Do not write what a read has left there.
                 bytes.fill(0);
                 count(fd, self.op, &mut bytes, pos)
             })
             .collect()
     }
 
-    /// Count the access for the first time in a session.
+    /// Counts the first access of a session.
     pub(crate) fn first(&self, device: &Device) -> Result<u64> {
         let (fd, start) = device.config_region();
         let mut bytes = vec![0; self.size];
         count(fd, self.op, &mut bytes, start + self.offset(device)? as u64)
     }
 
-    /// Make the access once between two marks, and twice before.
+    /// Makes the access once between two markers, after two warm-up accesses.
     pub(crate) fn mark(&self, device: &Device) -> Result<()> {
         let (fd, start) = device.config_region();
         let pos = start + self.offset(device)? as u64;
@@ -115,7 +115,7 @@ impl Cell {
         Ok(())
     }
 
-    /// The figure of the access on `device`.
+    /// Measures the access on `device`.
     pub(crate) fn measure(&self, device: &Device) -> Result<Figure> {
         Ok(Figure::of(self.counts(device, self.times)?))
     }

@@ -18,7 +18,7 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("drawing: {error}")
 }
 
-/// The table as bars, one panel for each column.
+/// The table as bars, one panel per column.
 pub(crate) fn bars(results: &Results, file: &Path) -> Result<()> {
     let root = SVGBackend::new(file, (WIDTH, 3 * PANEL)).into_drawing_area();
     root.fill(&WHITE).map_err(failed)?;
@@ -36,7 +36,7 @@ pub(crate) fn bars(results: &Results, file: &Path) -> Result<()> {
             .x_label_area_size(20)
             .build_cartesian_2d(0..most * 6 / 5, 0..figures.len())
             .map_err(failed)?;
-        // The first row at the top.
+        // The first row is at the top.
         let place = |row: usize| figures.len() - 1 - row;
         chart
             .configure_mesh()
@@ -66,7 +66,7 @@ pub(crate) fn bars(results: &Results, file: &Path) -> Result<()> {
     root.present().map_err(failed)
 }
 
-/// One panel for each kind of growth.
+/// One panel per kind of growth.
 pub(crate) fn growth(all: &[Growth], file: &Path) -> Result<()> {
     let rows = all.len().div_ceil(2).max(1);
     let root = SVGBackend::new(file, (WIDTH, rows as u32 * PANEL)).into_drawing_area();
@@ -91,7 +91,7 @@ pub(crate) fn growth(all: &[Growth], file: &Path) -> Result<()> {
         chart
             .configure_mesh()
             .x_labels(growth.points.len())
-            // One step for each point: what they stand for grows by factors.
+            // Points are equidistant, since they grow by factors.
             .x_label_formatter(&|at| {
                 growth
                     .points

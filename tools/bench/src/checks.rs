@@ -11,14 +11,14 @@ use crate::matrix::{
 };
 use crate::result::Results;
 
-/// One figure and what it may be at most.
+/// A figure and its maximum.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Check {
-    /// What is judged.
+    /// The name of the figure.
     pub(crate) what: String,
-    /// What was measured.
+    /// The measured value.
     pub(crate) is: i64,
-    /// What it may be at most.
+    /// The maximum.
     pub(crate) at_most: i64,
 }
 

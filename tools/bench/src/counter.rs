@@ -2,10 +2,10 @@
 
 //! Counts the instructions of one system call.
 //!
-//! Under `-icount shift=0` the time-stamp counter of the emulated processor counts instructions. It is
-//! read right before and right after the `syscall` instruction, with no library in between; what the
-//! same code costs without that instruction is subtracted. So a figure is that of the kernel, from its
-//! first instruction to its last, and of `syscall` itself.
+//! Under `-icount shift=0` the time-stamp counter of the emulated processor counts instructions. It
+//! is read right before and right after the `syscall` instruction, without a library in between,
+//! and the cost of the same code without that instruction is subtracted. A figure thus covers the
+//! kernel, from its first instruction to its last, and `syscall` itself.
 
 #![allow(unsafe_code)]
 
@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use anyhow::{ensure, Result};
 
-/// What is done to configuration space.
+/// The operation on configuration space.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Op {
     /// pread64(2)
@@ -33,7 +33,7 @@ impl Op {
     }
 }
 
-/// One system call, counted: the instructions, and what it returned.
+/// A counted system call: the number of instructions, and the return value.
 macro_rules! counted {
     ($instruction:literal, $fd:expr, $op:expr, $bytes:expr, $pos:expr) => {{
         let (ticks, done): (u64, i64);
@@ -69,7 +69,7 @@ macro_rules! counted {
     }};
 }
 
-/// The instructions of reading or writing `bytes` at `pos`, which has to succeed.
+/// The instructions of reading or writing `bytes` at `pos`. Fails if the system call fails.
 pub(crate) fn count(fd: BorrowedFd<'_>, op: Op, bytes: &mut [u8], pos: u64) -> Result<u64> {
     let (empty, _) = counted!("", fd, op, bytes, pos);
     let (ticks, done) = counted!("syscall", fd, op, bytes, pos);
@@ -81,9 +81,9 @@ pub(crate) fn count(fd: BorrowedFd<'_>, op: Op, bytes: &mut [u8], pos: u64) -> R
     Ok(ticks - empty)
 }
 
-/// Reads or writes between two marks, for an observer of the emulated processor.
+/// Reads or writes between two markers, for a plugin of the emulator.
 pub(crate) fn mark(fd: BorrowedFd<'_>, op: Op, bytes: &mut [u8], pos: u64) {
-    // SAFETY: As above; the marks are instructions without effect.
+    // SAFETY: As above. The markers are instructions without effect.
     unsafe {
         asm!(
             "nop dword ptr [rax + 0x12345678]",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! With what the cost of an access may grow, and with what it may not.
+//! How the cost of an access grows with other quantities.
 
 use anyhow::Result;
 use vfio_client::{sysfs, Bdf, Device};
@@ -12,10 +12,10 @@ use crate::matrix::{block, limit, list};
 use crate::result::Growth;
 use crate::sample::Figure;
 
-/// How often an access is counted for a point.
+/// How often an access is counted per point.
 const TIMES: usize = 200;
 
-/// The devices that are there to be many: `edu`.
+/// The devices that exist in large numbers: `edu`.
 const CROWD: (u16, u16) = (0x1234, 0x11e8);
 
 fn growth(what: &str, with: &str, points: Vec<(u64, u64)>) -> Growth {
@@ -26,7 +26,8 @@ fn growth(what: &str, with: &str, points: Vec<(u64, u64)>) -> Growth {
     }
 }
 
-/// A blocked read against the length of the list: each, and a session's first, which looks it up.
+/// A blocked read against the length of the list: any read, and the first of a session, which looks
+/// the device up.
 fn by_list(lab: &Lab) -> Result<Vec<Growth>> {
     let mut each = Vec::new();
     let mut first = Vec::new();
@@ -44,7 +45,7 @@ fn by_list(lab: &Lab) -> Result<Vec<Growth>> {
     ])
 }
 
-/// The devices that can be held besides the one that is measured.
+/// The devices that can be held in addition to the measured one.
 fn crowd() -> Result<Vec<Bdf>> {
     let mut crowd = Vec::new();
     for bdf in sysfs::devices()? {
@@ -56,7 +57,7 @@ fn crowd() -> Result<Vec<Bdf>> {
     Ok(crowd)
 }
 
-/// An access against the number of sessions that are open, each of which has had its own.
+/// An access against the number of open sessions, each of which has made an access.
 fn by_sessions(lab: &Lab) -> Result<Vec<Growth>> {
     lab.load(Core::Ours, &[])?;
     let crowd = crowd()?;
@@ -93,7 +94,7 @@ fn by_sessions(lab: &Lab) -> Result<Vec<Growth>> {
     ])
 }
 
-/// An access against the threads that make as many of them as they can in one session.
+/// An access against the number of threads that make accesses in the same session.
 fn by_threads(lab: &Lab) -> Result<Vec<Growth>> {
     let measure = |device: &Device, threads: usize| -> Result<u64> {
         let counts = std::thread::scope(|scope| {
@@ -132,7 +133,7 @@ fn by_threads(lab: &Lab) -> Result<Vec<Growth>> {
     ])
 }
 
-/// The mean of a flood against the records that it may write in a second.
+/// The mean cost of an access in a flood, against the rate limit.
 fn by_rate(lab: &Lab) -> Result<Vec<Growth>> {
     let mut points = Vec::new();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The machine that is measured on: which modules are loaded, and what audit does.
+//! The machine that is measured: loaded modules, and the state of audit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,27 @@ use crate::{command, kernel};
 pub(crate) enum Core {
     /// Without the series.
     Unpatched,
-    /// With it, the option off.
+    /// With the series, the option off.
     OptionOff,
-    /// With it, the option on.
+    /// With the series, the option on.
     Ours,
 }
 
-/// Where the records go while they are measured: into memory.
+/// The folder of the log during measurements: in memory.
 const LOG: &str = "/run/bench";
 
-/// The rest of the machine.
+/// The state of the machine.
 pub(crate) struct Lab {
     top: PathBuf,
     build: PathBuf,
-    /// Whether the kernel is a stock one, and ours comes as a livepatch.
+    /// Whether it is a stock kernel with the livepatch.
     stock: bool,
     /// The device that is measured.
     pub(crate) device: Bdf,
 }
 
 impl Lab {
-    /// A lab with nothing loaded and no daemon.
+    /// Creates a lab with no module loaded and no daemon.
     pub(crate) fn new(top: &Path, build: &Path, device: Bdf) -> Self {
         Self {
             top: top.to_owned(),
@@ -56,7 +56,7 @@ impl Lab {
         Command::new(self.top.join("scripts").join(name))
     }
 
-    /// Load VFIO's modules in place of those that are loaded, and give them the device. Parameters are
+    /// Replaces the loaded VFIO modules, and binds the devices to them. Parameters are
     /// `vfio_pci_audit.NAME=VALUE`.
     pub(crate) fn load(&self, core: Core, parameters: &[String]) -> Result<()> {
         let folder = match core {
@@ -86,7 +86,7 @@ impl Lab {
         kernel::bind(self.device)
     }
 
-    /// Load the yardstick besides, unless an earlier round did.
+    /// Loads the yardstick module, unless it is loaded.
     pub(crate) fn load_yardstick(&self) -> Result<()> {
         if Path::new("/sys/module/audit_yardstick").exists() {
             return Ok(());
@@ -95,12 +95,12 @@ impl Lab {
         command::stdout(Command::new("insmod").arg(file)).map(drop)
     }
 
-    /// Open the device that is measured.
+    /// Opens the measured device.
     pub(crate) fn open(&self) -> Result<Device> {
         Ok(Device::open(self.device)?)
     }
 
-    /// Run auditctl.
+    /// Runs auditctl.
     pub(crate) fn auditctl(&self, arguments: &[&str]) -> Result<String> {
         let audit = self.build.join("audit");
         let mut ctl = Command::new(audit.join("sbin/auditctl"));
@@ -110,24 +110,25 @@ impl Lab {
         )
     }
 
-    /// Whether anything is recorded.
+    /// Switches auditing on or off.
     pub(crate) fn enable_audit(&self, on: bool) -> Result<()> {
         self.auditctl(&["-e", if on { "1" } else { "0" }]).map(drop)
     }
 
-    /// No rules but one: no task gets an audit context, whose upkeep at every system call is not ours.
+    /// Loads one rule only: no task gets an audit context, whose cost per system call is not
+    /// measured here.
     pub(crate) fn spare_tasks(&self) -> Result<()> {
         self.auditctl(&["-D"])?;
         self.auditctl(&["-a", "never,task"]).map(drop)
     }
 
-    /// Start the daemon, with a backlog that holds all that is measured at once.
+    /// Starts the daemon, with a backlog for all records of a measurement.
     pub(crate) fn start_daemon(&self) -> Result<()> {
         self.auditctl(&["-b", "16384"])?;
         command::stdout(self.script("vm-auditd.sh").args(["start", LOG])).map(drop)
     }
 
-    /// Let the daemon have all that was recorded until now. Nothing may have been lost.
+    /// Waits until the daemon has all records. Fails if any was lost.
     pub(crate) fn drain(&self) -> Result<()> {
         for _ in 0..600 {
             if self.status("backlog")? == 0 {
@@ -140,7 +141,7 @@ impl Lab {
         anyhow::bail!("the daemon does not take the backlog")
     }
 
-    /// End the daemon, and start the next log afresh.
+    /// Stops the daemon, and removes its log.
     pub(crate) fn stop_daemon(&self) -> Result<()> {
         self.enable_audit(false)?;
         command::stdout(self.script("vm-auditd.sh").arg("stop"))?;

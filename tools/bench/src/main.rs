@@ -92,8 +92,8 @@ enum Verb {
     },
 }
 
-/// Measure in a process that audit does not follow and that waits for no other: what it wakes, such as
-/// the daemon, runs when it sleeps.
+/// Measures in a process that audit does not trace and that has priority: processes that it wakes,
+/// such as the daemon, run when it sleeps.
 fn measure_in_child(lab: &Lab) -> Result<ExitCode> {
     lab.enable_audit(false)?;
     lab.spare_tasks()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rows of the table: what is loaded and set while the columns are measured.
+//! The rows of the table: the modules and settings under which the columns are measured.
 
 use std::fs;
 
@@ -15,17 +15,17 @@ use crate::trace::Trace;
 
 /// Without the series.
 pub(crate) const UNPATCHED: &str = "unpatched";
-/// With it, the option off.
+/// With the series, the option off.
 pub(crate) const OPTION_OFF: &str = "option off";
-/// With the option.
+/// With the series, the option on.
 pub(crate) const IDLE: &str = "toggles and audit off";
-/// Both toggles.
+/// Both blocking parameters.
 pub(crate) const BLOCKING: &str = "blocking";
-/// Both toggles and a long list that the device is not on.
+/// Both blocking parameters, and a long list without the device.
 pub(crate) const LISTED: &str = "blocking, 10,000 devices listed";
-/// One record an access, to a daemon.
+/// One record per access, received by a daemon.
 pub(crate) const RECORDING: &str = "recording";
-/// No record.
+/// All accesses over the limit.
 pub(crate) const LIMITED: &str = "above the rate limit";
 /// The same with the tracepoint enabled.
 pub(crate) const TRACED: &str = "above the rate limit, traced";
@@ -62,7 +62,7 @@ const STOCK_ROWS: [&str; 6] = [
 
 const YARDSTICK: &str = "/sys/module/audit_yardstick/parameters/times";
 
-/// A list of `length` devices, none of which is Intel's. In an order that is not sorted.
+/// A list of `length` devices, none of which is Intel's, in no particular order.
 pub(crate) fn list(length: u32) -> Vec<String> {
     let ids: Vec<_> = (0..length)
         .map(|n| {
@@ -76,20 +76,20 @@ pub(crate) fn list(length: u32) -> Vec<String> {
     )]
 }
 
-/// Block both, or nothing.
+/// Sets both blocking parameters.
 pub(crate) fn block(on: bool) -> Result<()> {
     let value = if on { "Y" } else { "N" };
     set_parameter(kernel::BLOCK_READ, value)?;
     set_parameter(kernel::BLOCK_WRITE, value)
 }
 
-/// As many records as this.
+/// Sets the limits.
 pub(crate) fn limit(rate: &str, burst: &str) -> Result<()> {
     set_parameter(kernel::RATE, rate)?;
     set_parameter(kernel::BURST, burst)
 }
 
-/// Measure every column. Records are drained after each.
+/// Measures every column. Drains the records after each.
 fn columns(lab: &Lab, drain: bool) -> Result<Vec<Figure>> {
     let device = lab.open()?;
     cell::ALL
@@ -104,7 +104,7 @@ fn columns(lab: &Lab, drain: bool) -> Result<Vec<Figure>> {
         .collect()
 }
 
-/// Everything once: the rows in their order, and the yardstick.
+/// Measures all rows in order, and the yardstick, once.
 fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     let mut rows = Vec::new();
 
@@ -127,7 +127,7 @@ fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     lab.enable_audit(true)?;
     limit("0", "24")?;
     rows.push(columns(lab, true)?);
-    // As many at once as the cell of four bytes has.
+    // As many at once as for the access of four bytes.
     fs::write(YARDSTICK, "400").context(YARDSTICK)?;
     let median = fs::read_to_string(YARDSTICK)?.trim().parse()?;
     lab.drain()?;
@@ -142,7 +142,7 @@ fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     Ok((rows, Figure::of(vec![median])))
 }
 
-/// Every row of a stock kernel once.
+/// Measures all rows of a stock kernel once.
 fn stock_round(lab: &Lab) -> Result<Vec<Vec<Figure>>> {
     let mut rows = Vec::new();
 
@@ -166,7 +166,7 @@ fn stock_round(lab: &Lab) -> Result<Vec<Vec<Figure>>> {
     Ok(rows)
 }
 
-/// Each row of so many rounds, joined.
+/// Joins the rows of several rounds.
 fn join(names: &[&str], rounds: &[Vec<Vec<Figure>>]) -> Vec<Row> {
     let figure = |row: usize, column: usize| {
         Figure::join(
@@ -188,7 +188,7 @@ fn join(names: &[&str], rounds: &[Vec<Vec<Figure>>]) -> Vec<Row> {
         .collect()
 }
 
-/// The table of a stock kernel, measured so often.
+/// The table of a stock kernel, from the given number of rounds.
 pub(crate) fn measure_stock(lab: &Lab, rounds: usize) -> Result<Vec<Row>> {
     let all = (1..=rounds)
         .map(|n| {
@@ -199,7 +199,7 @@ pub(crate) fn measure_stock(lab: &Lab, rounds: usize) -> Result<Vec<Row>> {
     Ok(join(&STOCK_ROWS, &all))
 }
 
-/// The whole table, measured so often, and the yardstick.
+/// The table and the yardstick, from the given number of rounds.
 pub(crate) fn measure(lab: &Lab, rounds: usize) -> Result<(Vec<Row>, Figure)> {
     let mut all = Vec::new();
     let mut yardsticks = Vec::new();

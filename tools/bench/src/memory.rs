@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a session takes of the kernel's memory.
+//! The kernel memory of a session.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use crate::lab::{Core, Lab};
 use crate::trace::Trace;
 
-/// A session is made of what kmalloc() gives. Caches of their own, such as that of files, are freed by RCU, now in this
-/// thread and now in another.
+/// Sessions are allocated by kmalloc(). Caches of other objects, such as files, are freed by RCU in
+/// an arbitrary thread.
 const EVENTS: &[&str] = &["kmem/kmalloc", "kmem/kfree"];
 
 /// The value of a field of an event.
@@ -18,10 +18,10 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.split(' ').find_map(|word| word.strip_prefix(name))
 }
 
-/// Bytes that opening the device allocates, and does not free before it is open.
+/// Bytes that are allocated when the device is opened, and not freed before that is complete.
 fn opening(lab: &Lab, core: Core) -> Result<u64> {
     lab.load(core, &[])?;
-    // For what is allocated once and kept.
+    // Open it once before, for one-time allocations.
     drop(lab.open()?);
 
     let trace = Trace::start(EVENTS, Some(std::process::id()))?;
@@ -43,7 +43,7 @@ fn opening(lab: &Lab, core: Core) -> Result<u64> {
     Ok(live.values().sum())
 }
 
-/// Bytes that a session takes: what opening a device takes more with the series than without.
+/// Bytes of a session: the additional allocations of opening a device with the series.
 pub(crate) fn session_bytes(lab: &Lab) -> Result<u64> {
     let unpatched = opening(lab, Core::Unpatched)?;
     let ours = opening(lab, Core::Ours)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Measured results, as the machine under test passes them to the host that checks them.
+//! Results, as the measured machine passes them to the host that checks them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,51 +9,51 @@ use crate::sample::Figure;
 /// One row of the table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Row {
-    /// What is loaded and set.
+    /// The modules and settings.
     pub(crate) name: String,
     /// One figure for each of [`cell::ALL`](crate::cell::ALL).
     pub(crate) figures: Vec<Figure>,
 }
 
-/// How a figure grows with something.
+/// How a figure grows with a quantity.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Growth {
-    /// What is counted.
+    /// The figure.
     pub(crate) what: String,
-    /// With what it may grow.
+    /// The quantity.
     pub(crate) with: String,
-    /// How many, and what it costs then.
+    /// Quantities and figures.
     pub(crate) points: Vec<(u64, u64)>,
 }
 
-/// What was measured on a stock kernel.
+/// The results on a stock kernel.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Stock {
     /// The kernel's release.
     pub(crate) kernel: String,
-    /// More rows of the table.
+    /// Further rows of the table.
     pub(crate) rows: Vec<Row>,
 }
 
-/// Everything.
+/// All results.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Results {
-    /// The release of the kernel, and of the stock kernel once its rows are in the table too.
+    /// The release of the kernel, and of the stock kernel if its rows are in the table.
     pub(crate) kernel: String,
-    /// How often everything was measured anew.
+    /// The number of rounds.
     pub(crate) rounds: usize,
     /// The table.
     pub(crate) rows: Vec<Row>,
-    /// The bare record from C.
+    /// The cost of a bare record from C.
     pub(crate) yardstick: Figure,
     /// The charts of growth.
     pub(crate) growth: Vec<Growth>,
-    /// Bytes of kernel memory that a session takes.
+    /// Bytes of kernel memory per session.
     pub(crate) session_bytes: u64,
 }
 
 impl Results {
-    /// The row of this name.
+    /// The row with this name.
     pub(crate) fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
     }

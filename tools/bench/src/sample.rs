@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Many counts of the same thing, and what stands for them.
+//! Statistics of repeated counts.
 
 use serde::{Deserialize, Serialize};
 
-/// Counts of one thing, each with an instruction count of its own.
+/// Repeated counts of the same access.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Figure {
     /// The median count.
     pub(crate) median: u64,
     /// The smallest.
     pub(crate) min: u64,
-    /// By how much the medians of repetitions differ.
+    /// The spread of the medians of several rounds.
     pub(crate) spread: u64,
 }
 
 impl Figure {
-    /// The figure of one repetition.
+    /// The statistics of one round.
     pub(crate) fn of(mut counts: Vec<u64>) -> Self {
         counts.sort_unstable();
         Self {
@@ -26,7 +26,7 @@ impl Figure {
         }
     }
 
-    /// The figure of several repetitions: their middle one, and how far they are apart.
+    /// The statistics of several rounds: the middle median, and the spread.
     pub(crate) fn join(mut all: Vec<Self>) -> Self {
         all.sort_unstable_by_key(|figure| figure.median);
         let spread = all[all.len() - 1].median - all[0].median;

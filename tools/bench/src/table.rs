@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table, for people.
+//! The table as text.
 
 use crate::cell;
 use crate::checks::Check;
 use crate::result::Results;
 
-/// 1234567 as 1,234,567.
+/// Formats 1234567 as 1,234,567.
 pub(crate) fn number(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();
     let mut text = String::new();
@@ -51,7 +51,7 @@ fn judgement(check: &Check) -> String {
     )
 }
 
-/// Everything as Markdown.
+/// Formats all results as Markdown.
 pub(crate) fn markdown(results: &Results, checks: &[Check]) -> String {
     let mut text = format!(
         "Instructions per system call, Linux {}, the middle of {} repetitions; ± is how far those are \
@@ -90,7 +90,7 @@ pub(crate) fn markdown(results: &Results, checks: &[Check]) -> String {
     text
 }
 
-/// The table alone, as reStructuredText.
+/// Formats the table alone as reStructuredText.
 pub(crate) fn rst(results: &Results) -> String {
     let lines = cells(results);
     let widths: Vec<usize> = (0..lines[0].len())

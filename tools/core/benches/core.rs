@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Quick figures for work on the files that import only `core`: `scripts/host-test.sh` tests them,
-//! `cargo bench -p pci-audit-core` times them. What an access costs in the kernel, `make bench` counts.
+//! Timings for development of the files that import only `core`: `cargo bench -p pci-audit-core`.
+//! `make bench` counts the cost of an access in the kernel.
 
-// criterion's macro makes a function that has no documentation.
+// criterion's macro generates an undocumented function.
 #![allow(missing_docs)]
 
 use criterion::{black_box, criterion_group, criterion_main, BenchmarkId, Criterion};

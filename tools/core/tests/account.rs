@@ -108,7 +108,7 @@ proptest! {
         for mark in marks {
             prop_assert!(ranges.iter().any(|r| r.offset() <= mark.offset() && mark.end() <= r.end()));
         }
-        // Exact where it can be.
+        // Exact where possible.
         let exact = ranges_of(&map, 0);
         if exact.len() <= most {
             prop_assert_eq!(ranges, exact);

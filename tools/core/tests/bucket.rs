@@ -13,9 +13,9 @@ use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A bucket that holds its tokens, in units of one token per `interval` nanoseconds.
+/// A bucket that counts tokens, in units of one token per `interval` nanoseconds.
 struct Model {
-    /// Nanoseconds' worth of tokens; below zero when one is owed.
+    /// Tokens in nanoseconds; negative when one is owed.
     content: i64,
     last: u64,
 }
@@ -43,7 +43,7 @@ fn limit() -> impl Strategy<Value = (Limit, u64, u32)> {
             burst,
         )
     });
-    // The steps below are up to a tenth of a second: of these, most are refused.
+    // The steps below are at most a tenth of a second, so most attempts are refused.
     let slow = (1u32..=3, 1u32..=100).prop_map(|(seconds, burst)| {
         (
             Limit::one_in(seconds, burst),
@@ -70,7 +70,7 @@ proptest! {
             prop_assert_eq!(
                 taken.is_ok(), model.take(interval, burst, now, tokens), "at {}", now
             );
-            // The bucket is right about when there will be a token.
+            // The bucket's prediction of the next token is correct.
             if let Err(wait) = taken {
                 prop_assert!(wait > 0);
                 prop_assert_eq!(bucket.wait(limit, now), wait);
@@ -99,7 +99,7 @@ proptest! {
             now += step;
             let limit = Limit::per_second(rates[at / 100 % rates.len()], burst);
             let tick = (now + phase) / tick_ns;
-            // Another limit comes with full buckets.
+            // A changed limit starts with full buckets.
             if at > 0 && at % 100 == 0 {
                 gate = Gate::new();
                 bucket = Bucket::new();
@@ -137,7 +137,7 @@ fn a_debt_is_at_most_one_token() {
     let limit = Limit::per_second(1, 24);
     let mut bucket = Bucket::new();
 
-    // 23 tokens are taken one by one, the last one with one that is owed.
+    // Takes 23 tokens one by one. The last one is taken together with an owed one.
     for _ in 0..23 {
         assert_eq!(bucket.take(limit, SECOND, 1), Ok(()));
     }
@@ -212,7 +212,7 @@ fn a_changed_limit_holds_at_once() {
     let fast = Limit::per_second(1000, 10);
 
     while bucket.take(slow, SECOND, 1).is_ok() {}
-    // The smaller limit has no room for what was missing from the larger one, but for a debt.
+    // The smaller limit discards what was missing from the larger one, except for a debt.
     assert_eq!(bucket.take(fast, SECOND, 1), Err(2 * SECOND / 1000));
     assert_eq!(bucket.take(fast, SECOND + 2 * SECOND / 1000, 1), Ok(()));
 }
@@ -231,6 +231,6 @@ fn a_flood_seldom_opens_a_gate() {
             gate.take(limit, Time { ns, tick, tick_ns }, 1);
         }
     }
-    // 200,000 accesses; the exact clock is asked only within two ticks of a token.
+    // 200,000 accesses. The exact clock is read only within two ticks of a token.
     assert!(asked < 200_000 / 4, "{asked}");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The processes that the log names.
+//! The processes that are named in the log.
 
 use pci_audit_core::holders::{
     Holders,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When the worker may write.
+//! The times at which the worker may write.
 
 use pci_audit_core::pace::Pace;
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1000 * SECOND;
 
-/// Writes whenever it is allowed until `end`, and returns when that was.
+/// Writes whenever it is allowed until `end`, and returns the times.
 fn write_until(pace: &mut Pace, limited: bool, end: u64) -> Vec<u64> {
     let mut now = START;
     let mut written = Vec::new();
@@ -83,7 +83,7 @@ fn a_quiet_while_as_long_as_the_last_interval_ends_a_flood() {
         now += pace.wait_for_report(now);
         pace.begin_report(now);
     }
-    // The last interval is 8 s; the next report could have come then.
+    // The last interval is 8 s. The next report was possible then.
     assert_eq!(pace.wait_for_report(now), 8 * SECOND);
     let mut early = pace;
     early.begin_report(now + 16 * SECOND - 1);

@@ -9,7 +9,7 @@ use pci_audit_core::run::{
 };
 use proptest::prelude::*;
 
-/// The map's stretches, found one byte at a time.
+/// The stretches of the map, found one byte at a time.
 fn model(map: &[u8]) -> Vec<Stretch> {
     let mut stretches = Vec::new();
 
@@ -34,7 +34,7 @@ fn stretches(mut map: &[u8]) -> Vec<Stretch> {
     stretches
 }
 
-/// Maps as devices have them: a few blocks of one id each.
+/// Maps similar to those of devices: a few blocks of one id each.
 fn blocks() -> impl Strategy<Value = Vec<u8>> {
     let id = prop_oneof![
         3 => Just(UNASSIGNED),

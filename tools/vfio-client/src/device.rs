@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device held open through VFIO.
+//! A device that is open through VFIO.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -11,9 +11,10 @@ use vfio_ioctls::{VfioContainer, VfioDevice, VfioError};
 
 use crate::{fd, sysfs, Bdf, ConfigMap, Error, Region};
 
-/// A PCI device, opened through its group and a container of its own. May be used by many threads.
+/// A PCI device, opened through its group and a separate container. May be used by several threads.
 pub struct Device {
-    // Dropped first: only when no descriptor of the device is left can its group leave the container.
+    // Dropped first: the group can leave the container only when no descriptor of the device is
+    // left.
     region: Region,
     vfio: VfioDevice,
     container: Arc<VfioContainer>,
@@ -23,7 +24,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Open a device that is bound to vfio-pci or to one of its variants.
+    /// Opens a device that is bound to vfio-pci or to a variant driver.
     pub fn open(bdf: Bdf) -> Result<Self, Error> {
         if !sysfs::path(bdf).exists() {
             return Err(Error::NoSuchDevice(bdf));
@@ -39,7 +40,7 @@ impl Device {
         Self::open_in(Arc::new(container), bdf, map, &group)
     }
 
-    /// Open the device once more. It is open until both are dropped.
+    /// Opens the device once more. It stays open until both are dropped.
     pub fn open_again(&self) -> Result<Self, Error> {
         let group = sysfs::group(self.bdf).ok_or(Error::NoGroup(self.bdf))?;
         let container = self.container.clone();
@@ -69,47 +70,48 @@ impl Device {
         })
     }
 
-    /// Which device this is.
+    /// The address of the device.
     pub fn bdf(&self) -> Bdf {
         self.bdf
     }
 
-    /// How many bytes of configuration space it has.
+    /// The size of its configuration space.
     pub fn size(&self) -> usize {
         self.size as usize
     }
 
-    /// Which of them are unassigned.
+    /// The config map.
     pub fn map(&self) -> &ConfigMap {
         &self.map
     }
 
-    /// Its configuration space, as any process that is given the descriptor may use it.
+    /// The configuration space, for any process that has the descriptor.
     pub fn region(&self) -> &Region {
         &self.region
     }
 
-    /// Read with one system call.
+    /// Reads with one system call.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         self.region.read(offset, bytes)
     }
 
-    /// Read with one system call into a new vector.
+    /// Reads with one system call into a new vector.
     pub fn read_vec(&self, offset: u64, size: usize) -> Result<Vec<u8>, Error> {
         self.region.read_vec(offset, size)
     }
 
-    /// Write with one system call.
+    /// Writes with one system call.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         self.region.write(offset, bytes)
     }
 
-    /// The descriptor, and where in it configuration space begins: for system calls of the caller's own.
+    /// The descriptor and the offset of configuration space in it, for callers that make system
+    /// calls.
     pub fn config_region(&self) -> (BorrowedFd<'_>, u64) {
         self.region.descriptor()
     }
 
-    /// Reset the device, if it can be.
+    /// Resets the device, if it supports that.
     pub fn reset(&self) {
         self.vfio.reset();
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A short name for a long transcript.
+//! A short digest of a long transcript.
 
 use std::fmt;
 
-/// 64 bits that differ, most likely, when what was added differs. Not for secrets (it is FNV-1a).
+/// 64 bits that differ, most likely, if the input differs. FNV-1a, so not for secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(u64);
 
@@ -15,7 +15,7 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// Add bytes.
+    /// Adds bytes.
     pub fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);

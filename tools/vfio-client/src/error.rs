@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can go wrong between here and the device, in words that say what to do.
+//! Errors between this program and the device, with messages that state the remedy.
 
 use std::io;
 
@@ -8,27 +8,27 @@ use vfio_ioctls::VfioError;
 
 use crate::Bdf;
 
-/// Why something could not be done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not bytes in hexadecimal.
+    /// The text is not a sequence of bytes in hexadecimal.
     #[error("{0:?} is not a sequence of bytes in hexadecimal")]
     Hex(String),
-    /// The system has no such device.
+    /// There is no such device.
     #[error("no such device: {0}")]
     NoSuchDevice(Bdf),
-    /// Another driver has the device, or none has.
+    /// The device is bound to another driver, or to none.
     #[error("{bdf} is not bound to vfio-pci but to {driver}")]
     NotBound {
         /// The device.
         bdf: Bdf,
-        /// Who has it.
+        /// The driver.
         driver: String,
     },
-    /// No IOMMU, so VFIO cannot isolate the device.
+    /// There is no IOMMU, so VFIO cannot isolate the device.
     #[error("{0} is in no IOMMU group: is there an IOMMU, and is it on?")]
     NoGroup(Bdf),
-    /// A device of the same group has a driver of the host.
+    /// A device in the same group is bound to a driver of the host.
     #[error(
         "IOMMU group {group} of {bdf} is not viable: another device of it has a driver that is \
          not VFIO's, or the group is in use"
@@ -36,7 +36,7 @@ pub enum Error {
     NotViable {
         /// The device.
         bdf: Bdf,
-        /// Its group.
+        /// The group.
         group: String,
     },
     /// Another process holds the group open.
@@ -44,15 +44,15 @@ pub enum Error {
     Busy {
         /// The device.
         bdf: Bdf,
-        /// Its group.
+        /// The group.
         group: String,
     },
-    /// VFIO refused a step.
+    /// VFIO refused an operation.
     #[error("{bdf}: {cause}")]
     Vfio {
         /// The device.
         bdf: Bdf,
-        /// What VFIO's bindings say.
+        /// The message of VFIO's bindings.
         cause: VfioError,
     },
     /// The system call failed.
@@ -60,39 +60,39 @@ pub enum Error {
     Access {
         /// "read" or "write".
         op: &'static str,
-        /// Where.
+        /// The offset.
         offset: u64,
-        /// How much.
+        /// The number of bytes.
         size: usize,
         /// The errno.
         cause: io::Error,
     },
-    /// The system call did less than it was asked to.
+    /// The system call transferred fewer bytes than requested.
     #[error("{op} of {size} bytes at {offset:#x} did {done} only")]
     Short {
         /// "read" or "write".
         op: &'static str,
-        /// Where.
+        /// The offset.
         offset: u64,
-        /// How much.
+        /// The number of bytes requested.
         size: usize,
-        /// How much was done.
+        /// The number of bytes transferred.
         done: usize,
     },
-    /// A file of sysfs could not be read or written.
+    /// A file in sysfs could not be read or written.
     #[error("{path}: {cause}")]
     File {
-        /// Which.
+        /// The file.
         path: String,
         /// The errno.
         cause: io::Error,
     },
-    /// The capabilities of the device make no sense.
+    /// The capabilities of the device are invalid.
     #[error("{bdf}: {cause}")]
     Map {
         /// The device.
         bdf: Bdf,
-        /// What is wrong with them.
+        /// The problem.
         cause: crate::MapError,
     },
 }

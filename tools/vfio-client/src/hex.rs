@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bytes as people write and read them.
+//! Bytes and numbers as text.
 
 use std::fmt::Write;
 
 use crate::Error;
 
-/// Read bytes: `dead beef`, `0xdeadbeef` and `de:ad:be:ef` are the same four, in memory order.
+/// Parses bytes: `dead beef`, `0xdeadbeef` and `de:ad:be:ef` are the same four, in memory order.
 pub fn parse(text: &str) -> Result<Vec<u8>, Error> {
     let wrong = || Error::Hex(text.to_owned());
     let digits: String = text
@@ -25,7 +25,7 @@ pub fn parse(text: &str) -> Result<Vec<u8>, Error> {
         .collect()
 }
 
-/// Read a number: decimal, or hexadecimal after `0x`.
+/// Parses a number: decimal, or hexadecimal after `0x`.
 pub fn number(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(hex) => u64::from_str_radix(hex, 16),
@@ -34,7 +34,7 @@ pub fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|_| format!("{text:?} is not a number (0x298 or 664)"))
 }
 
-/// All the bytes, without anything between them.
+/// Formats bytes without separators.
 pub fn plain(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
@@ -43,7 +43,7 @@ pub fn plain(bytes: &[u8]) -> String {
     })
 }
 
-/// Sixteen bytes a line, each line with its offset, as `lspci -xxxx` prints them.
+/// Formats sixteen bytes per line, each line with its offset, as `lspci -xxxx` does.
 pub fn dump(start: u64, bytes: &[u8]) -> String {
     let mut text = String::new();
     for (line, chunk) in bytes.chunks(16).enumerate() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process that holds a device and does what it is told, one line in and one line out.
+//! A process that holds a device and executes commands, one line of input and output each.
 
 use std::fs;
 use std::io::{self, BufRead, Write};
@@ -12,9 +12,9 @@ use std::process::Command;
 use anyhow::{bail, Context, Result};
 use vfio_client::{hex, in_child, Region};
 
-/// Listen for a device, and obey.
+/// Listens for a device, and executes commands.
 pub(crate) fn receive(path: &Path) -> Result<()> {
-    // One may be left of a process that was killed.
+    // A killed process may have left one.
     let _ = fs::remove_file(path);
     let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
     say("listening")?;
@@ -24,7 +24,7 @@ pub(crate) fn receive(path: &Path) -> Result<()> {
     obey_all(&region)
 }
 
-/// Obey line after line of standard input, so that who drives this knows when an access is over.
+/// Executes the lines of standard input, and prints a line when each is done.
 pub(crate) fn obey_all(region: &Region) -> Result<()> {
     say("open")?;
     for line in io::stdin().lock().lines() {
@@ -76,7 +76,7 @@ fn obey(region: &Region, line: &str) -> Result<String> {
         }
         ["exec", program] => {
             let words = region.bequeath()?;
-            // It does not come back, but for an error.
+            // Returns only on error.
             Err(Command::new(program).arg("inherit").args(words).exec())
                 .with_context(|| program.to_owned())
         }

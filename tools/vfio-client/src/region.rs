@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The configuration space of a device that is open, in this process or in the one that handed the descriptor on.
+//! The configuration space of an open device, in this process or in one that received the
+//! descriptor.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -17,7 +18,7 @@ use rustix::net::{
 
 use crate::{fd, Error};
 
-/// A descriptor of a device, and where in it configuration space begins.
+/// The descriptor of a device, and the offset of configuration space in it.
 pub struct Region {
     file: File,
     start: u64,
@@ -28,56 +29,56 @@ impl Region {
         Self { file, start }
     }
 
-    /// Read with one system call.
+    /// Reads with one system call.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         let done = self.file.read_at(bytes, self.start + offset);
         check("read", offset, bytes.len(), done)
     }
 
-    /// Read with one system call into a new vector.
+    /// Reads with one system call into a new vector.
     pub fn read_vec(&self, offset: u64, size: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; size];
         self.read(offset, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// Write with one system call.
+    /// Writes with one system call.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let done = self.file.write_at(bytes, self.start + offset);
         check("write", offset, bytes.len(), done)
     }
 
-    /// Read with one system call into memory that this process does not have.
+    /// Reads with one system call into memory that is not mapped.
     pub fn read_to_nowhere(&self, offset: u64, size: usize) -> Result<(), Error> {
         let done = fd::read_to_nowhere(self.file.as_fd(), self.start + offset, size);
         check("read", offset, size, done)
     }
 
-    /// Write with one system call from memory that this process does not have.
+    /// Writes with one system call from memory that is not mapped.
     pub fn write_from_nowhere(&self, offset: u64, size: usize) -> Result<(), Error> {
         let done = fd::write_from_nowhere(self.file.as_fd(), self.start + offset, size);
         check("write", offset, size, done)
     }
 
-    /// The descriptor, and where in it configuration space begins.
+    /// The descriptor and the offset of configuration space in it.
     pub fn descriptor(&self) -> (BorrowedFd<'_>, u64) {
         (self.file.as_fd(), self.start)
     }
 
-    /// Have the descriptor stay open in the program that this process executes next. The words for that program to
+    /// Keeps the descriptor open across exec. Returns the arguments with which the new program can
     /// [`inherit`](Self::inherit) it.
     pub fn bequeath(&self) -> io::Result<[String; 2]> {
         fcntl_setfd(&self.file, FdFlags::empty())?;
         Ok([self.file.as_raw_fd().to_string(), self.start.to_string()])
     }
 
-    /// Take over what this process had before it executed this program.
+    /// Opens the region that this process had before exec.
     pub fn inherit(fd: i32, start: u64) -> io::Result<Self> {
         let file = fd::inherited(fd)?;
         Ok(Self { file, start })
     }
 
-    /// Hand the descriptor to the process at the other end of a socket.
+    /// Sends the descriptor to the process at the other end of a socket.
     pub fn send(&self, mut socket: &UnixStream) -> io::Result<()> {
         let descriptors = [self.file.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -93,7 +94,7 @@ impl Region {
         socket.write_all(&self.start.to_le_bytes())
     }
 
-    /// Take what another process [sends](Self::send).
+    /// Receives what another process [sends](Self::send).
     pub fn receive(mut socket: &UnixStream) -> io::Result<Self> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);

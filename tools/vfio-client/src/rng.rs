@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers that look random and are the same for the same seed, whatever the version of a library.
+//! Pseudo-random numbers that depend only on the seed, not on the version of a library.
 
-/// A generator of pseudo-random numbers: a counter that is mixed (splitmix64).
+/// A generator of pseudo-random numbers: a mixed counter (splitmix64).
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// A generator for a seed, and for one of several `streams` of that seed.
+    /// Creates a generator for a seed, and for one of several `streams` of that seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut rng = Self(seed);
-        // Streams start far apart, at points that are themselves mixed.
+        // Streams start far apart, at mixed points.
         let start = rng.next() ^ stream.wrapping_mul(0xd134_2543_de82_ef95);
         Self(start)
     }
@@ -27,11 +27,11 @@ impl Rng {
 
     /// A number below `bound`; 0 for a bound of 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        // The product's upper half: no division, and no bias worth the name for bounds this small.
+        // The upper half of the product: no division, and negligible bias for bounds this small.
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
-    /// Fill with random bytes.
+    /// Fills `bytes` with random bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
             chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Random accesses from several threads, the same for the same seed.
+//! Random accesses from several threads, reproducible by a seed.
 
 use std::thread;
 
@@ -8,10 +8,10 @@ pub use pci_audit_core::access::Op;
 
 use crate::{ConfigMap, Device, Digest, Error, Rng};
 
-/// Which accesses a stream makes.
+/// The kinds of accesses in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mix {
-    /// Half of each.
+    /// Reads and writes, half of each.
     Both,
     /// Reads only.
     Reads,
@@ -22,19 +22,19 @@ pub enum Mix {
 /// A stream of accesses.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where the randomness comes from.
+    /// The seed.
     pub seed: u64,
-    /// How many system calls all threads make together.
+    /// The number of system calls of all threads.
     pub count: u64,
-    /// How many threads.
+    /// The number of threads.
     pub threads: u64,
     /// Reads, writes or both.
     pub mix: Mix,
-    /// The most bytes of one system call.
+    /// Maximum number of bytes per system call.
     pub max_size: usize,
-    /// Touch nothing but unassigned bytes.
+    /// Access only unassigned bytes.
     pub unassigned_only: bool,
-    /// Let writes touch assigned bytes. They may then reset the device or put it to sleep.
+    /// Allow writes to assigned bytes, which may reset or suspend the device.
     pub write_assigned: bool,
 }
 
@@ -55,22 +55,22 @@ impl Default for Plan {
 /// One system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// What it does.
+    /// The operation.
     pub op: Op,
     /// The first byte.
     pub offset: usize,
-    /// How many bytes.
+    /// The number of bytes.
     pub size: usize,
 }
 
-/// What one thread, or all of them, did.
+/// The accesses of one thread, or of all threads.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// System calls that read.
     pub reads: u64,
     /// System calls that wrote.
     pub writes: u64,
-    /// Unassigned runs that were read: what the kernel calls an access.
+    /// Unassigned runs that were read: accesses, in the kernel's terms.
     pub read_runs: u64,
     /// Unassigned runs that were written.
     pub write_runs: u64,
@@ -78,7 +78,7 @@ pub struct Totals {
     pub bytes_read: u64,
     /// Bytes that were written.
     pub bytes_written: u64,
-    /// Of all that was read.
+    /// A digest of everything that was read.
     pub digest: Digest,
     /// The unassigned bytes that were read.
     pub read_bytes: Touched,
@@ -91,7 +91,7 @@ pub struct Totals {
 pub struct Touched(Vec<bool>);
 
 impl Touched {
-    /// Put a range in.
+    /// Adds a range.
     pub fn add(&mut self, range: std::ops::Range<usize>) {
         if self.0.len() < range.end {
             self.0.resize(range.end, false);
@@ -99,12 +99,12 @@ impl Touched {
         self.0[range].fill(true);
     }
 
-    /// Put another set in.
+    /// Adds another set.
     pub fn merge(&mut self, other: &Self) {
         other.iter().for_each(|offset| self.add(offset..offset + 1));
     }
 
-    /// Whether an offset is in it.
+    /// Whether an offset is in the set.
     pub fn contains(&self, offset: usize) -> bool {
         self.0.get(offset).copied().unwrap_or(false)
     }
@@ -114,14 +114,14 @@ impl Touched {
         (0..self.0.len()).filter(|offset| self.0[*offset])
     }
 
-    /// The first offset that is here and not in `other`.
+    /// The first offset that is in this set and not in `other`.
     pub fn missing_from(&self, other: &Self) -> Option<usize> {
         self.iter().find(|offset| !other.contains(*offset))
     }
 }
 
 impl Totals {
-    /// Count an access that was made.
+    /// Counts an access.
     pub fn count(&mut self, access: Access, map: &ConfigMap) {
         let runs = map.runs(access.offset..access.offset + access.size);
         let (calls, accesses, bytes, touched) = match access.op {
@@ -144,7 +144,7 @@ impl Totals {
         runs.into_iter().for_each(|run| touched.add(run));
     }
 
-    /// Add another thread's.
+    /// Adds the totals of another thread.
     pub fn merge(&mut self, other: &Self) {
         self.reads += other.reads;
         self.writes += other.writes;
@@ -157,7 +157,7 @@ impl Totals {
         self.written_bytes.merge(&other.written_bytes);
     }
 
-    /// Everything but the sets, as one object.
+    /// The totals as JSON, without the sets.
     pub fn json(&self) -> String {
         format!(
             r#"{{"reads":{},"writes":{},"read_runs":{},"write_runs":{},"bytes_read":{},"bytes_written":{},"digest":"{}"}}"#,
@@ -172,7 +172,7 @@ impl Totals {
     }
 }
 
-/// The accesses of one thread of a plan: endless, and of the device's map only.
+/// The accesses of one thread of a plan: an endless sequence that depends only on the config map.
 pub struct Generator {
     rng: Rng,
     plan: Plan,
@@ -181,7 +181,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// The generator of thread number `thread`.
+    /// Creates the generator of thread number `thread`.
     pub fn new(plan: &Plan, thread: u64, map: &ConfigMap) -> Self {
         Self {
             rng: Rng::new(plan.seed, thread),
@@ -191,7 +191,7 @@ impl Generator {
         }
     }
 
-    /// The next access; none if there is nothing that it may touch.
+    /// The next access, or `None` if no byte may be accessed.
     pub fn access(&mut self) -> Option<Access> {
         let op = match self.plan.mix {
             Mix::Reads => Op::Read,
@@ -210,7 +210,7 @@ impl Generator {
         Some(Access { op, offset, size })
     }
 
-    /// Make an access, with random bytes if it writes.
+    /// Makes an access. Writes random bytes.
     pub fn perform(
         &mut self,
         device: &Device,
@@ -228,7 +228,7 @@ impl Generator {
     }
 }
 
-/// Run a plan; the result has one entry for each thread.
+/// Runs a plan. Returns the totals of each thread.
 pub fn run(device: &Device, plan: &Plan) -> Result<Vec<Totals>, Error> {
     let threads = plan.threads.max(1);
     thread::scope(|scope| {

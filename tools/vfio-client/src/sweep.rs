@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Every byte of a configuration space, one after the other, with a transcript to compare.
+//! Accesses to every byte of configuration space, with a transcript to compare.
 
 use std::fmt::Write;
 
 use crate::{Device, Digest, Error, Rng};
 
-/// The sizes of an access that a driver makes; each is tried at every offset, aligned or not.
+/// The sizes of access that drivers use. Each is tried at every offset, aligned or not.
 pub const SIZES: [usize; 3] = [1, 2, 4];
 
-/// One byte as it was seen.
+/// A byte that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// The byte's offset.
     pub offset: usize,
-    /// The size of the access that showed it.
+    /// The size of the access.
     pub size: usize,
-    /// What it was.
+    /// The value.
     pub value: u8,
 }
 
-/// All that was seen, in order.
+/// All bytes that were read, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript(Vec<Seen>);
 
 impl Transcript {
-    /// Add what an access at `offset` showed.
+    /// Adds the bytes of an access at `offset`.
     pub fn add(&mut self, offset: usize, bytes: &[u8]) {
         self.0
             .extend(bytes.iter().enumerate().map(|(i, value)| Seen {
@@ -35,12 +35,12 @@ impl Transcript {
             }));
     }
 
-    /// Everything, in order.
+    /// All bytes, in order.
     pub fn seen(&self) -> &[Seen] {
         &self.0
     }
 
-    /// A digest of it all.
+    /// A digest of all bytes.
     pub fn digest(&self) -> Digest {
         let mut digest = Digest::default();
         for seen in &self.0 {
@@ -50,7 +50,7 @@ impl Transcript {
         digest
     }
 
-    /// One line for each byte.
+    /// Formats one line per byte.
     pub fn text(&self) -> String {
         self.0.iter().fold(String::new(), |mut text, seen| {
             // Writing to a String cannot fail.
@@ -60,7 +60,7 @@ impl Transcript {
     }
 }
 
-/// Read a byte, a word and a dword at every offset, then all of the space at once.
+/// Reads a byte, a word and a dword at every offset, then the whole space at once.
 pub fn read(device: &Device) -> Result<Transcript, Error> {
     let mut transcript = Transcript::default();
     for size in SIZES {
@@ -72,9 +72,10 @@ pub fn read(device: &Device) -> Result<Transcript, Error> {
     Ok(transcript)
 }
 
-/// Write a byte, a word and a dword at every offset that `wanted` takes, each read back at once.
+/// Writes a byte, a word and a dword at every offset that `wanted` accepts, and reads each back.
 ///
-/// This touches registers that reset a device or put it to sleep: a device is not what it was after it.
+/// This writes to registers that reset or suspend the device, so it may be in another state
+/// afterwards.
 pub fn write(
     device: &Device,
     seed: u64,
@@ -85,7 +86,7 @@ pub fn write(
     let mut bytes = [0; 4];
     for size in SIZES {
         for offset in 0..=device.size() - size {
-            // Drawn in any case, so that what is left out does not change what comes after it.
+            // Drawn in any case, so that skipped offsets do not change the later values.
             rng.fill(&mut bytes);
             if wanted(offset, size) {
                 device.write(offset as u64, &bytes[..size])?;

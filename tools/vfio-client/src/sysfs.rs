@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What sysfs knows of PCI devices, and the device's own bytes past VFIO.
+//! PCI devices in sysfs, and their configuration space without VFIO.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Bdf, ConfigMap, Error};
 
-/// Where a device's folder is.
+/// The folder of a device.
 pub fn path(bdf: Bdf) -> PathBuf {
     Path::new("/sys/bus/pci/devices").join(bdf.to_string())
 }
@@ -46,7 +46,7 @@ pub fn id(bdf: Bdf) -> Result<(u16, u16), Error> {
     Ok((read("vendor")?, read("device")?))
 }
 
-/// Every device there is, in order of address.
+/// All devices, in order of address.
 pub fn devices() -> Result<Vec<Bdf>, Error> {
     let folder = Path::new("/sys/bus/pci/devices");
     let entries = fs::read_dir(folder).map_err(|e| file_error(folder, e))?;
@@ -57,13 +57,13 @@ pub fn devices() -> Result<Vec<Bdf>, Error> {
     Ok(found)
 }
 
-/// The device's own configuration space: what the hardware holds, not what VFIO shows.
+/// The configuration space of the device itself, not the one that VFIO shows.
 pub fn config(bdf: Bdf) -> Result<Vec<u8>, Error> {
     let file = path(bdf).join("config");
     fs::read(&file).map_err(|e| file_error(&file, e))
 }
 
-/// Some bytes of the device's own configuration space.
+/// Reads bytes from the device's own configuration space.
 pub fn config_at(bdf: Bdf, offset: u64, size: usize) -> Result<Vec<u8>, Error> {
     let file = path(bdf).join("config");
     let mut bytes = vec![0; size];
@@ -73,7 +73,7 @@ pub fn config_at(bdf: Bdf, offset: u64, size: usize) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Write to the device's own configuration space.
+/// Writes to the device's own configuration space.
 pub fn write_config_at(bdf: Bdf, offset: u64, bytes: &[u8]) -> Result<(), Error> {
     let file = path(bdf).join("config");
     fs::OpenOptions::new()
@@ -83,7 +83,7 @@ pub fn write_config_at(bdf: Bdf, offset: u64, bytes: &[u8]) -> Result<(), Error>
         .map_err(|e| file_error(&file, e))
 }
 
-/// The map that VFIO makes of a device when it opens it.
+/// The map that VFIO creates when it opens a device.
 pub fn config_map(bdf: Bdf) -> Result<ConfigMap, Error> {
     ConfigMap::parse(&config(bdf)?).map_err(|cause| Error::Map { bdf, cause })
 }

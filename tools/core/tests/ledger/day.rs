@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much of a log a day of flooding takes at the default limits.
+//! The size of the log after a day of flooding at the default limits.
 //!
-//! Lines are counted as auditd writes them with `log_format=RAW`.
+//! Lines are counted in the form that auditd writes with `log_format=RAW`.
 
 use pci_audit::{
     access::CONFIG_SPACE_SIZE,
@@ -34,10 +34,10 @@ const TICK: u64 = 4_000_000;
 const START: u64 = 1000 * SECOND;
 const LIMITS: Limits = Limits::new(1, 24);
 
-/// What auditd's own default keeps is more: 5 files of 8 MiB.
+/// auditd keeps more than this by default: 5 files of 8 MiB.
 const MOST: u64 = 32_000_000;
 
-/// A line of an open: its usual length, and that with the longest path.
+/// The length of an op=open line: the usual one, and the maximum.
 const OPEN_LINE: [u64; 2] = [450, 9000];
 
 fn line(body: impl Display) -> u64 {
@@ -90,7 +90,7 @@ impl Day {
     }
 
     fn access(&mut self, process: Process, number: u64) {
-        // All groups, and so many places that reports are as long as they may be.
+        // All groups, and enough ranges for reports of maximum length.
         let op = Op::ALL[number as usize % 2];
         let outcome = Outcome::ALL[number as usize / 2 % 2];
         let offset = 0x400 + number as usize * 40 % 0xb00;
@@ -156,7 +156,7 @@ impl Day {
             );
             assert!(bytes < MOST, "{what}: {bytes} bytes");
         }
-        // It was a flood: the limits are what kept it short.
+        // There was a flood, and the limits reduced it.
         assert!(self.others > 17_000, "{}", self.others);
     }
 }
@@ -191,7 +191,7 @@ fn a_session_with_as_many_children_as_are_named_takes_less_than_32_mb() {
         if day.is_over() {
             break;
         }
-        // One after the other, each for as long as it takes to have a token for the next one's name.
+        // Processes one after the other, each until a token for the next op=open is available.
         let children = [0, (day.now - START) / (120 * SECOND)];
         let process = Process {
             tgid: 1,
@@ -216,7 +216,7 @@ fn sessions_and_children_by_the_thousand_take_less_than_32_mb() {
         }
         day.open();
         for number in 0..48 {
-            // A process for every second access of each kind.
+            // A new process for every second access of each kind.
             let process = Process {
                 tgid: number as i32 / 4,
                 started: round,

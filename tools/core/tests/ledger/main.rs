@@ -2,8 +2,8 @@
 
 //! The ledger over a simulated day, against a model that keeps everything.
 //!
-//! That the ledger's memory is constant needs no test: it has no allocator. All that it owns are its
-//! fields and the two sets of bitmaps that it is given.
+//! There is no test for the ledger's constant memory: it has no allocator, only its fields and the
+//! two sets of bitmaps that it is given.
 
 mod day;
 mod model;
@@ -35,14 +35,14 @@ use sim::{
     SECOND, //
 };
 
-/// Changes of the limits that a test makes, in records per second and at once.
+/// Changes of the limits during a test: records per second, and burst.
 const LIMITS: [(u32, u32); 4] = [(1, 24), (0, 24), (5, 3), (300, 1)];
 
 #[derive(Clone, Debug)]
 enum Event {
     Open,
     Close,
-    /// `count` accesses, each `gap` nanoseconds after the one before and `stride` bytes further.
+    /// `count` accesses at intervals of `gap` nanoseconds, at offsets `stride` bytes apart.
     Access {
         process: Process,
         op: Op,
@@ -56,7 +56,7 @@ enum Event {
     },
     Release,
     Audit(Audit),
-    /// How long audit takes for the worker's records, and how late the worker is.
+    /// The time that audit needs for a record of the worker, and the delay of the worker.
     Slow(u64, u64),
     Limits(usize),
     Pass(u64),
@@ -66,7 +66,7 @@ fn op() -> impl Strategy<Value = Op> {
     any::<bool>().prop_map(|write| Op::ALL[usize::from(write)])
 }
 
-/// A few holders: threads of one process, its children, and what they execute.
+/// Several holders: threads of one process, its children, and programs that they execute.
 fn process() -> impl Strategy<Value = Process> {
     prop_oneof![
         4 => Just((1, 1)),
@@ -139,7 +139,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A day's events. Few days have other limits than the default ones.
+/// The events of a day. On a few days the limits differ from the default.
 fn day() -> impl Strategy<Value = Vec<Event>> {
     let limits = (0..LIMITS.len()).prop_map(Event::Limits);
 
@@ -183,7 +183,7 @@ fn happen(sim: &mut Sim, event: &Event) {
     }
 }
 
-/// In any span of time there are at most `burst` and one in each `interval` nanoseconds.
+/// Checks that no period has more than `burst` records plus one per `interval` nanoseconds.
 fn assert_bounded(what: &str, times: impl Iterator<Item = u64>, burst: i128, interval: u64) {
     let interval = i128::from(interval);
     let mut least = i128::MAX;
@@ -214,7 +214,7 @@ fn assert_all_bounded(sim: &Sim, limits: &[(u32, u32)]) {
             continue;
         }
         for op in Op::ALL {
-            // An open that has no token of its own leaves a debt of one.
+            // An op=open without a token of its own overdraws the bucket by one.
             assert_bounded(
                 "accesses",
                 times(&|at| at.op == Some(op)),
@@ -227,7 +227,7 @@ fn assert_all_bounded(sim: &Sim, limits: &[(u32, u32)]) {
     }
 }
 
-/// A last access and close have the worker come back, and audit takes everything.
+/// A last access and close queue the worker, and audit accepts everything.
 fn settle(sim: &mut Sim) {
     let process = Process {
         tgid: 1,
@@ -273,7 +273,7 @@ proptest! {
 
         sim.check_sums();
         assert_all_bounded(&sim, &limits);
-        // The closes checked counts, and that every byte is in a range.
+        // The close records have checked the counts, and that every byte is in a range.
         prop_assert!(!sim.ledger.has_unreported());
         prop_assert_eq!(sim.ledger.step(Limits::new(1, 24), sim.now), Step::Done);
         prop_assert_eq!(sim.ledger.closing(), None);
@@ -321,7 +321,7 @@ fn reports_come_soon_and_then_ever_more_rarely() {
     );
 }
 
-/// A ledger whose open session has suppressed accesses all over in so many groups.
+/// A ledger whose open session has suppressed accesses everywhere in the given number of groups.
 fn scattered(groups: usize) -> Sim {
     let mut sim = Sim::new(Limits::new(1, 24));
 
@@ -359,7 +359,7 @@ fn a_report_has_twelve_records_at_most() {
             assert_eq!(count("close "), usize::from(last));
             let touched = count("touched ");
             assert!(groups + touched <= 12, "{written:?}");
-            // Every group has its share; the last report has ranges with gaps instead.
+            // Every group gets a share. The last report joins ranges over gaps instead.
             let least = if last { 1 } else { 12 / groups - 1 };
             assert!(touched >= groups * least, "{written:?}");
         }
@@ -393,7 +393,7 @@ fn a_device_that_goes_flushes_without_regard_to_the_pace() {
             Hold::No,
         );
     }
-    // Not the worker, but the end of the module comes next.
+    // The module is unloaded before the worker runs.
     let limits = Limits::new(1, 24);
     sim.ledger.end();
     while matches!(sim.ledger.step(limits, sim.now), Step::Write(_)) {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the log must have, kept the slow and obvious way: every byte, every session, for ever.
+//! The expected contents of the log, in the simplest way: every byte of every session is kept.
 
 use pci_audit::{
     access::CONFIG_SPACE_SIZE,
@@ -26,14 +26,14 @@ fn mark(bytes: &mut Bytes, op: Op, range: Range, outcome: Outcome) {
     bytes[2 * op as usize + outcome as usize][range.offset()..range.end()].fill(true);
 }
 
-/// What the log says under one number, or under `?`.
+/// What the log contains for one session number, or for `?`.
 pub(crate) struct Said {
-    /// Counts of `op=suppressed`.
+    /// Sum of the counts in `op=suppressed`.
     suppressed: u64,
     lost: u64,
-    /// Bytes in ranges of `op=touched` and of accesses.
+    /// Bytes in the ranges of `op=touched` and of accesses.
     bytes: Box<Bytes>,
-    /// How often each process has an `op=open`.
+    /// Number of `op=open` records of each process.
     pub(crate) opens: HashMap<(i32, u64, u64), u32>,
 }
 
@@ -48,7 +48,7 @@ impl Default for Said {
     }
 }
 
-/// What a session did.
+/// The accesses of a session.
 pub(crate) struct Done {
     pub(crate) totals: Totals,
     bytes: Box<Bytes>,
@@ -63,7 +63,7 @@ impl Default for Done {
     }
 }
 
-/// What became of an access.
+/// What happened to the record of an access.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fate {
     Recorded,
@@ -75,25 +75,25 @@ pub(crate) fn key(process: Process) -> (i32, u64, u64) {
     (process.tgid, process.started, process.executed)
 }
 
-/// Ranges that a report announced and has not named yet.
+/// The ranges that a report has announced and not yet named.
 struct Announced {
     session: Option<u64>,
     group: (Op, Outcome),
     ranges: u32,
 }
 
-/// Everything that was done and said of one device.
+/// All accesses and records of one device.
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) done: BTreeMap<u64, Done>,
     pub(crate) said: HashMap<Option<u64>, Said>,
-    /// Sessions with accesses that ended and have no close.
+    /// Ended sessions with accesses and without a close record.
     pub(crate) ended: Vec<u64>,
     announced: Option<Announced>,
     in_report: usize,
     /// Whether a session ended since the report began.
     is_cut: bool,
-    /// Operations and outcomes of the report, and whose it is.
+    /// The operations and outcomes in the report, and its session.
     report: Vec<(Option<u64>, Op, Outcome)>,
 }
 
@@ -162,26 +162,26 @@ impl Model {
         self.is_cut = false;
     }
 
-    /// The worker waits. If all announced ranges were named, the next report may begin: as far as
-    /// the records tell, a report is not over before.
+    /// The worker waits. If all announced ranges were named, the next report may begin. Before
+    /// that, the records do not tell whether a report is complete.
     pub(crate) fn waits(&mut self) {
         if self.announced.as_ref().is_none_or(|a| a.ranges == 0) {
             self.report_ends();
         }
     }
 
-    /// Audit refused a record of the worker's, and with it the rest of its report.
+    /// Audit refused a record of the worker, and the rest of its report is abandoned.
     pub(crate) fn refused(&mut self) {
         self.announced = None;
         self.report_ends();
     }
 
-    /// The ledger let a record of the worker's go.
+    /// The ledger returned a record to the worker.
     pub(crate) fn let_go(&mut self, session: Option<u64>, record: &Record) {
         if let Record::Suppressed { op, outcome, .. } = record {
             let group = (session, *op, *outcome);
-            // A report has each operation and outcome once, and is of one session. One that is
-            // under way when a session ends has no further ones.
+            // A report contains each operation and outcome once, and covers one session. If a
+            // session ends during a report, no further groups are added to it.
             let seen = |seen: &(Option<u64>, Op, Outcome)| seen.0 != session || *seen == group;
             if self.is_cut || self.report.iter().any(seen) {
                 self.report_ends();
@@ -198,7 +198,7 @@ impl Model {
         }
     }
 
-    /// Audit took a record of the worker's. `of` are the sessions that a close is of.
+    /// Audit accepted a record of the worker. `of` are the sessions that a close record covers.
     pub(crate) fn said_report(&mut self, session: Option<u64>, record: &Record, of: &[u64]) {
         let said = self.said.entry(session).or_default();
         match *record {
@@ -257,7 +257,7 @@ impl Model {
                 *covered |= bytes;
             }
         };
-        // `?` is about the sessions of this close only, and starts anew.
+        // `?` covers only the sessions of this close record, and starts anew after it.
         if session.is_none() {
             add_said(self.said.remove(&None).unwrap_or_default());
         }
@@ -265,7 +265,7 @@ impl Model {
         for number in of {
             let done = self.done.remove(number).expect("the session had accesses");
             let said = self.said.remove(&Some(*number)).unwrap_or_default();
-            // So few processes have a place each.
+            // The ledger has room for this number of processes.
             if said.opens.len() <= 4 {
                 let twice = said.opens.values().find(|&&times| times > 1);
                 assert_eq!(twice, None, "a process of session {number} is named twice");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A device with its worker, and audit, on a virtual clock.
+//! A simulated device, worker and audit subsystem, on a virtual clock.
 //!
-//! It calls the ledger in the order in which the kernel does: `session.rs` (access, `access_slow`,
-//! record, name) and `session/device.rs` (close, report, write, run).
+//! Calls the ledger in the same order as the kernel: `session.rs` (access, `access_slow`, record,
+//! name) and `session/device.rs` (close, report, write, run).
 
 use crate::model::{
     Fate,
@@ -35,15 +35,15 @@ pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
 
 const TICK: u64 = 4 * MS;
-/// As in `session/worker.rs`, which imports more than core.
+/// As in `session/worker.rs`, which does not build on the host.
 const FIRST_REPORT: u64 = SECOND;
 const RETRY: u64 = 30 * SECOND;
 
-/// What audit does with a record.
+/// The behaviour of audit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Audit {
     Off,
-    /// It refuses each record whose number is a multiple of this; 0 for none, 1 for all.
+    /// Refuses each record whose number is a multiple of this; 0 for none, 1 for all.
     RefusesEvery(u64),
 }
 
@@ -54,19 +54,19 @@ enum Emitted {
     Refused,
 }
 
-/// When the ledger let a record go, whatever audit did with it. `At::limits` counts the changes of
-/// the limits.
+/// The time at which the ledger returned a record, whether or not audit accepted it. `At::limits`
+/// counts the changes of the limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At {
     pub(crate) ns: u64,
     pub(crate) limits: usize,
     pub(crate) open: bool,
-    /// The operation of an access or of the access that an open is for.
+    /// The operation of the access, also of an access that an op=open precedes.
     pub(crate) op: Option<Op>,
 }
 
-/// An access that was decided on, on another processor. Its record was not made yet, or what
-/// became of it not booked.
+/// An access on another processor that was decided. Its record is not made yet, or the result is
+/// not booked yet.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     op: Op,
@@ -77,7 +77,7 @@ struct Held {
     result: Option<Emitted>,
 }
 
-/// How far an access comes before others go first.
+/// The step of an access at which other processors continue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Hold {
     No,
@@ -85,11 +85,11 @@ pub(crate) enum Hold {
     BeforeBooking,
 }
 
-/// A record that audit sleeps over.
+/// A record during which audit sleeps.
 struct Writing {
     entry: Entry,
     until: u64,
-    /// The sessions that the entry is of, if it is a close.
+    /// The sessions that a close record covers.
     of: Vec<u64>,
 }
 
@@ -98,15 +98,15 @@ pub(crate) struct Sim {
     pub(crate) ledger: Ledger<Box<[Bitmap; GROUPS]>>,
     pub(crate) limits: Vec<Limits>,
     pub(crate) audit: Audit,
-    /// How long audit takes for a record of the worker's.
+    /// The time that audit needs for a record of the worker.
     pub(crate) sleep: u64,
-    /// How much later than asked for the worker runs.
+    /// The delay of the worker.
     pub(crate) late: u64,
     pub(crate) model: Model,
     pub(crate) log: Vec<At>,
     pub(crate) closed: Totals,
     pub(crate) done: Totals,
-    /// Times at which reports began.
+    /// The times at which reports began.
     pub(crate) reports: Vec<u64>,
     pub(crate) first_suppressed: Option<u64>,
     pub(crate) session: Option<u64>,
@@ -250,7 +250,7 @@ impl Sim {
             self.queue();
             return;
         };
-        // The tokens are taken: what is written later counts from now.
+        // The tokens are taken now, even if the record is written later.
         if !named {
             self.let_go(true, Some(op));
         }
@@ -273,7 +273,7 @@ impl Sim {
         }
     }
 
-    /// The accesses on other processors go on.
+    /// Completes the accesses on other processors.
     pub(crate) fn release(&mut self) {
         for held in std::mem::take(&mut self.held) {
             self.finish(held);
@@ -335,7 +335,7 @@ impl Sim {
             let session = self.session.expect("it is open");
             self.model.said_open(session, process);
         }
-        // With auditing switched off, there is no open, and the process is not named.
+        // While auditing is off, op=open is not recorded, and the process is not named.
         if emitted == Emitted::Written {
             self.ledger.named(process);
         }
@@ -354,7 +354,7 @@ impl Sim {
         }
     }
 
-    /// Lets time pass, with all that the worker does meanwhile.
+    /// Advances the clock, and runs the worker when it is due.
     pub(crate) fn pass(&mut self, ns: u64) {
         let end = self.now + ns;
         loop {
@@ -379,7 +379,7 @@ impl Sim {
         self.now = end;
     }
 
-    /// Device::report(), until a record sleeps.
+    /// Corresponds to Device::report(), up to a record during which audit sleeps.
     fn report(&mut self) {
         if self.audit == Audit::Off {
             return self.ran(None);
@@ -429,7 +429,7 @@ impl Sim {
         self.ran(Some(RETRY));
     }
 
-    /// The end of the work item.
+    /// The end of a work item.
     fn ran(&mut self, again: Option<u64>) {
         let on = self.audit != Audit::Off;
         let again = again.or_else(|| (on && self.ledger.has_unreported()).then_some(FIRST_REPORT));
@@ -440,7 +440,7 @@ impl Sim {
         }
     }
 
-    /// Every access is in a close, in the open session or waits for its close.
+    /// Every access is in a close record, in the open session, or in a pending close record.
     pub(crate) fn check_sums(&self) {
         let mut sum = self.closed;
         if let Some((number, totals)) = self.ledger.open() {
