@@ -101,7 +101,10 @@ fn open_device(lab: &mut Lab) -> Result<()> {
     for round in 0..2 {
         device.read_vec(at as u64, 4)?;
         let records = lab.take(bdf)?;
-        ensure!(records.is_empty(), "the hook is not active, but there are {records:?}");
+        ensure!(
+            records.is_empty(),
+            "the hook is not active, but there are {records:?}"
+        );
 
         let blocked = format!("vfio_pci_audit.{}=Y", kernel::BLOCK_WRITE);
         lab.modules.load_livepatch(&[blocked])?;
