@@ -6,7 +6,8 @@
 //! - `cell`: the accesses, columns of the table; `matrix`: its rows; `growth`: the charts.
 //! - `lab`: the machine that is measured on.
 //! - `memory`: the memory that a session takes.
-//! - `result`: the measured figures; `checks` compares them with targets, `table` and `chart` print them.
+//! - `result`: the measured figures; `checks` compares them with targets, `table` and `chart` print
+//!   them.
 
 mod cell;
 mod chart;
@@ -50,7 +51,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// In the VM: measure everything; with STOCK= in the environment, what there is to measure on a stock kernel.
+    /// In the VM: measure everything; with STOCK= in the environment, what there is to measure on a
+    /// stock kernel.
     Measure {
         /// The device to measure on.
         #[arg(long, default_value = "0000:01:00.0")]

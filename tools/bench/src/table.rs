@@ -54,7 +54,8 @@ fn judgement(check: &Check) -> String {
 /// Formats all results as Markdown.
 pub(crate) fn markdown(results: &Results, checks: &[Check]) -> String {
     let mut text = format!(
-        "Instructions per system call, Linux {}, the middle of {} repetitions; ± is how far those are \
+        "Instructions per system call, Linux {}, the middle of {} repetitions; ± is how far those \
+         are \
          apart, nothing where they are the same.\n\n",
         results.kernel, results.rounds
     );

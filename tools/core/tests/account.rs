@@ -106,7 +106,8 @@ proptest! {
 
         prop_assert!(ranges.len() <= most);
         for mark in marks {
-            prop_assert!(ranges.iter().any(|r| r.offset() <= mark.offset() && mark.end() <= r.end()));
+            let covers = |r: &Range| r.offset() <= mark.offset() && mark.end() <= r.end();
+            prop_assert!(ranges.iter().any(covers));
         }
         // Exact where possible.
         let exact = ranges_of(&map, 0);

@@ -67,11 +67,13 @@ fn a_report_has_the_texts_that_userspace_parses() {
 
     assert_eq!(
         line(DEVICE, Some(7), suppressed),
-        r#"device="0000:01:00.1" op=suppressed access=write session=7 count=130 lost=2 ranges=1 res=0"#
+        "device=\"0000:01:00.1\" op=suppressed access=write session=7 count=130 lost=2 \
+         ranges=1 res=0"
     );
     assert_eq!(
         line(DEVICE, None, suppressed),
-        r#"device="0000:01:00.1" op=suppressed access=write session=? count=130 lost=2 ranges=1 res=0"#
+        "device=\"0000:01:00.1\" op=suppressed access=write session=? count=130 lost=2 \
+         ranges=1 res=0"
     );
     assert_eq!(
         line(DEVICE, Some(7), touched),
@@ -95,7 +97,8 @@ fn an_allowed_read_is_told_from_a_blocked_write() {
 
     assert_eq!(
         line(DEVICE, Some(8), suppressed),
-        r#"device="0000:01:00.1" op=suppressed access=read session=8 count=100 lost=0 ranges=3 res=1"#
+        "device=\"0000:01:00.1\" op=suppressed access=read session=8 count=100 lost=0 \
+         ranges=3 res=1"
     );
     assert_eq!(
         line(
@@ -111,11 +114,13 @@ fn an_allowed_read_is_told_from_a_blocked_write() {
 fn a_close_has_every_total() {
     assert_eq!(
         line(DEVICE, Some(7), Record::Close(TOTALS)),
-        r#"device="0000:01:00.1" op=close session=7 reads=1 writes=131 blocked_reads=0 blocked_writes=130 records=2 suppressed=127 lost=3 res=1"#
+        "device=\"0000:01:00.1\" op=close session=7 reads=1 writes=131 blocked_reads=0 \
+         blocked_writes=130 records=2 suppressed=127 lost=3 res=1"
     );
     assert_eq!(
         line(DEVICE, None, Record::Close(TOTALS)),
-        r#"device="0000:01:00.1" op=close session=? reads=1 writes=131 blocked_reads=0 blocked_writes=130 records=2 suppressed=127 lost=3 res=1"#
+        "device=\"0000:01:00.1\" op=close session=? reads=1 writes=131 blocked_reads=0 \
+         blocked_writes=130 records=2 suppressed=127 lost=3 res=1"
     );
 }
 

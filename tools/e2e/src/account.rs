@@ -199,13 +199,11 @@ fn frames(records: &[Record], loss: Loss) -> Result<Totals> {
         match ends.get(&session) {
             Some(end) => ensure!(
                 end.records == recorded || loss == Loss::Unnoticed,
-                "{recorded} accesses of session {session:?} are in the log, and its op=close says {}",
+                "{recorded} accesses of session {session:?} are in the log, and its op=close says \
+                 {}",
                 end.records
             ),
-            None => ensure!(
-                ends.contains_key(&None),
-                "session {session:?} has no end"
-            ),
+            None => ensure!(ends.contains_key(&None), "session {session:?} has no end"),
         }
     }
     Ok(sum)

@@ -24,7 +24,8 @@ fn session(change: impl Fn(usize, &str) -> String) -> Vec<Record> {
         "op=write offset=0x50 size=2 session=7 res=0",
         "op=suppressed access=read session=7 count=1 lost=0 ranges=1 res=1",
         "op=touched access=read offset=0x60 size=8 session=7 res=1",
-        "op=close session=7 reads=2 writes=1 blocked_reads=0 blocked_writes=1 records=2 suppressed=1 lost=0 res=1",
+        "op=close session=7 reads=2 writes=1 blocked_reads=0 blocked_writes=1 records=2 \
+         suppressed=1 lost=0 res=1",
     ];
     records(lines.iter().enumerate().map(|(at, line)| change(at, line)))
 }
@@ -159,7 +160,8 @@ fn a_second_holder_is_no_lie() {
 fn an_end_of_nothing_is_one_too_many() {
     let mut all = merged("?");
     all.extend(records([
-        "op=close session=10 reads=0 writes=0 blocked_reads=0 blocked_writes=0 records=0 suppressed=0 lost=0 res=1"
+        "op=close session=10 reads=0 writes=0 blocked_reads=0 blocked_writes=0 records=0 \
+         suppressed=0 lost=0 res=1"
             .to_owned(),
     ]));
     assert!(check_all(&all, &with_two_more(), Loss::None).is_err());

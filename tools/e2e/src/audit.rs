@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The audit system: a daemon with a log of its own, auditctl to set the kernel's side, ausearch as the judge.
+//! The audit system: a daemon with a log of its own, auditctl to set the kernel's side, ausearch as
+//! the judge.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -145,8 +146,8 @@ impl Audit {
 
     /// Wait until everything that was recorded before this call is in the log.
     ///
-    /// A message of our own is sent after it and waited for; the kernel keeps the order. It takes an
-    /// enabled audit and a daemon that runs.
+    /// A message of our own is sent after it and waited for; the kernel keeps the order. It takes
+    /// an enabled audit and a daemon that runs.
     pub(crate) fn drain(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -184,8 +185,8 @@ impl Audit {
         Ok(log.lines().map(str::to_owned).collect())
     }
 
-    /// Every PCI record that is in the log by now, as the daemon wrote it. For who looks again and again: ausearch, a
-    /// program, takes a second to start in an emulated machine.
+    /// Every PCI record that is in the log by now, as the daemon wrote it. For who looks again and
+    /// again: ausearch, a program, takes a second to start in an emulated machine.
     pub(crate) fn logged(&self) -> Result<Vec<Record>> {
         let log = fs::read(self.log()).with_context(|| self.log().display().to_string())?;
         let log = String::from_utf8_lossy(&log);

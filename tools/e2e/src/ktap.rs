@@ -84,7 +84,8 @@ mod tests {
         assert_eq!(ktap.failed(), 1);
         assert_eq!(
             String::from_utf8(text).unwrap(),
-            "KTAP version 1\n1..3\nok 1 - policy/one\n# expected 1\n# got 2\nnot ok 2 - policy/two\n\
+            "KTAP version 1\n1..3\nok 1 - policy/one\n# expected 1\n# got 2\nnot ok 2 - \
+             policy/two\n\
              ok 3 - guest/real # SKIP no guest\n"
         );
     }

@@ -83,7 +83,8 @@ fn run(cli: &Cli) -> Result<usize> {
 
     ensure!(
         in_the_vm() || std::env::var_os("E2E_HERE").is_some(),
-        "this takes a machine apart: run it in the VM (scripts/vm.sh), or with E2E_HERE=1 if you mean it"
+        "this takes a machine apart: run it in the VM (scripts/vm.sh), or with E2E_HERE=1 if you \
+         mean it"
     );
     let top = std::env::current_dir()?;
     let build = std::env::var_os("BUILD").map_or_else(|| top.join("build"), PathBuf::from);

@@ -31,7 +31,8 @@ const ANY: &str = "/sys/module/vfio_pci_audit";
 
 impl Modules {
     pub(crate) fn new(top: &Path, build: &Path) -> Self {
-        // The script looks at OBJECTS, too. What is built outside the kernel's folder is for one kernel only.
+        // The script looks at OBJECTS, too. What is built outside the kernel's folder is for one
+        // kernel only.
         let others = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux"), PathBuf::from);
         let own = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux/m"), PathBuf::from);
         let has_modules = std::fs::read_to_string(own.join("modules.order"))
@@ -89,7 +90,9 @@ impl Modules {
     pub(crate) fn load_variant(&self) -> Result<()> {
         if self.stock.is_some() {
             bail!(Skip(
-                "a livepatch does not cover variant drivers that call vfio_pci_config_rw_single() themselves".into()
+                "a livepatch does not cover variant drivers that call vfio_pci_config_rw_single() \
+                 themselves"
+                    .into()
             ));
         }
         if self.built_in() || !self.variant.exists() {
@@ -163,7 +166,8 @@ impl Modules {
         Ok(file)
     }
 
-    /// Unload all of them, one by one, and how long each took; without what scripts and programs take to start.
+    /// Unload all of them, one by one, and how long each took; without what scripts and programs
+    /// take to start.
     pub(crate) fn unload_each(&self) -> Result<Vec<(&'static str, Duration)>> {
         if self.built_in() {
             bail!(Skip("VFIO is built in, so it cannot be unloaded".into()));

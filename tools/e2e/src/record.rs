@@ -93,7 +93,8 @@ fn form(device: &str, session: Session, res: Option<bool>, kind: &Kind) -> Strin
             name(op)
         ),
         Kind::Close(t) => format!(
-            "op=close {session} reads={} writes={} blocked_reads={} blocked_writes={} records={} suppressed={} lost={}",
+            "op=close {session} reads={} writes={} blocked_reads={} blocked_writes={} records={} \
+             suppressed={} lost={}",
             t.reads, t.writes, t.blocked_reads, t.blocked_writes, t.records, t.suppressed, t.lost
         ),
     };

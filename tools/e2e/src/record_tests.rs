@@ -13,7 +13,8 @@ const GOOD: [&str; 6] = [
     "op=open session=7 pid=1 uid=0 ses=4 comm=\"x\" res=1",
     "op=suppressed access=write session=7 count=130 lost=0 ranges=1 res=0",
     "op=touched access=write offset=0x280 size=32 session=7 res=0",
-    "op=close session=7 reads=0 writes=131 blocked_reads=0 blocked_writes=131 records=1 suppressed=130 lost=0 res=1",
+    "op=close session=7 reads=0 writes=131 blocked_reads=0 blocked_writes=131 records=1 \
+     suppressed=130 lost=0 res=1",
 ];
 
 #[test]

@@ -18,12 +18,17 @@ pub(crate) const GUIDE: &[&str] = &[
     "-w /etc/shadow -p wa -k identity",
     "-a always,exit -F arch=b64 -S sethostname,setdomainname -k system-locale",
     "-a always,exit -F arch=b64 -S chmod,fchmod,fchmodat -F auid>=1000 -F auid!=unset -k perm_mod",
-    "-a always,exit -F arch=b64 -S chown,fchown,fchownat,lchown -F auid>=1000 -F auid!=unset -k perm_mod",
-    "-a always,exit -F arch=b64 -S setxattr,lsetxattr,fsetxattr,removexattr -F auid>=1000 -F auid!=unset -k perm_mod",
-    "-a always,exit -F arch=b64 -S open,openat,creat,truncate,ftruncate -F exit=-EACCES -F auid>=1000 -F auid!=unset -k access",
-    "-a always,exit -F arch=b64 -S open,openat,creat,truncate,ftruncate -F exit=-EPERM -F auid>=1000 -F auid!=unset -k access",
+    "-a always,exit -F arch=b64 -S chown,fchown,fchownat,lchown -F auid>=1000 -F auid!=unset -k \
+     perm_mod",
+    "-a always,exit -F arch=b64 -S setxattr,lsetxattr,fsetxattr,removexattr -F auid>=1000 -F \
+     auid!=unset -k perm_mod",
+    "-a always,exit -F arch=b64 -S open,openat,creat,truncate,ftruncate -F exit=-EACCES -F \
+     auid>=1000 -F auid!=unset -k access",
+    "-a always,exit -F arch=b64 -S open,openat,creat,truncate,ftruncate -F exit=-EPERM -F \
+     auid>=1000 -F auid!=unset -k access",
     "-a always,exit -F arch=b64 -S mount -F auid>=1000 -F auid!=unset -k mounts",
-    "-a always,exit -F arch=b64 -S unlink,unlinkat,rename,renameat -F auid>=1000 -F auid!=unset -k delete",
+    "-a always,exit -F arch=b64 -S unlink,unlinkat,rename,renameat -F auid>=1000 -F auid!=unset \
+     -k delete",
     "-a always,exit -F arch=b64 -S init_module,finit_module,delete_module -k modules",
     "-a always,exit -F path=/usr/bin/su -F perm=x -F auid>=1000 -F auid!=unset -k privileged",
 ];

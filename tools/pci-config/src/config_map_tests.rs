@@ -277,7 +277,10 @@ proptest! {
     /// Runs are what a walk byte by byte finds: in order, apart, unassigned, and all there is.
     #[test]
     fn runs_are_maximal(
-        owners in prop::collection::vec(prop_oneof![Just(UNASSIGNED), Just(0xfe), Just(1u8)], 0..200),
+        owners in prop::collection::vec(
+            prop_oneof![Just(UNASSIGNED), Just(0xfe), Just(1u8)],
+            0..200,
+        ),
         start in 0usize..220,
         len in 0usize..220,
     ) {

@@ -50,7 +50,10 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     /// It begins as a row of bytes does, and is none.
-    #[error("{0:?} is not sixteen bytes with their offset, as in \"40: 01 50 c2 f8 ...\"; it is left out")]
+    #[error(
+        "{0:?} is not sixteen bytes with their offset, as in \"40: 01 50 c2 f8 ...\"; it is \
+         left out"
+    )]
     NoRow(String),
     /// Rows that do not follow each other.
     #[error("the bytes of {0} before offset {1:#x} are missing; what follows is left out")]

@@ -49,7 +49,8 @@ fn what_is_no_dump_has_no_device() {
 #[test]
 fn what_cannot_be_read_is_named_and_the_rest_is_read() {
     let text = format!(
-        "01:00.0 x\n{}dd: failed to open 'x': Permission denied\n02:00.0 y\n{}20: 11 zz\n{}03:00.0 z\n{}",
+        "01:00.0 x\n{}dd: failed to open 'x': Permission denied\n02:00.0 y\n{}20: 11 \
+         zz\n{}03:00.0 z\n{}",
         rows(0..16),
         rows(0..2),
         rows(3..16),
@@ -73,7 +74,8 @@ fn what_cannot_be_read_is_named_and_the_rest_is_read() {
     assert!(said[1].starts_with("line 22: \"20: 11 zz\""), "{said:?}");
     assert_eq!(
         said[2],
-        "line 23: the bytes of 0000:02:00.0 before offset 0x30 are missing; what follows is left out"
+        "line 23: the bytes of 0000:02:00.0 before offset 0x30 are missing; what follows is left \
+         out"
     );
 }
 
@@ -166,7 +168,8 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in "([0-9a-f]{0,3}:? ?([0-9a-f]{2} ){0,18}\n|01:00.0 .{0,9}\n|.{0,20}\n){0,8}") {
+    fn no_text_panics(text in "([0-9a-f]{0,3}:? ?([0-9a-f]{2} ){0,18}\n|01:00.0 \
+         .{0,9}\n|.{0,20}\n){0,8}") {
         parse(text.as_bytes());
     }
 

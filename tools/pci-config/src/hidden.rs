@@ -231,7 +231,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_space_is_read(bytes in prop::collection::vec(any::<u8>(), EXPRESS), start in 16u8..63) {
+        fn any_space_is_read(
+            bytes in prop::collection::vec(any::<u8>(), EXPRESS),
+            start in 16u8..63,
+        ) {
             let mut raw = bytes;
             raw[0x06] |= 0x10;
             raw[0x34] = start << 2;

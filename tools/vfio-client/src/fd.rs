@@ -26,7 +26,8 @@ pub(crate) fn inherited(fd: RawFd) -> io::Result<File> {
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // SAFETY: it is not -1. If it is not open, duplicating it fails, and nothing else is done with it.
+    // SAFETY: it is not -1. If it is not open, duplicating it fails, and nothing else is done with
+    // it.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     Ok(fd.try_clone_to_owned()?.into())
 }

@@ -2,12 +2,13 @@
 
 //! A user of VFIO, for tests and for trying things out.
 //!
-//! It opens a PCI device the way a VM monitor does and reads and writes its configuration space, each
-//! access with exactly one system call of exactly the offset and size asked for: an access is what the
-//! kernel decides, counts and records, so a client that split or retried one would test something else.
+//! It opens a PCI device the way a VM monitor does and reads and writes its configuration space,
+//! each access with exactly one system call of exactly the offset and size asked for: an access is
+//! what the kernel decides, counts and records, so a client that split or retried one would test
+//! something else.
 //!
-//! [`ConfigMap`] is an independent reading of which bytes VFIO leaves unassigned. The tests judge the
-//! kernel by it.
+//! [`ConfigMap`] is an independent reading of which bytes VFIO leaves unassigned. The tests judge
+//! the kernel by it.
 
 mod device;
 mod digest;

@@ -72,8 +72,9 @@ enum Command {
     Stream(StreamArgs),
     /// Keep the device open and obey a line of standard input at a time:
     ///
-    /// "read OFFSET SIZE", "write OFFSET HEXBYTES", "fork N LINE" (N children in turn obey that line),
-    /// "pass SOCKET" (hand the device to a process that receives), "exec PROGRAM" (go on as that program).
+    /// "read OFFSET SIZE", "write OFFSET HEXBYTES", "fork N LINE" (N children in turn obey that
+    /// line), "pass SOCKET" (hand the device to a process that receives), "exec PROGRAM" (go on as
+    /// that program).
     #[command(verbatim_doc_comment)]
     Hold {
         /// The device
@@ -185,7 +186,8 @@ fn run(command: Command) -> Result<()> {
 }
 
 fn read(device: &Device, offset: u64, size: u64) -> Result<()> {
-    // A bound of our own: the kernel is asked whatever the size of the device, but not for gigabytes.
+    // A bound of our own: the kernel is asked whatever the size of the device, but not for
+    // gigabytes.
     if size > 1 << 16 {
         bail!("{size} bytes are more than any configuration space has");
     }

@@ -160,7 +160,8 @@ impl Totals {
     /// The totals as JSON, without the sets.
     pub fn json(&self) -> String {
         format!(
-            r#"{{"reads":{},"writes":{},"read_runs":{},"write_runs":{},"bytes_read":{},"bytes_written":{},"digest":"{}"}}"#,
+            "{{\"reads\":{},\"writes\":{},\"read_runs\":{},\"write_runs\":{},\
+             \"bytes_read\":{},\"bytes_written\":{},\"digest\":\"{}\"}}",
             self.reads,
             self.writes,
             self.read_runs,
@@ -296,7 +297,14 @@ mod tests {
             write_assigned: bool,
         ) {
             let map = map();
-            let plan = Plan { seed, mix, max_size, unassigned_only, write_assigned, ..Plan::default() };
+            let plan = Plan {
+                seed,
+                mix,
+                max_size,
+                unassigned_only,
+                write_assigned,
+                ..Plan::default()
+            };
             let mut generator = Generator::new(&plan, 3, &map);
             for _ in 0..64 {
                 let access = generator.access().unwrap();

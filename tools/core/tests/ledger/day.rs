@@ -147,7 +147,8 @@ impl Day {
         for (open, how) in OPEN_LINE.iter().zip(["usual", "the longest"]) {
             let bytes = self.bytes + self.opens * open;
             println!(
-                "{what}: {} accesses; {} access records, {} opens ({how}, {open} bytes), {} others: {:.1} MB",
+                "{what}: {} accesses; {} access records, {} opens ({how}, {open} bytes), {} \
+                 others: {:.1} MB",
                 self.accesses,
                 self.records,
                 self.opens,

@@ -12,7 +12,8 @@ use crate::lab::Lab;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "accepted/audit-rate",
-    "with auditctl -r audit drops records that it took: records= counts them, audit's lost= says how many",
+    "with auditctl -r audit drops records that it took: records= counts them, audit's lost= says \
+     how many",
     audit_rate,
 )
 .rules(false)];
@@ -36,7 +37,8 @@ fn audit_rate(lab: &mut Lab) -> Result<()> {
     let found = account::accesses(&lab.records_of(bdf)?);
     let dropped = lab.audit().status("lost")? - lost_before;
     lab.note(format!(
-        "of {READS} reads records={} lost={}; {found} are in the log, and audit says lost={dropped}",
+        "of {READS} reads records={} lost={}; {found} are in the log, and audit says \
+         lost={dropped}",
         totals.records, totals.lost
     ));
     ensure!(

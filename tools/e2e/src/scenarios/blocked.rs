@@ -14,7 +14,8 @@ use crate::lab::Lab;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "blocked/bad-buffer",
-        "a read to and a write from memory that is not there fail with EFAULT, blocked or not, and are recorded",
+        "a read to and a write from memory that is not there fail with EFAULT, blocked or not, \
+         and are recorded",
         bad_buffer,
     ),
     Scenario::new(

@@ -126,7 +126,8 @@ fn flood(lab: &mut Lab, span: Duration) -> Result<()> {
     let rate = grown / (last_time - first_time);
     let day = burst + rate * DAY;
     lab.note(format!(
-        "{burst:.0} bytes in the first {first_time:.1} s, then {grown:.0} in {:.1} s: {rate:.0} a second; \
+        "{burst:.0} bytes in the first {first_time:.1} s, then {grown:.0} in {:.1} s: {rate:.0} a \
+         second; \
          {burst:.0} + {rate:.0} x {DAY:.0} = {:.1} MB a day",
         last_time - first_time,
         day / 1e6

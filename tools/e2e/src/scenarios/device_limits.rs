@@ -19,7 +19,8 @@ use crate::lab::Lab;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "device-limits/reopening",
-        "40 times open, 48 accesses and close write no more than the device may, and all of it adds up",
+        "40 times open, 48 accesses and close write no more than the device may, and all of it \
+         adds up",
         |lab| reopening(lab, 40),
     ),
     Scenario::new(

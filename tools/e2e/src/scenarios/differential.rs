@@ -33,8 +33,8 @@ type Before = HashMap<Bdf, Vec<u8>>;
 const POWER_MANAGEMENT: u16 = 0x01;
 const PMCSR: usize = 4;
 
-/// Restores the initial values that opening a device does not reset: unassigned bytes, and the power
-/// management control register, which only kernels with runtime power management clear.
+/// Restores the initial values that opening a device does not reset: unassigned bytes, and the
+/// power management control register, which only kernels with runtime power management clear.
 fn restore(device: &Device, before: &[u8]) -> Result<()> {
     let mut left = device.map().all_runs();
     left.extend(
@@ -139,7 +139,8 @@ fn compare(
             }
             ensure!(
                 !wrong(&map, expected.offset, expected.value, patched[at].value),
-                "{what}: {bdf}: byte {at} of the transcript, {:#x} by an access of {}: {:#04x}, unpatched {:#04x}",
+                "{what}: {bdf}: byte {at} of the transcript, {:#x} by an access of {}: {:#04x}, \
+                 unpatched {:#04x}",
                 expected.offset,
                 expected.size,
                 patched[at].value,

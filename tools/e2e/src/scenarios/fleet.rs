@@ -58,7 +58,10 @@ fn forwarding(lab: &mut Lab) -> Result<()> {
     fs::create_dir_all(Path::new(REMOTE).with_file_name(""))?;
     write(
         Path::new(REMOTE),
-        &format!("remote_server = 127.0.0.1\nport = {PORT}\ntransport = tcp\nmode = immediate\nformat = managed\n"),
+        &format!(
+            "remote_server = 127.0.0.1\nport = {PORT}\ntransport = tcp\nmode = \
+             immediate\nformat = managed\n"
+        ),
     )?;
     let plugin = conf.with_file_name("plugins.d").join("au-remote.conf");
     let program = prefix.join("sbin/audisp-remote");

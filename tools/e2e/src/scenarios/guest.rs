@@ -15,7 +15,8 @@ use crate::record::Kind;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "guest/blocked-and-recorded",
-    "root in a guest writes an unassigned byte: blocked and recorded; it reads it: allowed and recorded",
+    "root in a guest writes an unassigned byte: blocked and recorded; it reads it: allowed and \
+     recorded",
     blocked_and_recorded,
 )];
 

@@ -18,7 +18,8 @@ use crate::record::{Kind, Record};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "holders/child",
-        "a child that makes an access is named, before its record, and of the session of its parent",
+        "a child that makes an access is named, before its record, and of the session of its \
+         parent",
         child,
     ),
     Scenario::new(

@@ -19,7 +19,8 @@ use crate::record::{Kind, Record};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "limits/burst",
-        "of a burst 24 reads and 24 writes are recorded, less one for op=open; a report on the rest comes within 2 s",
+        "of a burst 24 reads and 24 writes are recorded, less one for op=open; a report on the \
+         rest comes within 2 s",
         burst,
     ),
     Scenario::new(
@@ -49,7 +50,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "limits/reports-paced",
-        "reports of a long flood come ever more rarely, and are of 12 records at most; none is lost",
+        "reports of a long flood come ever more rarely, and are of 12 records at most; none is \
+         lost",
         reports_paced,
     ),
 ];

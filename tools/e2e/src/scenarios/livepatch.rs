@@ -31,7 +31,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "livepatch/core-later",
-        "loaded first, it covers vfio-pci-core from its first device, and when it has gone and come",
+        "loaded first, it covers vfio-pci-core from its first device, and when it has gone and \
+         come",
         core_later,
     ),
     Scenario::new(
@@ -46,14 +47,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "livepatch/replaced",
-        "another livepatch that replaces it leaves nothing behind: unloaded, and a device closed, there is no complaint",
+        "another livepatch that replaces it leaves nothing behind: unloaded, and a device closed, \
+         there is no complaint",
         replaced,
     ),
-    Scenario::new(
-        "livepatch/thousand-rounds",
-        "1000 times the same",
-        |lab| under_flood(lab, 1000),
-    )
+    Scenario::new("livepatch/thousand-rounds", "1000 times the same", |lab| {
+        under_flood(lab, 1000)
+    })
     .long(),
 ];
 
@@ -124,7 +124,10 @@ fn open_device(lab: &mut Lab) -> Result<()> {
         let expected = [access_text(bdf, Op::Write, at, 2, false)];
         ensure!(
             access_texts(&records) == expected
-                && matches!(records.last().map(|r| &r.kind), Some(Kind::Close(t)) if t.records == 3),
+                && matches!(
+                    records.last().map(|r| &r.kind),
+                    Some(Kind::Close(t)) if t.records == 3
+                ),
             "the session ended with {records:#?}"
         );
     }

@@ -31,7 +31,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "records/own-event",
-        "though a rule has audit record the system call, the access is an event of its own, of one record",
+        "though a rule has audit record the system call, the access is an event of its own, of \
+         one record",
         own_event,
     ),
 ];

@@ -19,7 +19,8 @@ use crate::trace::Trace;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "refused/comes-out",
-        "50 sessions that audit refuses leave one pending end and no message; without the rule all of it comes out",
+        "50 sessions that audit refuses leave one pending end and no message; without the rule \
+         all of it comes out",
         |lab| comes_out(lab, 50),
     ),
     Scenario::new(
@@ -30,12 +31,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .long(),
     Scenario::new(
         "refused/unload",
-        "devices and modules go within two seconds though audit refuses what closed sessions have to say",
+        "devices and modules go within two seconds though audit refuses what closed sessions have \
+         to say",
         unload,
     ),
     Scenario::new(
         "refused/no-work-without-auditing",
-        "while auditing is off nothing of ours runs, and what is pending comes out when it is on again",
+        "while auditing is off nothing of ours runs, and what is pending comes out when it is on \
+         again",
         no_work,
     ),
 ];

@@ -32,7 +32,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .rules(false),
     Scenario::new(
         "rules/sessions",
-        "30 sessions of 48 accesses each, a daemon that reads and the default queue: audit loses nothing",
+        "30 sessions of 48 accesses each, a daemon that reads and the default queue: audit loses \
+         nothing",
         sessions,
     )
     .rules(true),
@@ -44,15 +45,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .rules(true),
     Scenario::new(
         "rules/panic",
-        "with auditctl -f 2 and the default queue, sessions and streams of one device for 20 s do not panic the machine",
+        "with auditctl -f 2 and the default queue, sessions and streams of one device for 20 s do \
+         not panic the machine",
         |lab| panic(lab, Duration::from_secs(20)),
     )
     .rules(true),
-    Scenario::new(
-        "rules/panic-minute",
-        "nor do they in a minute",
-        |lab| panic(lab, Duration::from_secs(60)),
-    )
+    Scenario::new("rules/panic-minute", "nor do they in a minute", |lab| {
+        panic(lab, Duration::from_secs(60))
+    })
     .long()
     .rules(true),
 ];

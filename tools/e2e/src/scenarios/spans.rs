@@ -14,7 +14,8 @@ use crate::lab::Lab;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "spans/reads",
-        "reads of 1, 2 and 4 bytes at every offset: assigned bytes exact, unassigned ones zero, one record a run",
+        "reads of 1, 2 and 4 bytes at every offset: assigned bytes exact, unassigned ones zero, \
+         one record a run",
         reads,
     ),
     Scenario::new(

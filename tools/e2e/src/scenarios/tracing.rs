@@ -14,7 +14,8 @@ use crate::trace::{without_whose, Trace, Whose};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "tracing/as-the-records",
-        "accesses that pass and that are blocked have an event each, which says what the record does",
+        "accesses that pass and that are blocked have an event each, which says what the record \
+         does",
         as_the_records,
     ),
     Scenario::new(

@@ -74,7 +74,8 @@ fn two_tenants(lab: &mut Lab) -> Result<()> {
     let left: u64 = made.values().sum();
     ensure!(
         together.reads == left,
-        "sessions {made:?} have no end of their own, and the ends that were told together say {together:?}"
+        "sessions {made:?} have no end of their own, and the ends that were told together say \
+         {together:?}"
     );
     lab.note(format!(
         "{alone} ends were told one by one, {} together",
