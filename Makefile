@@ -21,7 +21,7 @@ help:
 	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more'
 	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10 minutes the first time)'
 	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by CONFIG=FILE, in build/deb'
-	@echo 'make shell      an interactive VM with everything loaded'
+	@echo 'make shell      an interactive VM: a device bound, auditd running, commands to try'
 	@echo 'make clean      remove build/'
 	@echo
 	@echo 'KDIR=DIR        use this kernel tree instead of a fetched one (scripts/graft.sh --remove DIR undoes it)'
@@ -33,38 +33,36 @@ help:
 	@echo 'DEBUG=1         e2e: on a kernel with KASAN, UBSAN, lockdep, kmemleak and fault injection, what allocates and frees most'
 
 run:
-	@scripts/run.sh
+	@scripts/lab.sh run
 
 stock:
 	@scripts/setup.sh stock
 	@scripts/build-stock.sh >/dev/null
 
 run-stock:
-	@scripts/run-stock.sh
+	@scripts/lab.sh run --stock
 
 test:
-	@scripts/test.sh
+	@scripts/lab.sh test
 
 host-test:
 	@scripts/setup.sh vm kernel check
 	@scripts/host-test.sh
 
 kunit:
-	@scripts/setup.sh
-	@scripts/build-kernel.sh y
+	@scripts/lab.sh build setup y
 	@scripts/kunit.sh
 
 e2e:
-	@scripts/prepare.sh $(if $(filter stock,$(FRONT)),,$(if $(filter-out 0,$(DEBUG)),debug,m unpatched))
+	@scripts/lab.sh build $(if $(filter stock,$(FRONT)),setup-stock audit unpatched-audit,setup audit $(if $(filter-out 0,$(DEBUG)),debug,m guest unpatched))
 	@scripts/e2e.sh
 
 bench:
-	@scripts/prepare.sh m unpatched
-	@scripts/bench.sh
+	@scripts/lab.sh bench
 
 lint:
 	@scripts/setup.sh vm kernel check deny
-	@scripts/prepare.sh y
+	@scripts/lab.sh build y
 	@scripts/lint.sh
 
 series:
@@ -77,8 +75,7 @@ deb:
 	@scripts/deb.sh
 
 shell:
-	@scripts/prepare.sh m
-	@scripts/vm.sh --interactive
+	@scripts/lab.sh shell
 
 clean:
 	rm -rf build

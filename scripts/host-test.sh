@@ -6,4 +6,4 @@
 . "$(dirname "$0")/lib.sh"
 
 host_cargo test --release --workspace
-"$TOP/scripts/coverage.sh"
+"$TOP/scripts/lab.sh" coverage

@@ -2,15 +2,19 @@
 
 //! The machine that is measured: loaded modules, and the state of audit.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ::lab::auditd::Audit;
+use ::lab::modules::{Load, Modules};
+use ::lab::paths::Paths;
+use ::lab::{command, kernel, wait_until};
 use anyhow::{ensure, Context, Result};
+use rustix::process::Signal;
 use vfio_client::{Bdf, Device};
-
-use crate::{command, kernel};
 
 /// Which vfio-pci-core is loaded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,57 +32,48 @@ const LOG: &str = "/run/bench";
 
 /// The state of the machine.
 pub(crate) struct Lab {
-    top: PathBuf,
     build: PathBuf,
-    /// Whether it is a stock kernel with the livepatch.
-    stock: bool,
+    modules: Modules,
+    audit: RefCell<Audit>,
     /// The device that is measured.
     pub(crate) device: Bdf,
 }
 
 impl Lab {
-    /// Creates a lab with no module loaded and no daemon.
-    pub(crate) fn new(top: &Path, build: &Path, device: Bdf) -> Self {
-        Self {
-            top: top.to_owned(),
-            build: build.to_owned(),
-            stock: std::env::var_os("STOCK").is_some(),
+    /// A lab with nothing loaded and no daemon.
+    pub(crate) fn new(paths: &Paths, device: Bdf) -> Result<Self> {
+        Ok(Self {
+            build: paths.build.clone(),
+            modules: Modules::find(paths),
+            audit: RefCell::new(Audit::new(&paths.audit(), PathBuf::from(LOG))?),
             device,
-        }
+        })
     }
 
-    /// Whether the kernel is a stock one.
+    /// Whether the kernel is a stock one, and ours comes as a livepatch.
     pub(crate) fn stock(&self) -> bool {
-        self.stock
-    }
-
-    fn script(&self, name: &str) -> Command {
-        Command::new(self.top.join("scripts").join(name))
+        self.modules.stock().is_some()
     }
 
     /// Replaces the loaded VFIO modules, and binds the devices to them. Parameters are
     /// `vfio_pci_audit.NAME=VALUE`.
     pub(crate) fn load(&self, core: Core, parameters: &[String]) -> Result<()> {
         let folder = match core {
-            _ if self.stock => None,
+            _ if self.stock() => None,
             Core::Unpatched => Some("linux/unpatched"),
             Core::OptionOff => Some("linux/off"),
             Core::Ours => None,
         };
-        let mut load = self.script("vm-modules.sh");
-
-        command::stdout(self.script("vm-modules.sh").arg("unload"))?;
-        load.arg("load");
+        let mut load = Load::words(parameters.iter().cloned());
         for file in ["vfio-pci-core.ko", "vfio-pci.ko"] {
-            if let Some(folder) = folder {
-                load.arg("--replace")
-                    .arg(self.build.join(folder).join(file));
-            }
+            load.replace
+                .extend(folder.map(|folder| self.build.join(folder).join(file)));
         }
-        if self.stock && core == Core::Unpatched {
-            load.args(["vfio-pci", "vfio_iommu_type1"]);
+        if self.stock() && core == Core::Unpatched {
+            load.names = ["vfio-pci", "vfio_iommu_type1"].map(str::to_owned).to_vec();
         }
-        command::stdout(load.args(parameters))?;
+        self.modules.unload_all()?;
+        self.modules.load(&load)?;
         ensure!(
             kernel::has_policy() == (core == Core::Ours),
             "{core:?} was to be loaded, and another one is"
@@ -102,12 +97,7 @@ impl Lab {
 
     /// Runs auditctl.
     pub(crate) fn auditctl(&self, arguments: &[&str]) -> Result<String> {
-        let audit = self.build.join("audit");
-        let mut ctl = Command::new(audit.join("sbin/auditctl"));
-        command::stdout(
-            ctl.args(arguments)
-                .env("LD_LIBRARY_PATH", audit.join("lib")),
-        )
+        self.audit.borrow().ctl(arguments)
     }
 
     /// Switches auditing on or off.
@@ -125,33 +115,27 @@ impl Lab {
     /// Starts the daemon, with a backlog for all records of a measurement.
     pub(crate) fn start_daemon(&self) -> Result<()> {
         self.auditctl(&["-b", "16384"])?;
-        command::stdout(self.script("vm-auditd.sh").args(["start", LOG])).map(drop)
+        self.audit.borrow_mut().start()
     }
 
     /// Waits until the daemon has all records. Fails if any was lost.
     pub(crate) fn drain(&self) -> Result<()> {
-        for _ in 0..600 {
-            if self.status("backlog")? == 0 {
-                let lost = self.status("lost")?;
-                ensure!(lost == 0, "audit lost {lost} records");
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        anyhow::bail!("the daemon does not take the backlog")
+        let audit = self.audit.borrow();
+        let drained = wait_until(
+            Duration::from_secs(60),
+            || Ok(audit.status("backlog")? == 0),
+        )?;
+        ensure!(drained, "the daemon does not take the backlog");
+        let lost = audit.status("lost")?;
+        ensure!(lost == 0, "audit lost {lost} records");
+        Ok(())
     }
 
     /// Stops the daemon, and removes its log.
     pub(crate) fn stop_daemon(&self) -> Result<()> {
         self.enable_audit(false)?;
-        command::stdout(self.script("vm-auditd.sh").arg("stop"))?;
-        fs::remove_dir_all(LOG).context(LOG)
-    }
-
-    fn status(&self, name: &str) -> Result<u64> {
-        let text = self.auditctl(&["-s"])?;
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-            .with_context(|| format!("auditctl -s tells no {name}: {text}"))
+        self.audit.borrow_mut().stop(Signal::TERM)?;
+        let log = self.audit.borrow().log();
+        fs::remove_file(&log).with_context(|| log.display().to_string())
     }
 }

@@ -12,28 +12,21 @@
 mod cell;
 mod chart;
 mod checks;
-#[path = "../../e2e/src/command.rs"]
-#[allow(dead_code)]
-mod command;
 mod counter;
 mod growth;
-#[path = "../../e2e/src/kernel.rs"]
-#[allow(dead_code)]
-mod kernel;
 mod lab;
 mod matrix;
 mod memory;
 mod result;
 mod sample;
 mod table;
-#[path = "../../e2e/src/trace.rs"]
-#[allow(dead_code)]
-mod trace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use ::lab::paths::Paths;
+use ::lab::{kernel, trace};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use serde::de::DeserializeOwned;
@@ -63,9 +56,6 @@ enum Verb {
         /// Only the table, not how things grow.
         #[arg(long)]
         quick: bool,
-        /// The repository.
-        #[arg(long, default_value = ".")]
-        top: PathBuf,
         /// Where to put the results.
         output: PathBuf,
         /// Set by itself, for the process that measures.
@@ -176,12 +166,10 @@ fn main() -> Result<ExitCode> {
             device,
             rounds,
             quick,
-            top,
             output,
             inside,
         } => {
-            let build = std::env::var_os("BUILD").map_or_else(|| top.join("build"), PathBuf::from);
-            let lab = Lab::new(&top, &build, device);
+            let lab = Lab::new(&Paths::find()?, device)?;
             if !inside {
                 return measure_in_child(&lab);
             }

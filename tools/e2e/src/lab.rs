@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::lab::paths::Paths;
 use anyhow::{ensure, Context, Result};
 use vfio_client::{sysfs, Bdf, Device};
 
@@ -14,7 +15,7 @@ use crate::account::{self, Loss, Truth};
 use crate::audit::{wait_until, Audit};
 use crate::kernel;
 use crate::modules::Modules;
-use crate::record::{Kind, Record, Totals};
+use crate::record::{self, Kind, Record, Totals};
 use crate::rules;
 
 /// The error of a scenario that cannot run on this machine.
@@ -37,6 +38,8 @@ const NVME: (u16, u16) = (0x1b36, 0x0010);
 
 /// What scenarios work with.
 pub(crate) struct Lab {
+    /// Where things are.
+    pub(crate) paths: Paths,
     /// The repository.
     pub(crate) top: PathBuf,
     /// The build folder.
@@ -56,8 +59,8 @@ const LOGS: &str = "/run/e2e";
 
 impl Lab {
     /// Inspects the machine and resets it.
-    pub(crate) fn new(top: PathBuf, build: PathBuf, prefix: &Path) -> Result<Self> {
-        let modules = Modules::new(&top, &build);
+    pub(crate) fn new(paths: &Paths, prefix: &Path) -> Result<Self> {
+        let modules = Modules::new(paths);
         let devices = sysfs::devices()?
             .into_iter()
             .map(|bdf| Ok((bdf, sysfs::id(bdf)?)))
@@ -71,8 +74,9 @@ impl Lab {
         Ok(Self {
             at_start,
             audit: Audit::fresh(prefix, Path::new(LOGS).join("start"))?,
-            top,
-            build,
+            paths: paths.clone(),
+            top: paths.top.clone(),
+            build: paths.build.clone(),
             modules,
             devices,
             taken: HashMap::new(),
@@ -244,10 +248,16 @@ impl Lab {
         std::mem::take(&mut self.notes)
     }
 
+    /// Every PCI record so far, as ausearch finds them.
+    fn all_records(&mut self) -> Result<Vec<Record>> {
+        self.audit.drain()?;
+        record::parse_all(&self.audit.search(&["-m", "PCI", "--raw"])?)
+    }
+
     /// All records of a device in this scenario.
     pub(crate) fn records_of(&mut self, bdf: Bdf) -> Result<Vec<Record>> {
         let device = bdf.to_string();
-        let mut records = self.audit.records()?;
+        let mut records = self.all_records()?;
         records.retain(|record| record.device == device);
         Ok(records)
     }
@@ -267,7 +277,7 @@ impl Lab {
         let device = bdf.to_string();
         let mut records = Vec::new();
         let closed = wait_until(Duration::from_secs(10), || {
-            records = self.audit.logged()?;
+            records = record::parse_all(&self.audit.logged()?)?;
             records.retain(|record| record.device == device);
             Ok(records
                 .iter()

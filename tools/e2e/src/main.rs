@@ -6,21 +6,15 @@
 //! virtual machine that scripts/vm.sh boots.
 
 mod account;
-mod audit;
 mod budget;
 mod collector;
-mod command;
 mod holder;
-mod kernel;
-mod ktap;
 mod lab;
-mod livepatch;
 mod modules;
 mod record;
 mod rules;
 mod scenarios;
 mod slab;
-mod trace;
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -31,9 +25,18 @@ use std::time::Instant;
 use anyhow::{ensure, Context, Result};
 use clap::Parser;
 
+use ::lab::paths::Paths;
+use ::lab::{command, kernel, ktap, livepatch, trace};
+
 use crate::ktap::{Ktap, Outcome};
 use crate::lab::{Lab, Skip};
 use crate::scenarios::Scenario;
+
+/// The audit system.
+mod audit {
+    pub(crate) use ::lab::auditd::{configuration, search_in, spawn, Audit};
+    pub(crate) use ::lab::wait_until;
+}
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -83,18 +86,17 @@ fn run(cli: &Cli) -> Result<usize> {
 
     ensure!(
         in_the_vm() || std::env::var_os("E2E_HERE").is_some(),
-        "this takes a machine apart: run it in the VM (scripts/vm.sh), or with E2E_HERE=1 if you \
-         mean it"
+        "this takes a machine apart: run it in the VM (scripts/lab.sh e2e), or with E2E_HERE=1 if \
+         you mean it"
     );
-    let top = std::env::current_dir()?;
-    let build = std::env::var_os("BUILD").map_or_else(|| top.join("build"), PathBuf::from);
-    let prefix = cli.audit.clone().unwrap_or_else(|| build.join("audit"));
+    let paths = Paths::find()?;
+    let prefix = cli.audit.clone().unwrap_or_else(|| paths.audit());
     ensure!(
         prefix.join("sbin/ausearch").exists(),
         "no audit userspace in {}",
         prefix.display()
     );
-    let mut lab = Lab::new(top, build, &prefix)?;
+    let mut lab = Lab::new(&paths, &prefix)?;
     let mut ktap = Ktap::new(io::stdout(), wanted.len())?;
     for (number, scenario) in wanted {
         // Some real hosts have audit rules and some have none: every second scenario of the full

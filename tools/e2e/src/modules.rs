@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Loading and unloading VFIO's modules, patched and not, by scripts/vm-modules.sh.
+//! Loading and unloading VFIO's modules, patched and not.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use rustix::system::delete_module;
 
-use crate::command;
+use ::lab::modules::Load;
+use ::lab::paths::Paths;
+
 use crate::lab::Skip;
 use crate::livepatch::{self, Livepatch};
 
 /// VFIO's modules as the build left them.
 pub(crate) struct Modules {
-    script: PathBuf,
+    kernel: ::lab::modules::Modules,
     with_vfio: bool,
-    stock: Option<PathBuf>,
     unpatched: PathBuf,
     variant: PathBuf,
 }
@@ -30,18 +30,17 @@ pub(crate) const VARIANT: &str = "vfio_pci_loop";
 const ANY: &str = "/sys/module/vfio_pci_audit";
 
 impl Modules {
-    pub(crate) fn new(top: &Path, build: &Path) -> Self {
-        // The script looks at OBJECTS, too. What is built outside the kernel's folder is for one
-        // kernel only.
+    pub(crate) fn new(paths: &Paths) -> Self {
+        let build = &paths.build;
+        let kernel = ::lab::modules::Modules::find(paths);
+        // What is built outside the kernel's folder is for one kernel only.
         let others = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux"), PathBuf::from);
         let own = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux/m"), PathBuf::from);
         let has_modules = std::fs::read_to_string(own.join("modules.order"))
             .is_ok_and(|order| order.contains("/vfio-pci.o"));
-        let stock = std::env::var_os("STOCK").map(PathBuf::from);
         Self {
-            with_vfio: stock.is_some() || has_modules || Path::new(ANY).exists(),
-            stock,
-            script: top.join("scripts/vm-modules.sh"),
+            with_vfio: kernel.stock().is_some() || has_modules || Path::new(ANY).exists(),
+            kernel,
             unpatched: others.join("unpatched"),
             variant: others.join("variant/vfio_pci_loop.ko"),
         }
@@ -49,18 +48,15 @@ impl Modules {
 
     /// Load the patched modules. A parameter is written `vfio_pci_audit.NAME=VALUE`.
     pub(crate) fn load(&self, parameters: &[String]) -> Result<()> {
-        self.run("load", parameters)
+        self.kernel.load(&Load::words(parameters.iter().cloned()))
     }
 
     /// Load vfio-pci and its core as they are without the patches.
     pub(crate) fn load_unpatched(&self) -> Result<()> {
-        if self.stock.is_some() {
-            return self.run(
-                "load",
-                &["vfio-pci".to_owned(), "vfio_iommu_type1".to_owned()],
-            );
+        if self.stock() {
+            return self.load(&["vfio-pci".to_owned(), "vfio_iommu_type1".to_owned()]);
         }
-        let mut arguments = Vec::new();
+        let mut replace = Vec::new();
         for name in ["vfio-pci-core.ko", "vfio-pci.ko"] {
             let file = self.unpatched.join(name);
             if !file.exists() {
@@ -68,17 +64,20 @@ impl Modules {
                     "there is no unpatched {name} to compare with"
                 )));
             }
-            arguments.extend(["--replace".to_owned(), file.display().to_string()]);
+            replace.push(file);
         }
-        self.run("load", &arguments)
+        self.kernel.load(&Load {
+            replace,
+            ..Load::default()
+        })
     }
 
     /// Load one of the sample drivers, besides what is loaded.
     pub(crate) fn load_sample(&self, name: &str) -> Result<()> {
-        if self.stock.is_some() {
+        if self.stock() {
             bail!(Skip("samples are not built for a stock kernel".into()));
         }
-        self.run("load", &[name.to_owned()])
+        self.load(&[name.to_owned()])
     }
 
     /// Whether the kernel has VFIO, built in or as modules.
@@ -88,7 +87,7 @@ impl Modules {
 
     /// Load the variant driver, besides what is loaded.
     pub(crate) fn load_variant(&self) -> Result<()> {
-        if self.stock.is_some() {
+        if self.stock() {
             bail!(Skip(
                 "a livepatch does not cover variant drivers that call vfio_pci_config_rw_single() \
                  themselves"
@@ -98,8 +97,10 @@ impl Modules {
         if self.built_in() || !self.variant.exists() {
             bail!(Skip("there is no variant driver for this kernel".into()));
         }
-        let file = self.variant.display().to_string();
-        self.run("load", &["--replace".to_owned(), file, VARIANT.to_owned()])
+        self.kernel.load(&Load {
+            replace: vec![self.variant.clone()],
+            ..Load::words([VARIANT])
+        })
     }
 
     /// Unload them, whichever they are.
@@ -107,17 +108,17 @@ impl Modules {
         if self.built_in() {
             bail!(Skip("VFIO is built in, so it cannot be unloaded".into()));
         }
-        self.run("unload", &[])
+        self.kernel.unload_all()
     }
 
     /// Whether the kernel is a stock one, which vfio_pci_audit comes to by a livepatch.
     pub(crate) fn stock(&self) -> bool {
-        self.stock.is_some()
+        self.kernel.stock().is_some()
     }
 
     /// The livepatch, to load and unload quickly.
     pub(crate) fn livepatch(&self) -> Result<Livepatch> {
-        let Some(stock) = &self.stock else {
+        let Some(stock) = self.kernel.stock() else {
             bail!(Skip("this kernel takes no livepatch of ours".into()));
         };
         Livepatch::read(stock)
@@ -127,34 +128,30 @@ impl Modules {
     pub(crate) fn load_livepatch(&self, parameters: &[String]) -> Result<()> {
         let mut arguments = parameters.to_vec();
         arguments.push(livepatch::NAME.to_owned());
-        self.run("load", &arguments)
+        self.load(&arguments)
     }
 
     /// Load VFIO, as `file` of modprobe.d has it.
     pub(crate) fn load_by(&self, file: &Path) -> Result<()> {
-        let arguments = [
-            "--options",
-            &file.display().to_string(),
-            "vfio-pci",
-            "vfio_iommu_type1",
-        ];
-        self.run("load", &arguments.map(str::to_owned))
+        self.kernel.load(&Load {
+            options: Some(file.to_owned()),
+            ..Load::words(["vfio-pci", "vfio_iommu_type1"])
+        })
     }
 
     /// Disable and unload the livepatch, unload the policy that it is of, and nothing of VFIO.
     pub(crate) fn unload_livepatch(&self) -> Result<()> {
-        let modules = [livepatch::NAME, "vfio_pci_audit"];
-        self.run("unload", &modules.map(str::to_owned))
+        self.kernel.unload(&[livepatch::NAME, "vfio_pci_audit"])
     }
 
     /// Unload the livepatch that another has replaced, and the policy that it is of.
     pub(crate) fn unload_replaced(&self) -> Result<()> {
-        command::stdout(Command::new("rmmod").args([livepatch::NAME, "vfio_pci_audit"])).map(drop)
+        self.kernel.unload(&[livepatch::NAME, "vfio_pci_audit"])
     }
 
     /// A livepatch that replaces all others.
     pub(crate) fn replacing(&self) -> Result<PathBuf> {
-        let Some(stock) = &self.stock else {
+        let Some(stock) = self.kernel.stock() else {
             bail!(Skip("this kernel takes no livepatch of ours".into()));
         };
         let file = stock.join("replace/e2e-replace.ko");
@@ -198,16 +195,12 @@ impl Modules {
 
     /// Unload VFIO, but not the livepatch.
     pub(crate) fn unload_vfio(&self) -> Result<()> {
-        let modules = ["vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio"];
-        self.run("unload", &modules.map(str::to_owned))
+        self.kernel
+            .unload(&["vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio"])
     }
 
     /// Whether VFIO is part of the kernel image. Only a module has a state.
     pub(crate) fn built_in(&self) -> bool {
         Path::new(ANY).exists() && !Path::new(ANY).join("initstate").exists()
-    }
-
-    fn run(&self, verb: &str, arguments: &[String]) -> Result<()> {
-        command::stdout(Command::new(&self.script).arg(verb).args(arguments)).map(drop)
     }
 }

@@ -2,14 +2,14 @@
 
 //! A real guest in a real QEMU that was given the device.
 
-use std::process::Command;
+use std::time::Duration;
 
+use ::lab::guest::{Backend, Guest};
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::Op;
 use vfio_client::{hex, sysfs};
 
 use super::{access_text, access_texts, spot, Scenario, NEW, OLD};
-use crate::command;
 use crate::lab::Lab;
 use crate::record::Kind;
 
@@ -20,26 +20,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     blocked_and_recorded,
 )];
 
+/// How long a guest may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 fn blocked_and_recorded(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
     let at = spot(&sysfs::config_map(bdf)?)?;
     sysfs::write_config_at(bdf, at as u64, &OLD)?;
     lab.block(false, true)?;
 
-    let mut guest = Command::new(lab.top.join("scripts/vm-guest.sh"));
-    guest.arg(bdf.to_string()).args([
-        format!("poke={at:#x}:{:#x}:4", u32::from_le_bytes(NEW)),
-        format!("peek={at:#x}:4"),
-    ]);
-    let said = command::stdout(&mut guest)?;
-    for line in said.lines().filter(|line| line.starts_with("guest: ")) {
-        lab.note(line);
-    }
-    let seen = format!("guest: read {:#x} at {at:#x}", u32::from_le_bytes(OLD));
-    ensure!(
-        said.lines().any(|line| line == seen),
-        "the guest did not say {seen:?}"
-    );
+    let mut guest = Guest::resume(&lab.paths, PATIENCE)?;
+    lab.note(guest.plug(bdf, Backend::Container)?);
+    lab.note(guest.ask(&format!("poke={at:#x}:{:#x}:4", u32::from_le_bytes(NEW)))?);
+    let said = guest.ask(&format!("peek={at:#x}:4"))?;
+    guest.end()?;
+    let seen = format!("read {:#x} at {at:#x}", u32::from_le_bytes(OLD));
+    ensure!(said == seen, "the guest said {said:?}, not {seen:?}");
     let now = sysfs::config_at(bdf, at as u64, 4)?;
     ensure!(now == OLD, "the device holds {}", hex::plain(&now));
 

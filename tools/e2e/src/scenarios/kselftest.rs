@@ -29,8 +29,8 @@ fn passes(lab: &mut Lab, express: bool) -> Result<()> {
         .join("linux/selftests/vfio/vfio_pci_unassigned_access_test");
     if !test.exists() {
         bail!(Skip(
-            "the kselftest was not built: it takes a kernel tree, which scripts/prepare.sh m \
-             unpatched has"
+            "the kselftest was not built: it takes a kernel tree, which `scripts/lab.sh build m \
+             unpatched` has"
                 .into()
         ));
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{bail, Context, Result};
 
 /// Runs a command without input. Returns its output, whatever the exit code.
-pub(crate) fn output(command: &mut Command) -> Result<Output> {
+pub fn output(command: &mut Command) -> Result<Output> {
     command
         .stdin(Stdio::null())
         .output()
@@ -15,7 +15,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
 }
 
 /// Runs a command that has to succeed. Returns its standard output.
-pub(crate) fn stdout(command: &mut Command) -> Result<String> {
+pub fn stdout(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     if !output.status.success() {
         bail!(

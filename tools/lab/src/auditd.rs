@@ -13,13 +13,13 @@ use anyhow::{bail, ensure, Context, Result};
 use rustix::process::{kill_process, Pid, Signal};
 
 use crate::command;
-use crate::record::{self, Record};
+use crate::wait::wait_until;
 
 /// How long anything of audit's may take, on a machine that is emulated and shared.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The patched audit userspace, with a daemon that may run.
-pub(crate) struct Audit {
+pub struct Audit {
     prefix: PathBuf,
     folder: PathBuf,
     daemon: Option<Child>,
@@ -27,12 +27,17 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    /// A daemon with an empty log in `folder`, and the kernel's side as it is after booting.
-    pub(crate) fn fresh(prefix: &Path, folder: PathBuf) -> Result<Self> {
+    /// The configuration of a daemon with an empty log in `folder`; it is not started, and the kernel's side stays as it is.
+    pub fn new(prefix: &Path, folder: PathBuf) -> Result<Self> {
+        ensure!(
+            prefix.join("sbin/auditd").exists(),
+            "no audit userspace in {}: scripts/build-audit.sh makes it",
+            prefix.display()
+        );
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("plugins.d"))
             .with_context(|| folder.display().to_string())?;
-        let mut audit = Self {
+        let audit = Self {
             prefix: prefix.to_owned(),
             folder,
             daemon: None,
@@ -41,13 +46,19 @@ impl Audit {
         let conf = audit.configuration_file();
         fs::write(&conf, configuration(&audit.folder))
             .with_context(|| conf.display().to_string())?;
+        Ok(audit)
+    }
+
+    /// A daemon with an empty log in `folder`, and the kernel's side as it is after booting.
+    pub fn fresh(prefix: &Path, folder: PathBuf) -> Result<Self> {
+        let mut audit = Self::new(prefix, folder)?;
         audit.reset()?;
         audit.start()?;
         Ok(audit)
     }
 
     /// The kernel's side as it is after booting.
-    pub(crate) fn reset(&self) -> Result<()> {
+    pub fn reset(&self) -> Result<()> {
         self.ctl(&["-D"])?;
         // Not a failure of the test that came before to panic in this one.
         self.ctl(&["-f", "1"])?;
@@ -59,13 +70,13 @@ impl Audit {
     }
 
     /// Start the daemon; it goes on with the log there is.
-    pub(crate) fn start(&mut self) -> Result<()> {
+    pub fn start(&mut self) -> Result<()> {
         let prefix = self.prefix.clone();
         self.start_from(&prefix)
     }
 
     /// Start the daemon of another build.
-    pub(crate) fn start_from(&mut self, prefix: &Path) -> Result<()> {
+    pub fn start_from(&mut self, prefix: &Path) -> Result<()> {
         let mut child = spawn(prefix, &self.folder)?;
         let started = wait_until(PATIENCE, || {
             if let Some(status) = child.try_wait()? {
@@ -85,14 +96,14 @@ impl Audit {
     }
 
     /// Send the daemon a signal.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         let child = self.daemon.as_ref().context("auditd does not run")?;
         let pid = Pid::from_raw(child.id() as i32).context("auditd has no pid")?;
         kill_process(pid, signal).context("auditd")
     }
 
     /// End the daemon, at once or as it likes.
-    pub(crate) fn stop(&mut self, signal: Signal) -> Result<()> {
+    pub fn stop(&mut self, signal: Signal) -> Result<()> {
         if self.daemon.is_some() {
             // A stopped one would never see the other.
             self.signal(Signal::CONT)?;
@@ -105,12 +116,12 @@ impl Audit {
     }
 
     /// Run auditctl.
-    pub(crate) fn ctl(&self, arguments: &[&str]) -> Result<String> {
+    pub fn ctl(&self, arguments: &[&str]) -> Result<String> {
         command::stdout(Command::new(self.prefix.join("sbin/auditctl")).args(arguments))
     }
 
     /// Load audit rules, besides those that are there.
-    pub(crate) fn load_rules(&self, rules: &[&str]) -> Result<()> {
+    pub fn load_rules(&self, rules: &[&str]) -> Result<()> {
         let file = self.folder.join("audit.rules");
         fs::write(&file, rules.join("\n") + "\n")
             .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o600)))
@@ -127,7 +138,7 @@ impl Audit {
     }
 
     /// One number of `auditctl -s`.
-    pub(crate) fn status(&self, name: &str) -> Result<u64> {
+    pub fn status(&self, name: &str) -> Result<u64> {
         let text = self.ctl(&["-s"])?;
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
@@ -135,12 +146,12 @@ impl Audit {
     }
 
     /// What the daemon reads when it starts.
-    pub(crate) fn configuration_file(&self) -> PathBuf {
+    pub fn configuration_file(&self) -> PathBuf {
         self.folder.join("auditd.conf")
     }
 
     /// The daemon's log.
-    pub(crate) fn log(&self) -> PathBuf {
+    pub fn log(&self) -> PathBuf {
         self.folder.join("audit.log")
     }
 
@@ -148,7 +159,7 @@ impl Audit {
     ///
     /// A message of our own is sent after it and waited for; the kernel keeps the order. It takes
     /// an enabled audit and a daemon that runs.
-    pub(crate) fn drain(&mut self) -> Result<()> {
+    pub fn drain(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             self.markers += 1;
@@ -167,36 +178,29 @@ impl Audit {
     }
 
     /// Run ausearch on the log; nothing if it finds nothing.
-    pub(crate) fn search(&self, arguments: &[&str]) -> Result<String> {
+    pub fn search(&self, arguments: &[&str]) -> Result<String> {
         search_in(&self.prefix, &self.log(), arguments)
     }
 
-    /// Every PCI record so far, as ausearch finds them.
-    pub(crate) fn records(&mut self) -> Result<Vec<Record>> {
-        self.drain()?;
-        record::parse_all(&self.search(&["-m", "PCI", "--raw"])?)
-    }
-
     /// The log, line for line, with every type of record.
-    pub(crate) fn lines(&mut self) -> Result<Vec<String>> {
+    pub fn lines(&mut self) -> Result<Vec<String>> {
         self.drain()?;
         let log = fs::read(self.log()).with_context(|| self.log().display().to_string())?;
         let log = String::from_utf8_lossy(&log);
         Ok(log.lines().map(str::to_owned).collect())
     }
 
-    /// Every PCI record that is in the log by now, as the daemon wrote it. For who looks again and
-    /// again: ausearch, a program, takes a second to start in an emulated machine.
-    pub(crate) fn logged(&self) -> Result<Vec<Record>> {
+    /// The whole lines that are in the log by now, as the daemon wrote them. For callers that look
+    /// again and again: ausearch, a program, takes a second to start in an emulated machine.
+    pub fn logged(&self) -> Result<String> {
         let log = fs::read(self.log()).with_context(|| self.log().display().to_string())?;
         let log = String::from_utf8_lossy(&log);
         // The last line may be on its way.
-        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
-        record::parse_all(whole)
+        Ok(log.rfind('\n').map_or("", |end| &log[..end]).to_owned())
     }
 
     /// Empty the log, which the daemon appends to. What is on its way there is not lost.
-    pub(crate) fn forget(&self) -> Result<()> {
+    pub fn forget(&self) -> Result<()> {
         let log = self.log();
         fs::File::options()
             .write(true)
@@ -206,7 +210,7 @@ impl Audit {
     }
 
     /// Where the programs are.
-    pub(crate) fn prefix(&self) -> &Path {
+    pub fn prefix(&self) -> &Path {
         &self.prefix
     }
 }
@@ -220,7 +224,7 @@ impl Drop for Audit {
 
 /// The configuration of a daemon: plain records, no rotation, no check of disk space, no further
 /// receivers.
-pub(crate) fn configuration(folder: &Path) -> String {
+pub fn configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(
         "local_events = yes\n\
@@ -248,7 +252,7 @@ pub(crate) fn configuration(folder: &Path) -> String {
 }
 
 /// Start a daemon with the configuration in `folder`.
-pub(crate) fn spawn(prefix: &Path, folder: &Path) -> Result<Child> {
+pub fn spawn(prefix: &Path, folder: &Path) -> Result<Child> {
     let program = prefix.join("sbin/auditd");
     Command::new(&program)
         .args(["-n", "-s", "nochange", "-c"])
@@ -261,7 +265,7 @@ pub(crate) fn spawn(prefix: &Path, folder: &Path) -> Result<Child> {
 }
 
 /// Run ausearch on a log.
-pub(crate) fn search_in(prefix: &Path, log: &Path, arguments: &[&str]) -> Result<String> {
+pub fn search_in(prefix: &Path, log: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(prefix.join("sbin/ausearch"));
     command.args(arguments).arg("-if").arg(log);
     let output = command::output(&mut command)?;
@@ -276,22 +280,5 @@ pub(crate) fn search_in(prefix: &Path, log: &Path, arguments: &[&str]) -> Result
             Ok(String::new())
         }
         _ => bail!("{command:?} ended with {}: {stdout}{stderr}", output.status),
-    }
-}
-
-/// Ask again and again until the answer is yes; whether it was in time.
-pub(crate) fn wait_until(
-    patience: Duration,
-    mut done: impl FnMut() -> Result<bool>,
-) -> Result<bool> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if done()? {
-            return Ok(true);
-        }
-        if Instant::now() >= deadline {
-            return Ok(false);
-        }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -3,6 +3,7 @@
 //! Trace events of the kernel, read through tracefs.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -16,24 +17,21 @@ const TRACEFS: &str = "/sys/kernel/tracing";
 const ACCESSES: &[&str] = &["pci_audit/pci_audit_access"];
 
 /// A trace instance that contains only these events.
-pub(crate) struct Trace {
+pub struct Trace {
     folder: PathBuf,
     events: &'static [&'static str],
 }
 
 impl Trace {
     /// Starts tracing the accesses of all processes.
-    pub(crate) fn accesses() -> Result<Self> {
+    pub fn accesses() -> Result<Self> {
         Self::start(ACCESSES, None)
     }
 
     /// Starts tracing `events`, each as `SYSTEM/EVENT`, of all threads or of one.
-    pub(crate) fn start(events: &'static [&'static str], thread: Option<u32>) -> Result<Self> {
-        let instances = Path::new(TRACEFS).join("instances");
-        if !instances.exists() {
-            mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None).context(TRACEFS)?;
-        }
-        let folder = instances.join("vfio-pci-audit");
+    pub fn start(events: &'static [&'static str], thread: Option<u32>) -> Result<Self> {
+        mount_tracefs()?;
+        let folder = Path::new(TRACEFS).join("instances/vfio-pci-audit");
         // A scenario that failed may have left one.
         let _ = fs::remove_dir(&folder);
         fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -51,7 +49,7 @@ impl Trace {
     }
 
     /// Starts or stops tracing.
-    pub(crate) fn enable(&self, on: bool) -> Result<()> {
+    pub fn enable(&self, on: bool) -> Result<()> {
         self.events.iter().try_for_each(|event| {
             self.write(
                 &format!("events/{event}/enable"),
@@ -61,12 +59,12 @@ impl Trace {
     }
 
     /// Discards the events so far.
-    pub(crate) fn forget(&self) -> Result<()> {
+    pub fn forget(&self) -> Result<()> {
         self.write("trace", "\n")
     }
 
     /// The name and the text of each event so far, in order.
-    pub(crate) fn events(&self) -> Result<Vec<(&'static str, String)>> {
+    pub fn events(&self) -> Result<Vec<(&'static str, String)>> {
         let file = self.folder.join("trace");
         let trace = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let event = |line: &str| {
@@ -80,7 +78,7 @@ impl Trace {
     }
 
     /// The texts of the events, without the session and the process.
-    pub(crate) fn texts(&self) -> Result<Vec<String>> {
+    pub fn texts(&self) -> Result<Vec<String>> {
         let plain = |text: String| without_whose(&text).map_or(text, |(_, plain)| plain);
         Ok(self
             .events()?
@@ -100,18 +98,18 @@ impl Drop for Trace {
 
 /// The session and the process of an access.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Whose {
+pub struct Whose {
     /// The number of the session, 0 where there is none.
-    pub(crate) session: u64,
+    pub session: u64,
     /// The number of the process.
-    pub(crate) pid: u32,
+    pub pid: u32,
     /// What the process calls itself.
-    pub(crate) comm: String,
+    pub comm: String,
 }
 
 /// Removes the session and the process from the text of an event. Returns them and the text that a
 /// record has too.
-pub(crate) fn without_whose(text: &str) -> Result<(Whose, String)> {
+pub fn without_whose(text: &str) -> Result<(Whose, String)> {
     let not = || format!("not an event of an access: {text:?}");
     let (before, rest) = text.split_once(" session=").with_context(not)?;
     let (session, rest) = rest.split_once(" pid=").with_context(not)?;
@@ -126,7 +124,7 @@ pub(crate) fn without_whose(text: &str) -> Result<(Whose, String)> {
 }
 
 /// Removes `session=` from a text. Returns its value and the remaining text.
-pub(crate) fn without_session(text: &str) -> Result<(Session, String)> {
+pub fn without_session(text: &str) -> Result<(Session, String)> {
     let (before, rest) = text
         .split_once(" session=")
         .with_context(|| format!("no session= in {text:?}"))?;
@@ -140,4 +138,47 @@ pub(crate) fn without_session(text: &str) -> Result<(Session, String)> {
         ),
     };
     Ok((session, format!("{before} {after}")))
+}
+
+/// Probes on the kernel's last functions before the hardware: what reaches a byte of configuration space.
+pub struct Probe(());
+
+impl Probe {
+    /// Start watching the byte at `offset`.
+    pub fn config_bytes(offset: usize) -> Result<Self> {
+        mount_tracefs()?;
+        for op in ["read", "write"] {
+            let probe = format!("p:lab/{op} pci_user_{op}_config_byte pos=$arg2:u32\n");
+            let events = Path::new(TRACEFS).join("kprobe_events");
+            fs::OpenOptions::new()
+                .append(true)
+                .open(&events)
+                .and_then(|mut file| file.write_all(probe.as_bytes()))
+                .with_context(|| format!("{probe:?} to {}", events.display()))?;
+            let filter = Path::new(TRACEFS).join(format!("events/lab/{op}/filter"));
+            fs::write(&filter, format!("pos == {offset}"))
+                .with_context(|| filter.display().to_string())?;
+        }
+        let enable = Path::new(TRACEFS).join("events/lab/enable");
+        fs::write(&enable, "1").with_context(|| enable.display().to_string())?;
+        Ok(Self(()))
+    }
+
+    /// Forget what was seen so far.
+    pub fn forget(&self) -> Result<()> {
+        fs::write(Path::new(TRACEFS).join("trace"), "\n").context("forgetting a trace")
+    }
+
+    /// How often the byte was reached.
+    pub fn hits(&self) -> Result<usize> {
+        let text = fs::read_to_string(Path::new(TRACEFS).join("trace")).context("a trace")?;
+        Ok(text.lines().filter(|line| !line.starts_with('#')).count())
+    }
+}
+
+fn mount_tracefs() -> Result<()> {
+    if !Path::new(TRACEFS).join("instances").exists() {
+        mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None).context(TRACEFS)?;
+    }
+    Ok(())
 }

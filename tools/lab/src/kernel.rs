@@ -12,28 +12,30 @@ use anyhow::{bail, ensure, Context, Result};
 use rustix::fs::OFlags;
 use vfio_client::{sysfs, Bdf};
 
+pub use crate::complaints::is_complaint;
+
 /// The session of a record: its number, or `None` for `?`.
 ///
 /// Records of the generic service have no session. An op=close record that covers several sessions
 /// has no number either.
-pub(crate) type Session = Option<u64>;
+pub type Session = Option<u64>;
 
 /// The folder of the policy's parameters.
 const PARAMETERS: &str = "/sys/module/vfio_pci_audit/parameters";
 
 /// Blocks reads.
-pub(crate) const BLOCK_READ: &str = "block_pci_unassigned_read";
+pub const BLOCK_READ: &str = "block_pci_unassigned_read";
 /// Blocks writes.
-pub(crate) const BLOCK_WRITE: &str = "block_pci_unassigned_write";
+pub const BLOCK_WRITE: &str = "block_pci_unassigned_write";
 /// The devices for which nothing is blocked.
-pub(crate) const ALLOW_IDS: &str = "uaccess_allow_ids";
+pub const ALLOW_IDS: &str = "uaccess_allow_ids";
 /// Records per second.
-pub(crate) const RATE: &str = "audit_rate";
+pub const RATE: &str = "audit_rate";
 /// Maximum burst of records.
-pub(crate) const BURST: &str = "audit_burst";
+pub const BURST: &str = "audit_burst";
 
 /// All parameters, with their default values.
-pub(crate) const DEFAULTS: [(&str, &str); 5] = [
+pub const DEFAULTS: [(&str, &str); 5] = [
     (BLOCK_READ, "N"),
     (BLOCK_WRITE, "N"),
     (ALLOW_IDS, ""),
@@ -42,29 +44,29 @@ pub(crate) const DEFAULTS: [(&str, &str); 5] = [
 ];
 
 /// The file of a parameter.
-pub(crate) fn parameter_file(name: &str) -> PathBuf {
+pub fn parameter_file(name: &str) -> PathBuf {
     Path::new(PARAMETERS).join(name)
 }
 
 /// Whether the policy module is loaded.
-pub(crate) fn has_policy() -> bool {
+pub fn has_policy() -> bool {
     Path::new(PARAMETERS).exists()
 }
 
 /// The file that shows one session per line, to root only.
-pub(crate) const SESSIONS: &str = "/sys/kernel/debug/vfio_pci_audit/sessions";
+pub const SESSIONS: &str = "/sys/kernel/debug/vfio_pci_audit/sessions";
 
 /// An open session, or an op=close that is pending.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub struct Shown {
     /// The device.
-    pub(crate) device: String,
+    pub device: String,
     /// Whether it is open.
-    pub(crate) open: bool,
+    pub open: bool,
     /// Its number, or nothing where it is `?`.
-    pub(crate) session: Session,
+    pub session: Session,
     /// Numbers of reads and writes.
-    pub(crate) accesses: u64,
+    pub accesses: u64,
 }
 
 impl Shown {
@@ -91,7 +93,7 @@ impl Shown {
 }
 
 /// The sessions that the policy shows. Empty if its module is not loaded.
-pub(crate) fn sessions() -> Result<Vec<Shown>> {
+pub fn sessions() -> Result<Vec<Shown>> {
     let lines = match fs::read_to_string(SESSIONS) {
         Ok(lines) => lines,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -104,24 +106,24 @@ pub(crate) fn sessions() -> Result<Vec<Shown>> {
 }
 
 /// Whether the policy has sessions that are open or have pending records.
-pub(crate) fn has_sessions() -> bool {
+pub fn has_sessions() -> bool {
     fs::read_to_string(SESSIONS).is_ok_and(|lines| !lines.is_empty())
 }
 
 /// Whether a module is loaded.
-pub(crate) fn has_module(name: &str) -> bool {
+pub fn has_module(name: &str) -> bool {
     Path::new("/sys/module").join(name).exists()
 }
 
 /// Read a parameter.
-pub(crate) fn parameter(name: &str) -> Result<String> {
+pub fn parameter(name: &str) -> Result<String> {
     let file = parameter_file(name);
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     Ok(text.trim_end_matches('\n').to_owned())
 }
 
 /// Writes bytes to a parameter with one system call. Returns the kernel's error.
-pub(crate) fn write_parameter(name: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn write_parameter(name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(parameter_file(name))?;
     match file.write(bytes)? {
         all if all == bytes.len() => Ok(()),
@@ -134,13 +136,13 @@ pub(crate) fn write_parameter(name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// Sets a parameter as echo(1) does. Without the newline, an empty value would not reach the
 /// kernel.
-pub(crate) fn set_parameter(name: &str, value: &str) -> Result<()> {
+pub fn set_parameter(name: &str, value: &str) -> Result<()> {
     write_parameter(name, format!("{value}\n").as_bytes())
         .with_context(|| format!("{name}={value:?}"))
 }
 
 /// Checks that the kernel refuses a value with EINVAL and keeps the previous one.
-pub(crate) fn expect_refusal(name: &str, value: &str) -> Result<()> {
+pub fn expect_refusal(name: &str, value: &str) -> Result<()> {
     let before = parameter(name)?;
     match write_parameter(name, value.as_bytes()) {
         Ok(()) => bail!(
@@ -161,11 +163,11 @@ pub(crate) fn expect_refusal(name: &str, value: &str) -> Result<()> {
 }
 
 /// Kernel messages from a point in time on.
-pub(crate) struct Messages(File);
+pub struct Messages(File);
 
 impl Messages {
     /// Starts with the next message.
-    pub(crate) fn follow() -> Result<Self> {
+    pub fn follow() -> Result<Self> {
         let mut file = OpenOptions::new()
             .read(true)
             .custom_flags(OFlags::NONBLOCK.bits() as i32)
@@ -176,7 +178,7 @@ impl Messages {
     }
 
     /// The messages since then, each with its level in front, as in /dev/kmsg.
-    pub(crate) fn read(&mut self) -> Result<Vec<String>> {
+    pub fn read(&mut self) -> Result<Vec<String>> {
         let mut messages = Vec::new();
         let mut buffer = [0; 8192];
         loop {
@@ -193,26 +195,19 @@ impl Messages {
     }
 }
 
-/// Whether a message reports a bug of the kernel.
-pub(crate) fn is_complaint(message: &str) -> bool {
-    ["BUG:", "Oops", "WARNING:", "general protection"]
-        .iter()
-        .any(|word| message.contains(word))
-}
-
 /// Binds a device to vfio-pci.
-pub(crate) fn bind(bdf: Bdf) -> Result<()> {
+pub fn bind(bdf: Bdf) -> Result<()> {
     bind_to(bdf, "vfio-pci")
 }
 
 /// Unbinds a device from its driver.
-pub(crate) fn unbind(bdf: Bdf) -> Result<()> {
+pub fn unbind(bdf: Bdf) -> Result<()> {
     let file = sysfs::path(bdf).join("driver/unbind");
     fs::write(&file, bdf.to_string()).with_context(|| file.display().to_string())
 }
 
 /// Binds a device to a driver.
-pub(crate) fn bind_to(bdf: Bdf, wanted: &str) -> Result<()> {
+pub fn bind_to(bdf: Bdf, wanted: &str) -> Result<()> {
     let device = sysfs::path(bdf);
     let write = |file: PathBuf, text: &str| {
         fs::write(&file, text).with_context(|| format!("{text:?} to {}", file.display()))

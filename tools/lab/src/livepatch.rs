@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::io::Errno;
-use rustix::system::{delete_module, init_module, uname};
+use rustix::system::{delete_module, init_module};
 
-use crate::audit::wait_until;
+use crate::modules::release;
+use crate::wait::wait_until;
 
 /// The name of the livepatch module.
-pub(crate) const NAME: &str = "vfio_pci_audit_livepatch";
+pub const NAME: &str = "vfio_pci_audit_livepatch";
 const C_NAME: &CStr = c"vfio_pci_audit_livepatch";
 const FOLDER: &str = "/sys/kernel/livepatch/vfio_pci_audit_livepatch";
 
@@ -24,15 +25,15 @@ const FOLDER: &str = "/sys/kernel/livepatch/vfio_pci_audit_livepatch";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The flag that rmmod uses: fail while the module is in use, instead of waiting.
-pub(crate) const O_NONBLOCK: i32 = 0o4000;
+pub const O_NONBLOCK: i32 = 0o4000;
 
 /// The module's file, in memory.
-pub(crate) struct Livepatch(Vec<u8>);
+pub struct Livepatch(Vec<u8>);
 
 impl Livepatch {
     /// Reads the module that build-stock.sh built in `stock`.
-    pub(crate) fn read(stock: &Path) -> Result<Self> {
-        let release = uname().release().to_string_lossy().into_owned();
+    pub fn read(stock: &Path) -> Result<Self> {
+        let release = release();
         let file: PathBuf = [
             stock,
             Path::new("image/lib/modules"),
@@ -49,28 +50,21 @@ impl Livepatch {
 
     /// Loads the module, and waits until the transition of all tasks is complete. Its dependencies
     /// have to be loaded.
-    pub(crate) fn load(&self) -> Result<()> {
+    pub fn load(&self) -> Result<()> {
         init_module(&self.0, c"").context("init_module(vfio_pci_audit_livepatch)")?;
-        ensure!(
-            wait_until(PATIENCE, || Ok(!in_transition()))?,
-            "not every task came to the livepatch"
-        );
-        Ok(())
+        settle()
     }
 
     /// Disables the livepatch, waits for the transition of all tasks, and unloads the module.
-    pub(crate) fn unload(&self) -> Result<()> {
+    pub fn unload(&self) -> Result<()> {
         unload()
     }
 }
 
 /// Disables the livepatch that is loaded, waits for the transition, and unloads its module.
-pub(crate) fn unload() -> Result<()> {
+pub fn unload() -> Result<()> {
     fs::write(Path::new(FOLDER).join("enabled"), "0").context("disabling the livepatch")?;
-    ensure!(
-        wait_until(PATIENCE, || Ok(!in_transition()))?,
-        "not every task left the livepatch"
-    );
+    settle()?;
     // The reference on the module is dropped shortly after the livepatch's folder disappears.
     let unloaded = wait_until(PATIENCE, || match delete_module(C_NAME, O_NONBLOCK) {
         Ok(()) => Ok(true),
@@ -78,6 +72,21 @@ pub(crate) fn unload() -> Result<()> {
         Err(error) => bail!("delete_module({NAME}): {error}"),
     })?;
     ensure!(unloaded, "{NAME} is in use");
+    Ok(())
+}
+
+/// Whether the livepatch is loaded and not replaced by another.
+pub fn is_enabled() -> bool {
+    Path::new(FOLDER).exists()
+}
+
+/// Wait until every task is where the livepatch wants it: a task keeps to the old function until it was seen outside of
+/// it, a moment, or as long as it sleeps in there. Without a livepatch there is nothing to wait for.
+pub fn settle() -> Result<()> {
+    ensure!(
+        wait_until(PATIENCE, || Ok(!in_transition()))?,
+        "the livepatch does not come to rest"
+    );
     Ok(())
 }
 

@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# lab.sh COMMAND...: build the lab, a program in tools/lab that does all but installing and calling,
+# and run it; "lab.sh help" lists what it can do. Where there is no cargo, what takes to build it is
+# installed first.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+lab=$BUILD/target/release/lab
+if [ ! -x "$lab" ]; then
+	"$TOP/scripts/setup.sh" vm
+	say "==> building the lab"
+fi
+host_cargo build --quiet --release -p lab
+exec "$lab" "$@"

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The end-to-end scenarios, each kind on the kernel that it is for.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use lab::paths::{given, is_set, Paths};
+use lab::progress;
+use lab::vm;
+
+use crate::prepare::{self, Stock};
+
+/// What the scenarios run on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum On {
+    /// VFIO as modules
+    Modules,
+    /// VFIO and its policy built in
+    Builtin,
+    /// A kernel without VFIO
+    Novfio,
+    /// Processors that are emulated at the same time: the scenarios where accesses race
+    Parallel,
+    /// A kernel that looks for mistakes: the scenarios that allocate and free most
+    Debug,
+    /// Debian's own kernel, with vfio_pci_audit as a livepatch
+    Stock,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// What to run them on (FRONT=stock and DEBUG=1 in the environment choose, too)
+    #[arg(long, value_enum)]
+    on: Option<On>,
+    /// Run only scenarios whose name contains this; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+    /// Run the long scenarios as well (LONG=1 does, too)
+    #[arg(long)]
+    long: bool,
+    /// Do not build the scenarios and what they run
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// How a kind of them differs from the others.
+struct Kind {
+    name: &'static str,
+    kernel: &'static str,
+    only: &'static [&'static str],
+    /// Those that run if none is named.
+    default: &'static [&'static str],
+    append: Option<&'static str>,
+    allow: Option<&'static str>,
+    load: &'static str,
+}
+
+const MODULES: Kind = Kind {
+    name: "e2e",
+    kernel: "m",
+    only: &[],
+    default: &[],
+    append: None,
+    allow: None,
+    load: "",
+};
+
+impl On {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Modules => MODULES,
+            Self::Stock => Kind {
+                name: "e2e-stock",
+                ..MODULES
+            },
+            // KUnit has its own turn. The rest is to be found again in sysfs, read from the command line.
+            Self::Builtin => Kind {
+                name: "e2e-builtin",
+                kernel: "y",
+                only: &["builtin/"],
+                append: Some("kunit.enable=0 vfio_pci_audit.block_pci_unassigned_write vfio_pci_audit.uaccess_allow_ids=8086:10d3,10DE:1eb8"),
+                ..MODULES
+            },
+            Self::Novfio => Kind {
+                name: "e2e-novfio",
+                kernel: "novfio",
+                only: &["samples/"],
+                load: "pci_audit",
+                ..MODULES
+            },
+            Self::Parallel => Kind {
+                name: "e2e-parallel",
+                only: &["race/", "limits/"],
+                ..MODULES
+            },
+            // Linux's ACPI drops a reference that it did not get when it is short of memory, of which the faults that are
+            // injected make sure.
+            Self::Debug => Kind {
+                name: "e2e-debug",
+                kernel: "debug",
+                default: &["leaks/rounds", "leaks/load", "faults/", "sessions/", "limits/burst"],
+                append: Some("kasan_multi_shot"),
+                allow: Some(" in acpi_"),
+                ..MODULES
+            },
+        }
+    }
+
+    fn chosen() -> Self {
+        if given("FRONT").is_some_and(|front| front == "stock") {
+            Self::Stock
+        } else if is_set("DEBUG") {
+            Self::Debug
+        } else {
+            Self::Modules
+        }
+    }
+}
+
+/// Run scenarios in a VM; their exit code.
+pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> Result<u8> {
+    let on = arguments.on.unwrap_or_else(On::chosen);
+    let kind = on.kind();
+    let mut options = vm::Options {
+        name: Some(kind.name.to_owned()),
+        kernel: Some(paths.image(kind.kernel)),
+        timeout: 3000,
+        allow: kind.allow.map(str::to_owned).into_iter().collect(),
+        ..vm::Options::default()
+    };
+    options.machine.append = kind.append.map(str::to_owned).into_iter().collect();
+    options.machine.parallel = on == On::Parallel;
+    let mut environment = vec![format!(
+        "OBJECTS={}",
+        paths.build.join("linux").join(kind.kernel).display()
+    )];
+    match on {
+        // What is compared with belongs to this kernel.
+        On::Modules | On::Parallel => environment.clear(),
+        On::Debug => options.machine.memory = "4G".to_owned(),
+        On::Stock => {
+            progress::run(paths, &[prepare::stock()])?;
+            let stock = Stock::find(paths)?;
+            progress::run(paths, &[prepare::guest(paths, &stock.kernel)])?;
+            environment = vec![format!("STOCK={}", stock.folder.display())];
+            options.kernel = Some(stock.kernel);
+        }
+        On::Builtin | On::Novfio => {}
+    }
+    if !arguments.no_build {
+        // All of them, as the other steps do: cargo builds what they share again for any other choice.
+        let programs = ["build", "--release"];
+        progress::run(
+            paths,
+            &[prepare::cargo(
+                "e2e-build",
+                "building the scenarios",
+                &programs,
+            )],
+        )?;
+    }
+
+    let mut patterns: Vec<String> = arguments.only.clone();
+    if patterns.is_empty() {
+        let all = kind.only.iter().chain(kind.default);
+        patterns = all.map(|&word| word.to_owned()).collect();
+    } else {
+        patterns.extend(kind.only.iter().map(|&word| word.to_owned()));
+    }
+    let defaults_are_long = on == On::Debug && arguments.only.is_empty();
+    let long = arguments.long || is_set("LONG") || defaults_are_long;
+    if arguments.long || is_set("LONG") {
+        options.timeout = 14400;
+    }
+    let mut scenarios = vec![paths.tool("e2e").display().to_string()];
+    scenarios.extend(long.then(|| "--long".to_owned()));
+    for pattern in patterns {
+        scenarios.extend(["--only".to_owned(), pattern]);
+    }
+
+    // Modules that a kernel without VFIO has are loaded before.
+    let mut command = vec!["env".to_owned()];
+    command.extend(environment);
+    if kind.load.is_empty() {
+        command.extend(scenarios);
+    } else {
+        let load = format!(
+            "'{}' load {} && exec \"$@\"",
+            paths.tool("lab").display(),
+            kind.load
+        );
+        command.extend(["sh".to_owned(), "-c".to_owned(), load, "e2e".to_owned()]);
+        command.extend(scenarios);
+    }
+    Ok(options.run(paths, &command)?)
+}

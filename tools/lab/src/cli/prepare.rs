@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is built before anything runs: each part a step, which does nothing when it is up to date.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use lab::paths::Paths;
+use lab::progress::{self, Step};
+
+/// Something to build.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Part {
+    /// Debian packages and tools for everything in the VM, and for kernels
+    Setup,
+    /// The same for a kernel of Debian's as it is
+    SetupStock,
+    /// Audit userspace with our patches
+    Audit,
+    /// Audit userspace without our patches
+    UnpatchedAudit,
+    /// The programs that the demonstration needs
+    Client,
+    /// All programs of the host
+    Tools,
+    /// The kernel with VFIO as modules
+    M,
+    /// The kernel with everything built in, and KUnit
+    Y,
+    /// The kernel without VFIO
+    Novfio,
+    /// The kernel that looks for mistakes
+    Debug,
+    /// The guest that runs inside the VM
+    Guest,
+    /// What tests load and run besides: modules and audit userspace without our patches, a variant driver, a kselftest
+    Unpatched,
+}
+
+/// A step that has the distribution's cargo do something.
+pub(crate) fn cargo(name: &str, what: &str, arguments: &[&str]) -> Step {
+    let shell = ["bash", "-c", ". scripts/lib.sh; host_cargo \"$@\"", "cargo"];
+    Step::new(name, what, &[&shell, arguments].concat())
+}
+
+/// The step that makes the inner guest for a kernel.
+pub(crate) fn guest(paths: &Paths, kernel: &Path) -> Step {
+    let program = paths.tool("lab").display().to_string();
+    let kernel = kernel.display().to_string();
+    Step::new(
+        "guest",
+        "booting the guest that goes on inside the VM",
+        &[&program, "guest-image", &kernel],
+    )
+}
+
+impl Part {
+    fn steps(self, paths: &Paths) -> Vec<Step> {
+        let kernel = |kind: &str, what: &str| {
+            vec![Step::new(
+                &format!("kernel-{kind}"),
+                &format!("building the kernel {what}"),
+                &["scripts/build-kernel.sh", kind],
+            )]
+        };
+        match self {
+            Self::Setup => vec![Step::new(
+                "setup",
+                "installing what is missing",
+                &["scripts/setup.sh", "vm", "kernel"],
+            )],
+            Self::SetupStock => vec![Step::new(
+                "setup",
+                "installing what is missing",
+                &["scripts/setup.sh", "stock", "vm"],
+            )],
+            Self::UnpatchedAudit => vec![Step::new(
+                "audit-unpatched",
+                "building audit userspace without the patches",
+                &["scripts/build-audit.sh", "--unpatched"],
+            )],
+            Self::Audit => vec![Step::new(
+                "audit",
+                "building audit userspace with the patches",
+                &["scripts/build-audit.sh"],
+            )],
+            Self::Client => vec![cargo(
+                "client",
+                "building the VFIO client",
+                &["build", "--release", "-p", "lab", "-p", "vfio-client"],
+            )],
+            Self::Tools => vec![cargo(
+                "tools",
+                "building the host's tools",
+                &["build", "--release"],
+            )],
+            Self::M => kernel(
+                "m",
+                "with VFIO as modules (10 minutes on two cores the first time)",
+            ),
+            Self::Y => kernel("y", "with VFIO and KUnit built in"),
+            Self::Novfio => kernel("novfio", "without VFIO"),
+            Self::Debug => kernel(
+                "debug",
+                "that looks for mistakes (20 minutes on two cores the first time)",
+            ),
+            Self::Guest => vec![guest(paths, &paths.image("m"))],
+            Self::Unpatched => vec![
+                Step::new(
+                    "unpatched",
+                    "building vfio-pci-core to compare with",
+                    &["scripts/build-unpatched.sh"],
+                ),
+                Self::UnpatchedAudit.steps(paths).remove(0),
+                Step::new(
+                    "variant",
+                    "building the variant driver of the tests",
+                    &["scripts/build-module.sh", "variant"],
+                ),
+                Step::new(
+                    "selftest",
+                    "building the kselftest",
+                    &["scripts/build-selftest.sh"],
+                ),
+            ],
+        }
+    }
+}
+
+/// The steps of several parts.
+pub(crate) fn steps(paths: &Paths, parts: &[Part]) -> Vec<Step> {
+    parts.iter().flat_map(|part| part.steps(paths)).collect()
+}
+
+/// Build parts, one after the other.
+pub(crate) fn run(paths: &Paths, parts: &[Part]) -> Result<()> {
+    progress::run(paths, &steps(paths, parts))
+}
+
+/// Where a kernel of Debian's and the modules for it are, and its image.
+pub(crate) struct Stock {
+    /// The folder that build-stock.sh made.
+    pub(crate) folder: PathBuf,
+    /// The kernel.
+    pub(crate) kernel: PathBuf,
+}
+
+/// The step that makes them; [`Stock::find`] looks for them then.
+pub(crate) fn stock() -> Step {
+    Step::new(
+        "stock",
+        "building the modules for a kernel of Debian's (8 minutes the first time)",
+        &[
+            "sh",
+            "-c",
+            "scripts/build-stock.sh --image >\"$BUILD/stock.path\"",
+        ],
+    )
+}
+
+impl Stock {
+    /// Where [`stock`] has put them.
+    pub(crate) fn find(paths: &Paths) -> Result<Self> {
+        let note = paths.build.join("stock.path");
+        let folder = std::fs::read_to_string(&note).with_context(|| note.display().to_string())?;
+        let folder = PathBuf::from(folder.trim());
+        let modules = folder.join("image/lib/modules");
+        let release = std::fs::read_dir(&modules)
+            .with_context(|| modules.display().to_string())?
+            .next()
+            .context("the stock kernel has no modules")??;
+        Ok(Self {
+            kernel: release.path().join("vmlinuz"),
+            folder,
+        })
+    }
+}

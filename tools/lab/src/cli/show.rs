@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The demonstrations, and the machine to try things in.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use anyhow::{Context, Result};
+use lab::auditd::Audit;
+use lab::kernel;
+use lab::modules::{Load, Modules};
+use lab::paths::Paths;
+use lab::progress;
+use lab::vm;
+
+use crate::demo;
+use crate::prepare::{self, Part, Stock};
+
+/// This program's own words for the VM.
+pub(crate) fn this(paths: &Paths, arguments: &[&str]) -> Vec<String> {
+    let program = paths.tool("lab").display().to_string();
+    let arguments = arguments.iter().map(|&word| word.to_owned());
+    std::iter::once(program).chain(arguments).collect()
+}
+
+/// From a fresh machine to the output of ausearch -m PCI.
+pub(crate) fn run(paths: &Paths) -> Result<u8> {
+    let parts = [Part::Setup, Part::Client, Part::Audit, Part::M, Part::Guest];
+    prepare::run(paths, &parts)?;
+    let options = vm::Options {
+        name: Some("demo".to_owned()),
+        ..vm::Options::default()
+    };
+    eprintln!("Booting the kernel in a VM (log: build/log/vm-demo.log)");
+    Ok(options.run(paths, &this(paths, &["demo"]))?)
+}
+
+/// The same on a kernel of Debian's as it is, which takes the modules while a guest runs.
+pub(crate) fn run_stock(paths: &Paths) -> Result<u8> {
+    prepare::run(paths, &[Part::SetupStock])?;
+    // The modules take longer, most of it on one processor.
+    let beside = prepare::steps(paths, &[Part::Client, Part::Audit]);
+    progress::run_beside(paths, &[prepare::stock()], &beside)?;
+    let stock = Stock::find(paths)?;
+    progress::run(paths, &[prepare::guest(paths, &stock.kernel)])?;
+    let options = vm::Options {
+        name: Some("run-stock".to_owned()),
+        timeout: 1800,
+        kernel: Some(stock.kernel),
+        ..vm::Options::default()
+    };
+    let mut command = vec![
+        "env".to_owned(),
+        format!("STOCK={}", stock.folder.display()),
+    ];
+    command.extend(this(paths, &["demo"]));
+    Ok(options.run(paths, &command)?)
+}
+
+/// The machine to try things in, on this terminal.
+pub(crate) fn shell(paths: &Paths) -> Result<u8> {
+    prepare::run(
+        paths,
+        &[Part::Setup, Part::Tools, Part::Audit, Part::M, Part::Guest],
+    )?;
+    let words = this(paths, &["welcome"]).join(" ");
+    let command = format!(
+        "TOP='{}' BUILD='{}' {words}",
+        paths.top.display(),
+        paths.build.display()
+    );
+    let status = vm::Options::default().shell(paths, Some(&command))?;
+    Ok(code(status))
+}
+
+fn code(status: ExitStatus) -> u8 {
+    status
+        .code()
+        .and_then(|code| code.try_into().ok())
+        .unwrap_or(1)
+}
+
+/// Where its audit log is.
+const LOG: &str = "/run/lab";
+
+/// In that machine: a device bound, an audit daemon that runs, a hint, and a shell.
+pub(crate) fn welcome(paths: &Paths) -> Result<()> {
+    Modules::find(paths).load(&Load::default())?;
+    kernel::bind(demo::DEVICE.parse()?)?;
+    let mut audit = Audit::fresh(&paths.audit(), Path::new(LOG).join("audit"))?;
+    let (device, log) = (demo::DEVICE, audit.log());
+    let rc = Path::new(LOG).join("bashrc");
+    fs::write(
+        &rc,
+        format!(
+            "cd '{}'\n\
+             export HOME=/root LD_LIBRARY_PATH='{audit}/lib' PATH='{tools}:{audit}/sbin':/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
+             PS1='lab# '\n",
+            paths.top.display(),
+            audit = paths.audit().display(),
+            tools = paths.build.join("target/release").display(),
+        ),
+    )?;
+    println!(
+        "\n{device} is bound to vfio-pci, auditd logs to {log}. Try:\n\
+         \n\
+         \x20   vfio-client map {device}\n\
+         \x20   vfio-client write {device} {offset} ff\n\
+         \x20   ausearch -m PCI -if {log}\n\
+         \x20   echo Y >/sys/module/vfio_pci_audit/parameters/block_pci_unassigned_write\n\
+         \x20   lab guest {device} poke={offset}:0xff:1\n\
+         \n\
+         Rebuilt modules on the host? lab unload; lab load. The end: exit.\n",
+        log = log.display(),
+        offset = demo::OFFSET_TEXT,
+    );
+    Command::new("bash")
+        .arg("--rcfile")
+        .arg(&rc)
+        .arg("-i")
+        .status()
+        .context("bash")?;
+    audit.stop(rustix::process::Signal::TERM)
+}

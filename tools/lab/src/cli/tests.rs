@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All that CI runs: sets everything up, runs every kind of test, and counts.
+//!
+//! The scenarios are emulated on one processor for twenty minutes. What needs no other processor runs beside them, and
+//! gives way to them. What a part prints is shown whole when it has ended, so that nothing is mixed.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use lab::ktap::Counts;
+use lab::paths::{is_set, last_lines, Paths};
+use lab::progress;
+
+use crate::prepare::{self, Part};
+
+/// One kind of test, or something that one wants.
+struct Job {
+    name: &'static str,
+    /// Whether it has results to count.
+    counts: bool,
+    command: &'static [&'static str],
+}
+
+const fn test(name: &'static str, command: &'static [&'static str]) -> Job {
+    Job {
+        name,
+        counts: true,
+        command,
+    }
+}
+
+const fn build(name: &'static str, command: &'static [&'static str]) -> Job {
+    Job {
+        name,
+        counts: false,
+        command,
+    }
+}
+
+/// The program that this is, as `make` starts it.
+const LAB: &str = "scripts/lab.sh";
+
+/// What takes the processor that the scenarios do not.
+const BESIDE: &[Job] = &[
+    build("kernel-y", &["scripts/build-kernel.sh", "y"]),
+    test("kunit", &["scripts/kunit.sh"]),
+    test(
+        "e2e-builtin",
+        &[LAB, "e2e", "--no-build", "--on", "builtin"],
+    ),
+    build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]),
+    test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
+    test("host", &["scripts/host-test.sh"]),
+    test("tree", &[LAB, "check", "scripts/test-tree.sh"]),
+    test("audit", &[LAB, "audit-suite"]),
+    build("setup-deny", &["scripts/setup.sh", "deny"]),
+    test("lint", &["scripts/lint.sh"]),
+];
+
+/// The scenarios, and what only long runs have.
+const SCENARIOS: &[Job] = &[test("e2e", &[LAB, "e2e", "--no-build", "--on", "modules"])];
+const LONG: &[Job] = &[
+    test(
+        "e2e-parallel",
+        &[LAB, "e2e", "--no-build", "--on", "parallel"],
+    ),
+    test("deb", &[LAB, "check", "scripts/test-deb.sh"]),
+];
+
+/// Run all of them; whether nothing failed. The last line is "N passed, N failed[, N skipped]".
+pub(crate) fn run(paths: &Paths) -> Result<bool> {
+    let check = lab::progress::Step::new(
+        "setup-check",
+        "installing what the linters want",
+        &["scripts/setup.sh", "check"],
+    );
+    let mut steps = prepare::steps(paths, &[Part::Setup]);
+    steps.push(check);
+    steps.extend(prepare::steps(
+        paths,
+        &[
+            Part::Audit,
+            Part::Tools,
+            Part::M,
+            Part::Guest,
+            Part::Unpatched,
+        ],
+    ));
+    // Nothing is to be built anew while the scenarios run.
+    steps.push(prepare::cargo(
+        "host-build",
+        "building the tests of the host's tools",
+        &["test", "--release", "--workspace", "--no-run"],
+    ));
+    progress::run(paths, &steps)?;
+
+    let total = Mutex::new(Counts::default());
+    let mut lane = SCENARIOS.iter().collect::<Vec<_>>();
+    if is_set("LONG") {
+        lane.extend(LONG);
+    }
+    thread::scope(|scope| -> Result<()> {
+        let beside = scope.spawn(|| {
+            BESIDE
+                .iter()
+                .try_for_each(|job| one(paths, job, true, &total))
+        });
+        let result = lane
+            .into_iter()
+            .try_for_each(|job| one(paths, job, false, &total));
+        let beside = beside.join().expect("a test's lane does not panic");
+        result.and(beside)
+    })?;
+    let total = total.into_inner().expect("no lane panicked");
+    let Counts {
+        passed,
+        failed,
+        skipped,
+    } = total;
+    match skipped {
+        0 => println!("{passed} passed, {failed} failed"),
+        _ => println!("{passed} passed, {failed} failed, {skipped} skipped"),
+    }
+    Ok(failed == 0)
+}
+
+fn one(paths: &Paths, job: &Job, gentle: bool, total: &Mutex<Counts>) -> Result<()> {
+    let name = if job.counts {
+        format!("test-{}", job.name)
+    } else {
+        job.name.to_owned()
+    };
+    let log = paths.log(&name);
+    let shown = paths.show(&log);
+    eprintln!("==> {}: begins (log: {shown})", job.name);
+    let started = Instant::now();
+    let nice = if gentle {
+        &["nice", "-n", "19"][..]
+    } else {
+        &[]
+    };
+    let words: Vec<_> = nice
+        .iter()
+        .chain(job.command)
+        .map(|&word| word.to_owned())
+        .collect();
+    let output = File::create(&log).with_context(|| log.display().to_string())?;
+    let status = progress::command(paths, &words)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .status()
+        .with_context(|| job.name)?;
+    let seconds = started.elapsed().as_secs();
+    let repeat = job.command.join(" ");
+    if !job.counts {
+        // What wanted it says so when it fails.
+        if !status.success() {
+            eprintln!(
+                "==> {}: {status} after {seconds} s; the last lines of {shown}:\n{}\nTo repeat it alone: {repeat}",
+                job.name,
+                last_lines(&log, 25)
+            );
+        }
+        return Ok(());
+    }
+    let mut counts = Counts::of(&paths.kernel_tree(), &log)?;
+    // What failed without a result, or printed none, is a failure too.
+    let silent = counts.passed + counts.failed == 0;
+    if silent || (!status.success() && counts.failed == 0) {
+        counts.failed += 1;
+    }
+    let text = std::fs::read(&log)?;
+    let mut total = total.lock().expect("no lane panicked");
+    *total += counts;
+    let mut out = io::stdout().lock();
+    writeln!(out, "==> {}: what it printed", job.name)?;
+    out.write_all(&text)?;
+    out.flush()?;
+    eprintln!(
+        "==> {}: {} passed, {} failed, {} skipped, in {seconds} s",
+        job.name, counts.passed, counts.failed, counts.skipped
+    );
+    if counts.failed > 0 {
+        let text = String::from_utf8_lossy(&text);
+        for line in text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("not ok "))
+        {
+            eprintln!("    {}", line.trim());
+        }
+        eprintln!("    {status}; its log is {shown}; to repeat it alone: {repeat}");
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the modules are tried, tested and measured with, on the host and in the virtual machine.
+//!
+//! On the host:
+//!
+//! - [`vm`] boots a kernel and runs a command in it; [`complaints`] judges what that kernel said.
+//! - [`guest`] makes the guest that runs inside the virtual machine.
+//! - [`progress`] runs long steps, and says what runs; [`ktap`] counts the results of tests.
+//! - [`paths`] knows where things are.
+//!
+//! In the virtual machine:
+//!
+//! - [`modules`] and [`livepatch`] load and unload modules, [`kernel`] reads and sets what the kernel shows, [`trace`] its
+//!   events.
+//! - [`auditd`] starts and stops audit daemons.
+//! - [`guest`] goes on with the guest, and plugs a device into it.
+//! - [`ktap`] writes the results of tests.
+
+pub mod auditd;
+pub mod command;
+pub mod complaints;
+pub mod guest;
+pub mod kernel;
+pub mod ktap;
+pub mod livepatch;
+pub mod modules;
+pub mod paths;
+pub mod progress;
+pub mod trace;
+pub mod vm;
+mod wait;
+
+pub use wait::wait_until;

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The lab's command line.
+//!
+//! - [`prepare`]: what is built before anything runs.
+//! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the machine.
+//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`] and [`checks`]: each kind of them.
+
+#[path = "cli/audit_suite.rs"]
+mod audit_suite;
+#[path = "cli/bench.rs"]
+mod bench;
+#[path = "cli/checks.rs"]
+mod checks;
+#[path = "cli/coverage.rs"]
+mod coverage;
+#[path = "cli/demo.rs"]
+mod demo;
+#[path = "cli/e2e.rs"]
+mod e2e;
+#[path = "cli/prepare.rs"]
+mod prepare;
+#[path = "cli/show.rs"]
+mod show;
+#[path = "cli/tests.rs"]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use lab::guest::{self, Backend, Guest};
+use lab::modules::{Load, Modules};
+use lab::paths::Paths;
+use lab::{progress, vm};
+use vfio_client::Bdf;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Boot a kernel and run a command in it; the exit code is the command's, 124 if it took too long, 70 if the kernel complained
+    Vm {
+        #[command(flatten)]
+        options: vm::Options,
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+    /// A machine to try things in: a device bound to vfio-pci, an audit daemon, a shell on this terminal
+    Shell,
+    /// Build everything and show it
+    Run {
+        /// On a kernel of Debian's as it is
+        #[arg(long)]
+        stock: bool,
+    },
+    /// All tests; ends with "N passed, N failed"
+    Test,
+    /// The end-to-end scenarios
+    E2e(e2e::Arguments),
+    /// What an access costs, in instructions
+    Bench {
+        /// Only the table, not how things grow
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Build what is named and out of date
+    Build {
+        /// What to build
+        #[arg(required = true)]
+        what: Vec<prepare::Part>,
+    },
+    /// Run each check of a script, a function after a line "# check: NAME", and print KTAP
+    Check {
+        /// The script
+        script: PathBuf,
+        /// Run only checks whose name contains this
+        #[arg(long, value_name = "PATTERN")]
+        only: Vec<String>,
+    },
+    /// How much of the files that import only core the host's tests run
+    Coverage,
+    /// Test audit userspace with our patches, in the stable and in the newest version
+    AuditSuite,
+    /// In the VM: load modules with their dependencies
+    Load {
+        /// MODULE or MODULE.PARAMETER=VALUE; without a module, those that a user of VFIO wants
+        words: Vec<String>,
+    },
+    /// In the VM: unload modules; without names, all of VFIO and ours
+    Unload {
+        /// Their names
+        names: Vec<String>,
+    },
+    /// In the VM: go on with the guest, plug a device into it, and have its root access it
+    Guest {
+        /// The device
+        device: Bdf,
+        /// poke=OFFSET:VALUE:SIZE, peek=OFFSET:SIZE and more: see scripts/guest/init
+        actions: Vec<String>,
+        /// How long the guest may take
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        timeout: u64,
+        /// Give it the device by iommufd
+        #[arg(long)]
+        iommufd: bool,
+    },
+    /// In the VM: the demonstration
+    #[command(hide = true)]
+    Demo,
+    /// In the VM: what `shell` starts
+    #[command(hide = true)]
+    Welcome,
+    /// In the VM: what `vm` starts
+    #[command(hide = true)]
+    Inside { folder: PathBuf },
+    /// Boot the inner guest with a kernel, and save it
+    #[command(hide = true)]
+    GuestImage { kernel: PathBuf },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(
+                error
+                    .downcast_ref::<vm::Error>()
+                    .map_or(1, vm::Error::exit_code),
+            )
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<u8> {
+    if let Verb::Inside { folder } = verb {
+        vm::inside::run(&folder)?;
+        return Ok(0);
+    }
+    let paths = Paths::find()?;
+    progress::prepare(&paths)?;
+    let code = |good: bool| u8::from(!good);
+    match verb {
+        Verb::Vm { options, command } => return Ok(options.run(&paths, &command)?),
+        Verb::Shell => return show::shell(&paths),
+        Verb::Run { stock: false } => return show::run(&paths),
+        Verb::Run { stock: true } => return show::run_stock(&paths),
+        Verb::Test => return tests::run(&paths).map(code),
+        Verb::E2e(arguments) => return e2e::run(&paths, &arguments),
+        Verb::Bench { quick } => return bench::run(&paths, quick).map(code),
+        Verb::Build { what } => prepare::run(&paths, &what)?,
+        Verb::Check { script, only } => return checks::run(&paths, &script, &only).map(code),
+        Verb::Coverage => return coverage::run(&paths).map(code),
+        Verb::AuditSuite => return audit_suite::run(&paths).map(code),
+        Verb::Load { words } => Modules::find(&paths).load(&Load::words(words))?,
+        Verb::Unload { names } => {
+            let modules = Modules::find(&paths);
+            match names.as_slice() {
+                [] => modules.unload_all()?,
+                names => modules.unload(&names.iter().map(String::as_str).collect::<Vec<_>>())?,
+            }
+        }
+        Verb::Guest {
+            device,
+            actions,
+            timeout,
+            iommufd,
+        } => {
+            let mut guest = Guest::resume(&paths, Duration::from_secs(timeout))?;
+            let backend = if iommufd {
+                Backend::Iommufd
+            } else {
+                Backend::Container
+            };
+            println!("guest: {}", guest.plug(device, backend)?);
+            for action in actions {
+                println!("guest: {}", guest.ask(&action)?);
+            }
+            guest.end()?;
+        }
+        Verb::Demo => demo::run(&paths)?,
+        Verb::Welcome => show::welcome(&paths)?,
+        Verb::GuestImage { kernel } => {
+            guest::image::build(&paths, &kernel)?;
+        }
+        Verb::Inside { .. } => {}
+    }
+    Ok(0)
+}
