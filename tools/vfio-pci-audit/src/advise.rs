@@ -240,7 +240,8 @@ impl DeviceAdvice {
         text += &self.reads.text("reads", "answered with zeros");
         if !self.only_reads_blocked.is_empty() {
             text += &format!(
-                "  DANGEROUS: reads of {} were blocked while writes there were not: a driver that changed a bit may have written the others as zeros\n",
+                "  DANGEROUS: reads of {} were blocked while writes there were not: a driver that \
+                 changed a bit may have written the others as zeros\n",
                 range_list(&self.only_reads_blocked)
             );
         }

@@ -23,7 +23,8 @@ const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
 const DEBUGFS: &str = "sys/kernel/debug";
 const SESSIONS: &str = "sys/kernel/debug/vfio_pci_audit/sessions";
 const ONLY_READS_BLOCKED: &str =
-    "DANGEROUS: reads are blocked and writes are not, so that a guest that reads a register, changes a bit and writes it back clears the others: set block_pci_unassigned_write=Y, too";
+    "DANGEROUS: reads are blocked and writes are not, so that a guest that reads a register, \
+     changes a bit and writes it back clears the others: set block_pci_unassigned_write=Y, too";
 
 /// What there is to say.
 #[derive(Debug, Serialize)]
