@@ -3,3 +3,4 @@
 //! Decides which accesses are blocked.
 
 pub mod allow_list;
+pub mod bitmap;

@@ -6,6 +6,7 @@
 //! `allow_list`.
 
 pub mod allow_list;
+pub mod bitmap;
 pub(crate) mod parameters;
 
 use crate::common::rcu_box::RcuBox;

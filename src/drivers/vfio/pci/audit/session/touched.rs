@@ -4,57 +4,26 @@
 //!
 //! Imports only `core` and what `pci_audit` has of that kind.
 
+use crate::policy::bitmap::{
+    self,
+    find, //
+};
 use pci_audit::{
     access::CONFIG_SPACE_SIZE,
     Range, //
 };
 
-const BITS: usize = u64::BITS as usize;
-
-/// One bit for each byte of configuration space: 512 bytes.
-pub type Bitmap = [u64; CONFIG_SPACE_SIZE / BITS];
-
-/// The bits of word `index` that `range` covers.
-#[inline]
-fn mask(range: Range, index: usize) -> u64 {
-    let start = range.offset().max(index * BITS) - index * BITS;
-    let end = range.end().min((index + 1) * BITS) - index * BITS;
-
-    (u64::MAX >> (BITS - (end - start))) << start
-}
-
-/// The words that `range` reaches into.
-#[inline]
-fn words(range: Range) -> core::ops::RangeInclusive<usize> {
-    range.offset() / BITS..=(range.end() - 1) / BITS
-}
+pub use crate::policy::bitmap::Bitmap;
 
 /// Marks every byte of `range`.
 #[inline]
 pub fn mark(map: &mut Bitmap, range: Range) {
-    let bit = range.offset() % BITS;
-
-    // Most accesses are within one word.
-    if bit + range.size() <= BITS {
-        map[range.offset() / BITS] |= (u64::MAX >> (BITS - range.size())) << bit;
-    } else {
-        mark_words(map, range);
-    }
-}
-
-/// Marks a range that reaches into several words.
-#[inline(never)]
-fn mark_words(map: &mut Bitmap, range: Range) {
-    for index in words(range) {
-        map[index] |= mask(range, index);
-    }
+    bitmap::mark(map, range.offset(), range.size());
 }
 
 /// Unmarks every byte of `range`.
 pub fn clear(map: &mut Bitmap, range: Range) {
-    for index in words(range) {
-        map[index] &= !mask(range, index);
-    }
+    bitmap::clear(map, range.offset(), range.size());
 }
 
 /// Moves the marks of `other` into `map`.
@@ -67,23 +36,6 @@ pub fn absorb(map: &mut Bitmap, other: &mut Bitmap) {
 /// Whether no byte is marked.
 pub fn is_empty(map: &Bitmap) -> bool {
     map.iter().all(|&word| word == 0)
-}
-
-/// The first byte at or after `from` whose mark is `marked`.
-fn find(map: &Bitmap, from: usize, marked: bool) -> Option<usize> {
-    let mut index = from / BITS;
-    let mut skip = from % BITS;
-
-    while index < map.len() {
-        let word = if marked { map[index] } else { !map[index] };
-        let rest = word & (u64::MAX << skip);
-        if rest != 0 {
-            return Some(index * BITS + rest.trailing_zeros() as usize);
-        }
-        index += 1;
-        skip = 0;
-    }
-    None
 }
 
 /// The first range of marked bytes at or after `from`. Gaps of at most `bridge` unmarked bytes
