@@ -9,6 +9,7 @@ mod tests {
     use super::*;
     use crate::policy::{
         allow_list::Id,
+        Decision,
         Policy, //
     };
     use core::fmt::Write;
@@ -24,6 +25,10 @@ mod tests {
 
     const LISTED: Id = Id::new(0x8086, 0x10d3);
     const OTHER: Id = Id::new(0x8086, 0x10d4);
+
+    fn blocked(policy: &Policy, iswrite: bool, id: Id) -> bool {
+        policy.decide(iswrite, id) == Decision::Blocked
+    }
 
     /// Leaves the count of users as it was.
     fn allow_all(policy: &Policy) {
@@ -42,30 +47,36 @@ mod tests {
                 policy.set_blocks(READ, block_read);
                 policy.set_blocks(WRITE, block_write);
 
-                assert_eq!(policy.blocked(READ, OTHER), block_read);
-                assert_eq!(policy.blocked(WRITE, OTHER), block_write);
-                assert!(!policy.blocked(READ, LISTED));
-                assert!(!policy.blocked(WRITE, LISTED));
+                assert_eq!(blocked(&policy, READ, OTHER), block_read);
+                assert_eq!(blocked(&policy, WRITE, OTHER), block_write);
+                assert_eq!(policy.decide(READ, LISTED), Decision::Allowed);
+                assert_eq!(policy.decide(WRITE, LISTED), Decision::Allowed);
                 let users = i32::from(block_read) + i32::from(block_write);
                 assert_eq!(USERS.load(Relaxed), users);
             }
         }
         policy.clear();
-        assert!(policy.blocked(READ, LISTED));
+        assert!(blocked(&policy, READ, LISTED));
         allow_all(&policy);
     }
 
     #[test]
     fn a_bad_entry_keeps_the_list_in_force() {
         let policy = Policy::new(&USERS);
-        let bad: [&[u8]; 14] = [
+        let bad: [&[u8]; 20] = [
             b"10de",
             b"10de:",
             b":1eb8",
             b":",
             b"10de:1eb8:",
             b"10de:1eb8x",
-            b"10de:0x1eb8",
+            b"10de:0x",
+            b"*:1eb8",
+            b"10de:1eb8@48b-488",
+            b"10de:1eb8@0-1000",
+            b"10de:1eb8@488",
+            b"10de:*@488-",
+            b"10de:*@488-48b-48f",
             b"10000:1",
             b"1:10000",
             b"10de 1eb8",
@@ -79,8 +90,8 @@ mod tests {
         assert!(policy.set_allowed(b"8086:10d3").is_ok());
         for text in bad {
             assert_eq!(policy.set_allowed(text), Err(EINVAL));
-            assert!(!policy.blocked(WRITE, LISTED));
-            assert!(policy.blocked(WRITE, OTHER));
+            assert!(!blocked(&policy, WRITE, LISTED));
+            assert!(blocked(&policy, WRITE, OTHER));
         }
         policy.clear();
         allow_all(&policy);
@@ -107,11 +118,59 @@ mod tests {
         }
         policy.set_blocks(READ, true);
         assert!(policy.set_allowed(&text).is_ok());
-        assert_eq!(policy.with_allowed(|ids| ids.len()), usize::from(COUNT));
+        assert_eq!(
+            policy.with_entries(|entries| entries.len()),
+            usize::from(COUNT)
+        );
         for n in 0..COUNT {
-            assert!(!policy.blocked(READ, Id::new(n / 7, n)));
-            assert!(policy.blocked(READ, Id::new(n / 7 + 1, n)));
+            assert!(!blocked(&policy, READ, Id::new(n / 7, n)));
+            assert!(blocked(&policy, READ, Id::new(n / 7 + 1, n)));
         }
+        policy.clear();
+        allow_all(&policy);
+    }
+
+    /// The bits of word `word` of `LISTED` that may be accessed.
+    fn allowed(policy: &Policy, iswrite: bool, word: usize) -> u64 {
+        let mut allowed = [0];
+
+        policy.snapshot(iswrite, LISTED, word, &mut allowed);
+        allowed[0]
+    }
+
+    #[test]
+    fn ranges_are_allowed_and_nothing_else() {
+        let policy = Policy::new(&USERS);
+
+        assert!(policy.set_allowed(b"8086:*@44-47,8086:10d3@7e-81").is_ok());
+        assert_eq!(policy.decide(READ, LISTED), Decision::Allowed);
+        assert_eq!(allowed(&policy, READ, 1), u64::MAX);
+        policy.set_blocks(READ, true);
+        for (id, expected) in [
+            (LISTED, Decision::ByRange),
+            (OTHER, Decision::ByRange),
+            (Id::new(1, 0x10d3), Decision::Blocked),
+        ] {
+            assert_eq!(policy.decide(READ, id), expected);
+            assert_eq!(policy.decide(WRITE, id), Decision::Allowed);
+        }
+        for (offset, expected) in [
+            (0, Decision::Blocked),
+            (0x40, Decision::Blocked),
+            (0x44, Decision::Allowed),
+            (0x48, Decision::Blocked),
+            (0x7c, Decision::ByRange),
+            (0x80, Decision::ByRange),
+            (0xffc, Decision::Blocked),
+        ] {
+            assert_eq!(policy.decide_dword(READ, LISTED, offset), expected);
+            let on_write = policy.decide_dword(WRITE, LISTED, offset);
+            assert_eq!(on_write, Decision::Allowed);
+        }
+        assert_eq!(allowed(&policy, READ, 0), 0);
+        assert_eq!(allowed(&policy, READ, 1), 0xf << 4 | 3 << 62);
+        assert_eq!(allowed(&policy, READ, 2), 3);
+        assert_eq!(allowed(&policy, WRITE, 2), u64::MAX);
         policy.clear();
         allow_all(&policy);
     }

@@ -51,17 +51,31 @@ impl<T> RcuBox<T> {
         unsafe { self.ptr.load(Acquire).as_ref() }
     }
 
-    /// Puts `new` into the box and frees what was there. Sleeps until no reader uses it.
-    pub(crate) fn replace(&self, new: Option<KBox<T>>) {
+    /// Puts `new` into the box, where readers see it at once, and returns what was there.
+    pub(crate) fn replace(&self, new: Option<KBox<T>>) -> Old<T> {
         let new = new.map_or(ptr::null_mut(), KBox::into_raw);
-        // INVARIANT: `new` is null or from `KBox::into_raw()`.
-        let old = self.ptr.xchg(new, Full);
 
-        if !old.is_null() {
+        // INVARIANT: `new` is null or from `KBox::into_raw()`. So is the pointer that was in the
+        // box, which is taken out exactly once.
+        Old(self.ptr.xchg(new, Full))
+    }
+}
+
+/// What was in an [`RcuBox`]. To drop it sleeps until no reader uses it, and frees it.
+///
+/// # Invariants
+///
+/// The pointer is null or came from [`KBox::into_raw`], and is in no box any more.
+#[must_use]
+pub(crate) struct Old<T>(*mut T);
+
+impl<T> Drop for Old<T> {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
             rcu::synchronize_rcu();
-            // SAFETY: By the type invariant `old` came from `KBox::into_raw()`. It was taken out
-            // exactly once, and the readers that saw it have gone.
-            drop(unsafe { KBox::from_raw(old) });
+            // SAFETY: By the type invariant the pointer came from `KBox::into_raw()` and nothing
+            // else frees it. The readers that saw it have gone.
+            drop(unsafe { KBox::from_raw(self.0) });
         }
     }
 }

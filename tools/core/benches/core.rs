@@ -47,6 +47,7 @@ use pci_audit_core::{
     },
     touched::Bitmap,
 };
+use std::convert::Infallible;
 
 const LIMIT: Limit = Limit::per_second(24, 24);
 
@@ -97,21 +98,33 @@ fn lists(c: &mut Criterion) {
     let mut group = c.benchmark_group("allow_list");
 
     for length in [10u16, 100, 1000, 10_000] {
-        let mut ids: Vec<_> = (0..length)
-            .map(|n| Id::new(0x10de, n.wrapping_mul(7919)))
+        let text: Vec<_> = (0..length)
+            .map(|n| format!("10de:{:x}@100-1ff", n.wrapping_mul(7919)))
             .collect();
-        let kept = allow_list::normalize(&mut ids);
-        ids.truncate(kept);
-        group.bench_with_input(BenchmarkId::new("contains", length), &ids, |b, ids| {
-            b.iter(|| allow_list::contains(ids, black_box(Id::new(0x10de, 77))))
+        let text = text.join(",");
+        let mut list = Vec::new();
+        let parsed = allow_list::parse(text.as_bytes(), |entry| {
+            list.push(entry);
+            Ok::<(), Infallible>(())
         });
-        group.bench_with_input(BenchmarkId::new("normalize", length), &ids, |b, ids| {
-            b.iter_batched(
-                || ids.iter().rev().copied().collect::<Vec<_>>(),
-                |mut ids| allow_list::normalize(&mut ids),
-                criterion::BatchSize::SmallInput,
-            )
+        assert_eq!(parsed, Ok(()));
+        let unsorted = list.clone();
+        let kept = allow_list::normalize(&mut list);
+        list.truncate(kept);
+        group.bench_with_input(BenchmarkId::new("find", length), &list, |b, list| {
+            b.iter(|| allow_list::find(list, black_box(Id::new(0x10de, 77))))
         });
+        group.bench_with_input(
+            BenchmarkId::new("normalize", length),
+            &unsorted,
+            |b, list| {
+                b.iter_batched(
+                    || list.clone(),
+                    |mut list| allow_list::normalize(&mut list),
+                    criterion::BatchSize::SmallInput,
+                )
+            },
+        );
     }
 }
 

@@ -11,5 +11,5 @@ pub mod session;
 mod sum;
 
 pub use pci_audit::access;
-pub use policy::allow_list;
+pub use policy::{allow_list, bitmap, listing};
 pub use session::{account, bucket, holders, ledger, pace, record, totals, touched};

@@ -4,3 +4,4 @@
 
 pub mod allow_list;
 pub mod bitmap;
+pub mod listing;

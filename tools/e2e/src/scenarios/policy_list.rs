@@ -22,7 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "allow-list/forms",
-        "spaces, newlines, duplicates and either case are fine",
+        "spaces, newlines, duplicates, 0x and either case are fine",
         forms,
     ),
     Scenario::new(
@@ -91,6 +91,10 @@ fn forms(lab: &mut Lab) -> Result<()> {
         "1234:11e8 ,8086:10d3\n",
         "8086:10d3,8086:10d3,8086:10D3",
         "ffff:ffff,8086:10d3,0:0,0000:0000",
+        "0x8086:0X10d3",
+        " 0x8086 : 10D3 ",
+        "8086:10d3@0-fff",
+        "8086:10d3@0-7ff,8086:10D3@0x700-0xFFF",
     ] {
         kernel::write_parameter(kernel::ALLOW_IDS, list.as_bytes())
             .with_context(|| format!("the list {list:?}"))?;
@@ -116,8 +120,8 @@ fn forms(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Lists that are refused, each with the entry that is at fault.
-const BAD: [(&str, &str); 15] = [
+/// Lists that are refused, each with the entry at fault.
+const BAD: [(&str, &str); 30] = [
     ("8086", "8086"),
     ("8086:", "8086:"),
     (":10d3", ":10d3"),
@@ -133,6 +137,21 @@ const BAD: [(&str, &str); 15] = [
     ("8086:10d3:1", "8086:10d3:1"),
     ("1234:11e8,8086:zzzz", "8086:zzzz"),
     ("beef:zz,1234:11e8", "beef:zz"),
+    ("8086:0x", "8086:0x"),
+    ("*:10d3", "*:10d3"),
+    ("8086:**", "8086:**"),
+    ("8086:10d3@", "8086:10d3@"),
+    ("8086:10d3@488", "8086:10d3@488"),
+    ("8086:10d3@488-", "8086:10d3@488-"),
+    ("8086:10d3@-48b", "8086:10d3@-48b"),
+    ("8086:10d3@48b-488", "8086:10d3@48b-488"),
+    ("8086:10d3@0-1000", "8086:10d3@0-1000"),
+    ("8086:10d3@10000-10001", "8086:10d3@10000-10001"),
+    ("8086:10d3@48g-48h", "8086:10d3@48g-48h"),
+    ("8086:10d3@488-48bjunk", "8086:10d3@488-48bjunk"),
+    ("8086:10d3@488-48b-48f", "8086:10d3@488-48b-48f"),
+    ("8086:*@488-48b junk", "8086:*@488-48b junk"),
+    ("8086:10d3@0-3,8086:*@3-0", "8086:*@3-0"),
 ];
 
 fn refusals(lab: &mut Lab) -> Result<()> {

@@ -2,11 +2,20 @@
 
 //! Serves one system call on configuration space.
 //!
-//! The call consists of stretches. VFIO serves assigned bytes. The monitor decides on each
-//! unassigned run, which is then either passed to VFIO too, or served here without the device.
+//! The call consists of stretches. VFIO serves assigned bytes. Unassigned bytes fall into runs, with
+//! one decision each by the monitor. A run is then either passed to VFIO too, or served here without
+//! the device.
 
 use crate::{
     monitor::Monitor,
+    policy::{
+        bitmap::{
+            self,
+            BITS,
+            EMPTY, //
+        },
+        Decision, //
+    },
     run::{
         self,
         Stretch, //
@@ -71,14 +80,23 @@ impl<'a> ConfigRw<'a> {
         })
     }
 
-    /// Whether the call's unassigned bytes may be accessed. Decided once in a call.
-    fn is_allowed(&self) -> bool {
-        self.monitor.allows(self.device.pci(), self.iswrite)
+    /// Has the monitor decide on the call's unassigned bytes. [`ConfigRw::serve_by_range`] has it
+    /// decide anew.
+    fn decide(&self) -> Decision {
+        self.monitor.decide(self.device.pci(), self.iswrite)
     }
 
     /// Serves the whole call and returns its length in bytes.
     pub(crate) fn serve(self) -> Result<usize> {
-        let allowed = self.is_allowed();
+        match self.decide() {
+            Decision::Allowed => self.serve_all(true),
+            Decision::Blocked => self.serve_all(false),
+            Decision::ByRange => self.serve_by_range(false),
+        }
+    }
+
+    /// Serves the whole call, all of whose runs have the same decision.
+    fn serve_all(&self, allowed: bool) -> Result<usize> {
         let mut done = 0;
 
         while let Some(stretch) = self.map.get(done..).and_then(run::first) {
@@ -90,11 +108,44 @@ impl<'a> ConfigRw<'a> {
         Ok(done)
     }
 
+    /// Serves the whole call, whose runs are decided by one snapshot of the policy; or only the
+    /// first run, with which the call then begins. Returns how many bytes that is.
+    #[cold]
+    #[inline(never)]
+    fn serve_by_range(&self, first_only: bool) -> Result<usize> {
+        let words = bitmap::words(self.start, self.map.len());
+        let from = words.start * BITS;
+        let mut bits = EMPTY;
+        let allowed = bits.get_mut(..words.len()).ok_or(EFAULT)?;
+        let mut done = 0;
+
+        self.monitor
+            .snapshot(self.device.pci(), self.iswrite, words.start, allowed);
+        while let Some((stretch, allowed)) = self
+            .map
+            .get(done..)
+            .and_then(|map| run::first_decided(map, allowed, self.start + done - from))
+        {
+            done += match stretch {
+                Stretch::Assigned(size) => self.pass(done, size)?,
+                Stretch::Unassigned(size) => self.serve_unassigned(allowed, done, size)?,
+            };
+            if first_only {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
     /// Serves the start of the call, an unassigned run or as many assigned bytes as VFIO serves at
     /// once, and returns its length in bytes.
     pub(crate) fn serve_first(&self) -> Result<usize> {
         match run::first(self.map) {
-            Some(Stretch::Unassigned(size)) => self.serve_unassigned(self.is_allowed(), 0, size),
+            Some(Stretch::Unassigned(size)) => match self.decide() {
+                Decision::Allowed => self.serve_unassigned(true, 0, size),
+                Decision::Blocked => self.serve_unassigned(false, 0, size),
+                Decision::ByRange => self.serve_by_range(true),
+            },
             Some(Stretch::Assigned(size)) => {
                 self.device.rw(self.iswrite, self.user, self.start, size)
             }

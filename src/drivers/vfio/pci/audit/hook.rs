@@ -17,6 +17,7 @@ use crate::{
         ConfigRw, //
     },
     monitor::Monitor,
+    policy::Decision,
     vfio::Device,
     OpenDevice, //
 };
@@ -52,8 +53,9 @@ unsafe fn config_rw<'a>(
     ConfigRw::new(device, monitor, iswrite, user, pos, count)
 }
 
-/// Has the monitor decide on an access to an unassigned, aligned dword at `pos`, all of a run. May
-/// sleep, but not for audit. Returns whether the access is blocked.
+/// Has the monitor decide on an access to an unassigned, aligned dword at `pos`. May sleep, but not
+/// for audit. Returns whether the access is blocked, or `-EAGAIN` if not all bytes have the same
+/// decision: then it is neither decided nor recorded.
 ///
 /// # Safety
 ///
@@ -65,18 +67,22 @@ unsafe extern "C" fn vfio_pci_audit_blocked(
     pdev: *mut pci_dev,
     pos: usize,
     iswrite: bool,
-) -> bool {
+) -> c_int {
     // SAFETY: By the safety requirement.
     let monitor = unsafe { OpenDevice::from_raw(session) };
     // SAFETY: `pci::Device` is a transparent wrapper of `struct pci_dev`, and by the safety
     // requirement `pdev` is valid during the call.
     let device = unsafe { &*pdev.cast::<pci::Device>() };
-    let allowed = monitor.allows(device, iswrite);
     // It is an aligned dword of configuration space. With the mask, the compiler leaves out checks.
     let offset = pos & 0xffc;
+    let allowed = match monitor.decide_dword(device, iswrite, offset) {
+        Decision::Allowed => true,
+        Decision::Blocked => false,
+        Decision::ByRange => return EAGAIN.to_errno(),
+    };
 
     monitor.access(device, iswrite, offset, 4, allowed);
-    !allowed
+    c_int::from(!allowed)
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.

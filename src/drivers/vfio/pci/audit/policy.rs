@@ -2,18 +2,23 @@
 
 //! Decides which accesses to unassigned bytes are blocked.
 //!
-//! The policy is two toggles, `parameters`, and a list of devices that nothing is blocked for,
-//! `allow_list`.
+//! The policy is two toggles, `parameters`, and a list of exceptions, `allow_list`: devices and
+//! ranges of bytes that nothing is blocked for. A `bitmap` has the bytes of one device, and
+//! `listing` is the list's text in sysfs.
 
 pub mod allow_list;
 pub mod bitmap;
+pub mod listing;
 pub(crate) mod parameters;
 
 use crate::common::rcu_box::RcuBox;
 use allow_list::{
+    Entry,
+    Excepted,
     Id,
     ParseError, //
 };
+use bitmap::BITS;
 use kernel::{
     prelude::*,
     str::BStr,
@@ -37,42 +42,86 @@ pub(crate) static vfio_pci_audit_users: Atomic<i32> = Atomic::new(0);
 /// Maximum number of bytes of a bad entry in the kernel log.
 const MAX_NAMED: usize = 64;
 
-/// One generation in [`Policy::state`].
-const GENERATION: u64 = 1 << 2;
+/// The toggles and the generation of the list at one time, in one word so that they are read at
+/// once.
+///
+/// In the two lowest bits, whether reads and writes are blocked. Above, the generation, which is
+/// incremented after the list was replaced.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) struct State(u64);
 
-/// Whether `state` blocks reads or writes of devices that are not listed.
-#[inline(always)]
-fn blocks(state: u64, iswrite: bool) -> bool {
-    state & (1 << u32::from(iswrite)) != 0
+impl State {
+    /// One generation.
+    pub(crate) const GENERATION: u64 = 1 << 2;
+
+    /// Whether reads or writes are blocked where nothing is excepted.
+    #[inline(always)]
+    pub(crate) fn blocks(self, iswrite: bool) -> bool {
+        self.0 & (1 << u32::from(iswrite)) != 0
+    }
+
+    /// The list's generation, a multiple of [`State::GENERATION`].
+    #[inline(always)]
+    pub(crate) fn generation(self) -> u64 {
+        self.0 & !(Self::GENERATION - 1)
+    }
+
+    /// The decision on a device of which the list says `excepted`.
+    #[inline]
+    pub(crate) fn decide(self, iswrite: bool, excepted: Excepted) -> Decision {
+        match excepted {
+            _ if !self.blocks(iswrite) => Decision::Allowed,
+            Excepted::Everything => Decision::Allowed,
+            Excepted::Nothing => Decision::Blocked,
+            Excepted::Ranges => Decision::ByRange,
+        }
+    }
+}
+
+/// Exceptions, and their generation.
+pub(crate) struct List {
+    pub(crate) generation: u64,
+    /// Normalized.
+    pub(crate) entries: KVVec<Entry>,
+}
+
+/// The list before one is set.
+static NO_LIST: List = List {
+    generation: State::GENERATION,
+    entries: KVVec::new(),
+};
+
+/// What the policy says of unassigned bytes, all of a device or a few.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decision {
+    /// All may be accessed.
+    Allowed,
+    /// None.
+    Blocked,
+    /// Some: [`Policy::snapshot`] says which. Nothing is decided yet.
+    ByRange,
+}
+
+impl Decision {
+    /// The decision on the aligned dword at `offset`. In the bitmap of the bytes that may be
+    /// accessed, it lies in `word`.
+    #[inline(always)]
+    pub(crate) fn on_dword(word: u64, offset: usize) -> Self {
+        match word >> (offset % BITS) & 0xf {
+            0 => Self::Blocked,
+            0xf => Self::Allowed,
+            _ => Self::ByRange,
+        }
+    }
 }
 
 /// The policy. A change applies to the next system call.
 pub struct Policy {
-    /// In the two lowest bits, whether reads and writes are blocked. Above, the generation of the
-    /// list in force, which is incremented after the list was replaced. One word, so that an access
-    /// reads it once.
+    /// A [`State`].
     state: Atomic<u64>,
     /// Counts the operations that are blocked.
     users: &'static Atomic<i32>,
-    allowed: RcuBox<KVec<Id>>,
-}
-
-/// The result of the last look-up of a device's id: the list's generation, and in the lowest bit
-/// whether the device is listed. Each session has one, so that an access does not search the list.
-pub struct CachedLookup(Atomic<u64>);
-
-impl Default for CachedLookup {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl CachedLookup {
-    /// The id has not been looked up.
-    pub const fn new() -> Self {
-        // There is no generation 0.
-        Self(Atomic::new(0))
-    }
+    list: RcuBox<List>,
 }
 
 /// The policy in force.
@@ -82,57 +131,77 @@ impl Policy {
     /// A policy that blocks nothing, and counts in `users` the operations that it blocks.
     pub const fn new(users: &'static Atomic<i32>) -> Self {
         Self {
-            state: Atomic::new(GENERATION),
+            state: Atomic::new(State::GENERATION),
             users,
-            allowed: RcuBox::new(),
+            list: RcuBox::new(),
         }
     }
 
-    /// Whether a read or write of unassigned bytes of the device `id` is blocked.
-    #[inline]
-    pub fn blocked(&self, iswrite: bool, id: Id) -> bool {
-        self.blocks(iswrite) && !self.allows(id)
-    }
-
-    /// As [`Policy::blocked`]. The device's `id` is read only if `lookup` is not of the list in
-    /// force.
+    /// The toggles and the generation of the list in force.
     #[inline(always)]
-    pub fn blocked_cached(
-        &self,
-        iswrite: bool,
-        lookup: &CachedLookup,
-        id: impl FnOnce() -> Id,
-    ) -> bool {
+    pub(crate) fn state(&self) -> State {
         // Pairs with the release in `replace()`: a reader of the generation sees its list.
-        let state = self.state.load(Acquire);
-        if !blocks(state, iswrite) {
-            return false;
-        }
-
-        let cached = lookup.0.load(Relaxed);
-        if cached >> 1 == state / GENERATION {
-            return cached & 1 == 0;
-        }
-        !self.look_up(lookup, state / GENERATION, id())
+        State(self.state.load(Acquire))
     }
 
-    /// Looks the device `id` up. Under a list newer than `generation` it will be looked up again.
-    #[cold]
-    #[inline(never)]
-    fn look_up(&self, lookup: &CachedLookup, generation: u64, id: Id) -> bool {
-        let listed = self.allows(id);
+    /// Calls `f` with the list in force, under RCU. `f` must not sleep.
+    fn with_list<R>(&self, f: impl FnOnce(&List) -> R) -> R {
+        let guard = rcu::read_lock();
 
-        lookup.0.store(generation << 1 | u64::from(listed), Relaxed);
-        listed
+        f(self.list.read(&guard).unwrap_or(&NO_LIST))
     }
 
-    /// Whether reads or writes are blocked for devices that are not listed.
+    /// Calls `look` with toggles and a list that were in force at the same time. While the policy
+    /// changes, it may be called several times, and the last call counts. It must not sleep.
+    pub(crate) fn look<R>(&self, mut look: impl FnMut(State, &List) -> R) -> R {
+        let mut state = self.state();
+
+        loop {
+            let result = self.with_list(|list| look(state, list));
+            let now = self.state();
+
+            // The list may be newer than the generation, when `replace()` has yet to write that.
+            // Then the toggles are those of now, as they do not change meanwhile.
+            if now == state {
+                return result;
+            }
+            state = now;
+        }
+    }
+
+    /// Decides on reads or writes of unassigned bytes of the device `id`.
+    pub fn decide(&self, iswrite: bool, id: Id) -> Decision {
+        self.look(|state, list| state.decide(iswrite, allow_list::find(&list.entries, id)))
+    }
+
+    /// The same for the aligned dword at `offset`.
+    pub fn decide_dword(&self, iswrite: bool, id: Id, offset: usize) -> Decision {
+        let mut allowed = [0];
+
+        self.snapshot(iswrite, id, offset / BITS, &mut allowed);
+        Decision::on_dword(allowed[0], offset)
+    }
+
+    /// Sets `allowed` to the bytes of the device `id` that may be read or written if they are
+    /// unassigned, from word `first` of a bitmap on.
+    pub fn snapshot(&self, iswrite: bool, id: Id, first: usize, allowed: &mut [u64]) {
+        self.look(|state, list| {
+            if state.blocks(iswrite) {
+                allowed.fill(0);
+                allow_list::mark(&list.entries, id, first, allowed);
+            } else {
+                allowed.fill(u64::MAX);
+            }
+        });
+    }
+
+    /// Whether reads or writes are blocked where nothing is excepted.
     #[inline(always)]
     pub fn blocks(&self, iswrite: bool) -> bool {
-        blocks(self.state.load(Relaxed), iswrite)
+        self.state().blocks(iswrite)
     }
 
-    /// Blocks or allows reads or writes for devices that are not listed. Returns whether that is a
+    /// Blocks or allows reads or writes where nothing is excepted. Returns whether that is a
     /// change. The caller serializes changes.
     pub fn set_blocks(&self, iswrite: bool, block: bool) -> bool {
         let blocked = self.blocks(iswrite);
@@ -146,53 +215,54 @@ impl Policy {
         block != blocked
     }
 
-    /// Whether the device `id` is listed.
-    fn allows(&self, id: Id) -> bool {
-        self.with_allowed(|ids| allow_list::contains(ids, id))
-    }
-
-    /// Calls `f` with the listed ids, sorted. `f` must not sleep.
-    pub fn with_allowed<R>(&self, f: impl FnOnce(&[Id]) -> R) -> R {
-        let guard = rcu::read_lock();
-
-        f(self.allowed.read(&guard).map_or(&[], |ids| &ids[..]))
+    /// Calls `f` with the entries of the list, sorted and disjoint. `f` must not sleep.
+    pub fn with_entries<R>(&self, f: impl FnOnce(&[Entry]) -> R) -> R {
+        self.with_list(|list| f(&list.entries))
     }
 
     /// Replaces the list by the one in `text`. May sleep. The caller serializes changes.
     ///
     /// [`EINVAL`] for a bad entry; then the list in force stays.
     pub fn set_allowed(&self, text: &[u8]) -> Result {
-        let mut ids = KVec::new();
+        let mut entries = KVVec::new();
 
-        allow_list::parse(text, |id| ids.push(id, GFP_KERNEL)).map_err(|err| match err {
-            ParseError::BadEntry(entry) => {
-                pr_err!(
-                    "uaccess_allow_ids: bad entry \"{}\", expected vendor:device\n",
-                    BStr::from_bytes(&entry[..entry.len().min(MAX_NAMED)])
-                );
-                EINVAL
-            }
-            ParseError::Push(_) => ENOMEM,
-        })?;
-        let length = allow_list::normalize(&mut ids);
-        ids.truncate(length);
+        allow_list::parse(text, |entry| entries.push(entry, GFP_KERNEL)).map_err(
+            |err| match err {
+                ParseError::BadEntry(entry) => {
+                    pr_err!(
+                        "uaccess_allow_ids: bad entry \"{}\", expected VENDOR:DEVICE or VENDOR:*, \
+                         with or without @START-END\n",
+                        BStr::from_bytes(&entry[..entry.len().min(MAX_NAMED)])
+                    );
+                    EINVAL
+                }
+                ParseError::Push(_) => ENOMEM,
+            },
+        )?;
+        let length = allow_list::normalize(&mut entries);
+        entries.truncate(length);
 
-        let ids = if ids.is_empty() {
-            None
-        } else {
-            Some(KBox::new(ids, GFP_KERNEL)?)
-        };
-        self.replace(ids);
+        let generation = self.state().generation() + State::GENERATION;
+        self.replace(Some(KBox::new(
+            List {
+                generation,
+                entries,
+            },
+            GFP_KERNEL,
+        )?));
         Ok(())
     }
 
-    fn replace(&self, ids: Option<KBox<KVec<Id>>>) {
-        self.allowed.replace(ids);
+    fn replace(&self, list: Option<KBox<List>>) {
+        let old = self.list.replace(list);
+
         self.state
-            .store(self.state.load(Relaxed) + GENERATION, Release);
+            .store(self.state.load(Relaxed) + State::GENERATION, Release);
+        // The new list is in force. Its predecessor may have readers yet.
+        drop(old);
     }
 
-    /// Frees the list.
+    /// Frees the list. Nothing is decided any more.
     pub fn clear(&self) {
         self.replace(None);
     }

@@ -5,6 +5,8 @@
 //! Imports only `core`. The map has one byte for each byte of configuration space, the id of the
 //! capability that the byte belongs to.
 
+use crate::policy::bitmap;
+
 /// The map's entry of an unassigned byte: `PCI_CAP_ID_INVALID` of vfio_pci_priv.h.
 pub const UNASSIGNED: u8 = 0xff;
 
@@ -52,6 +54,18 @@ fn first_of_any(map: &[u8]) -> Option<Stretch> {
     };
 
     Some(stretch)
+}
+
+/// The same where the bytes that are marked in `allowed` have another decision than others: an
+/// unassigned stretch ends with the run, and comes with its decision. The map begins with byte `at`
+/// of `allowed`, which has all of it.
+pub fn first_decided(map: &[u8], allowed: &[u64], at: usize) -> Option<(Stretch, bool)> {
+    if *map.first()? != UNASSIGNED {
+        return Some((first(map)?, true));
+    }
+    let (allowed, size) = bitmap::prefix(allowed, at, map.len());
+
+    Some((first(&map[..size])?, allowed))
 }
 
 /// Bytes of the map that are compared at a time in a long run.

@@ -11,12 +11,14 @@
 //! - `record`, `totals`: the texts of a session's other records.
 //! - `limits`: the parameters; `worker`: the work queue.
 //! - `monitor`: what the hook calls for an access; `abi`: what C calls to begin and end a session.
+//! - `cached_lookup`: what the list of exceptions says of the device.
 //! - `unattended`: accesses without a session.
 //! - `debugfs`: the state of every session, for root.
 
 pub(crate) mod abi;
 pub mod account;
 pub mod bucket;
+pub(crate) mod cached_lookup;
 pub(crate) mod debugfs;
 pub(crate) mod device;
 pub(crate) mod devices;
@@ -32,14 +34,12 @@ pub(crate) mod tracing;
 pub(crate) mod unattended;
 pub(crate) mod worker;
 
-use crate::{
-    common::{
-        clock,
-        process, //
-    },
-    policy::CachedLookup,
+use crate::common::{
+    clock,
+    process, //
 };
 use bucket::Time;
+use cached_lookup::CachedLookup;
 use device::{
     Device,
     State, //

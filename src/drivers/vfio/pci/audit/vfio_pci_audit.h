@@ -47,10 +47,11 @@ static inline bool vfio_pci_audit_assigned(struct vfio_pci_core_device *vdev,
 /*
  * Decide on an access to an unassigned, aligned dword at @pos, for @session.
  * May sleep, but not for long.
- * Returns whether the access is blocked.
+ * Returns whether the access is blocked, or -EAGAIN if not all of the bytes
+ * have the same decision: then nothing is decided.
  */
-bool vfio_pci_audit_blocked(struct vfio_pci_audit_session *session,
-			    struct pci_dev *pdev, size_t pos, bool iswrite);
+int vfio_pci_audit_blocked(struct vfio_pci_audit_session *session,
+			   struct pci_dev *pdev, size_t pos, bool iswrite);
 
 /*
  * Serve a whole system call of @count bytes at @pos: decide on its unassigned
@@ -83,8 +84,12 @@ vfio_pci_audit_dword(struct vfio_pci_core_device *vdev,
 	u32 val;
 	int ret;
 
-	if (!vfio_pci_audit_blocked(session, vdev->pdev, pos, iswrite))
+	ret = vfio_pci_audit_blocked(session, vdev->pdev, pos, iswrite);
+	if (!ret)
 		return do_rw(vdev, buf, 4, &pos, iswrite);
+	if (unlikely(ret < 0))
+		return vfio_pci_audit_config_rw(vdev, session, buf, 4, pos,
+						iswrite, do_rw);
 
 	/* User memory that cannot be accessed is an error without blocking, too. */
 	ret = iswrite ? get_user_inline(val, dword) : put_user_inline(0, dword);

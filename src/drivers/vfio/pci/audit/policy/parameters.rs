@@ -3,7 +3,10 @@
 //! The parameters `block_pci_unassigned_read`, `block_pci_unassigned_write` and
 //! `uaccess_allow_ids`.
 
-use super::POLICY;
+use super::{
+    listing,
+    POLICY, //
+};
 use crate::common::param::{
     is_running,
     writable_param,
@@ -111,23 +114,9 @@ impl Value for AllowIds {
     }
 
     fn show(out: &mut Page<'_>) -> fmt::Result {
-        // "vvvv:dddd,"
-        const ENTRY: usize = 10;
-        // ",... and 4294967295 more\n"
-        const REST: usize = 26;
+        let room = out.room();
 
-        POLICY.with_allowed(|ids| {
-            for (shown, id) in ids.iter().enumerate() {
-                if out.room() < ENTRY + REST {
-                    return writeln!(out, ",... and {} more", ids.len() - shown);
-                }
-                if shown > 0 {
-                    out.write_char(',')?;
-                }
-                write!(out, "{id}")?;
-            }
-            out.write_char('\n')
-        })
+        POLICY.with_entries(|entries| listing::show(entries, out, room))
     }
 }
 
@@ -136,5 +125,6 @@ writable_param!(
     "uaccess_allow_ids",
     AllowIds,
     "string",
-    "Devices that nothing is blocked for: vendor:device,... in hexadecimal (default: none)"
+    "Exceptions from blocking: VENDOR:DEVICE or VENDOR:*, with or without @START-END, in \
+     hexadecimal, separated by commas (default: none)"
 );

@@ -8,6 +8,7 @@
 
 use super::{
     account::GROUPS,
+    cached_lookup::CachedLookup,
     ledger::{
         Entry,
         Ledger,
@@ -19,10 +20,7 @@ use super::{
     worker,
     Session, //
 };
-use crate::{
-    common::clock,
-    policy::CachedLookup, //
-};
+use crate::common::clock;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     new_mutex, new_spinlock, pci,
@@ -122,7 +120,7 @@ impl Device {
                 device: self.clone(),
                 pci: pci.into(),
                 number: LAST_SESSION.fetch_add(1, Relaxed) + 1,
-                lookup: CachedLookup::new(),
+                lookup: CachedLookup::new()?,
             },
             GFP_KERNEL_ACCOUNT,
         )?;

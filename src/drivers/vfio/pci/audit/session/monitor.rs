@@ -10,9 +10,13 @@ use crate::{
     bindings::vfio_pci_audit_session,
     monitor::{
         id,
-        Monitor, //
+        Monitor,
+        PolicyOnly, //
     },
-    policy::POLICY,
+    policy::{
+        Decision,
+        POLICY, //
+    },
 };
 use kernel::pci;
 use pci_audit::{
@@ -31,10 +35,35 @@ impl Monitor for Option<&Session> {
     }
 
     #[inline(always)]
-    fn allows(self, device: &pci::Device, iswrite: bool) -> bool {
+    fn decide(self, device: &pci::Device, iswrite: bool) -> Decision {
         match self {
-            Some(session) => !POLICY.blocked_cached(iswrite, &session.lookup, || id(&session.pci)),
-            None => unattended::allows(device, iswrite),
+            Some(session) => session
+                .lookup
+                .decide(&POLICY, iswrite, || id(&session.pci)),
+            None => PolicyOnly.decide(device, iswrite),
+        }
+    }
+
+    #[inline(always)]
+    fn decide_dword(self, device: &pci::Device, iswrite: bool, offset: usize) -> Decision {
+        match self {
+            Some(session) => {
+                session
+                    .lookup
+                    .decide_dword(&POLICY, iswrite, || id(&session.pci), offset)
+            }
+            None => unattended::decide_dword(device, iswrite, offset),
+        }
+    }
+
+    fn snapshot(self, device: &pci::Device, iswrite: bool, first: usize, allowed: &mut [u64]) {
+        match self {
+            Some(session) => {
+                session
+                    .lookup
+                    .snapshot(&POLICY, iswrite, || id(&session.pci), first, allowed);
+            }
+            None => PolicyOnly.snapshot(device, iswrite, first, allowed),
         }
     }
 

@@ -4,9 +4,12 @@
 //! begins with the first access there. They are decided and traced, and counted as lost.
 
 use super::totals::Totals;
-use crate::monitor::{
-    Monitor,
-    PolicyOnly, //
+use crate::{
+    monitor::{
+        Monitor,
+        PolicyOnly, //
+    },
+    policy::Decision,
 };
 use kernel::{
     pci,
@@ -23,11 +26,11 @@ use pci_audit::{
 
 static LOST: [[Atomic<u64>; 2]; 2] = [const { [const { Atomic::new(0) }; 2] }; 2];
 
-/// As [`Monitor::allows`]. Not inlined, so that the usual case does not save registers for it.
+/// As [`Monitor::decide_dword`]. Not inlined, so that the usual case does not save registers for it.
 #[cold]
 #[inline(never)]
-pub(crate) fn allows(device: &pci::Device, iswrite: bool) -> bool {
-    PolicyOnly.allows(device, iswrite)
+pub(crate) fn decide_dword(device: &pci::Device, iswrite: bool, offset: usize) -> Decision {
+    PolicyOnly.decide_dword(device, iswrite, offset)
 }
 
 /// Counts and traces an access without a session.

@@ -43,10 +43,10 @@ pub(crate) struct Worker(());
 impl Worker {
     /// Creates the queue. May sleep. [`ENOMEM`] when memory is short.
     pub(crate) fn new() -> Result<Self> {
-        QUEUE.replace(Some(KBox::new(
+        drop(QUEUE.replace(Some(KBox::new(
             OwnedQueue::new(c"vfio_pci_audit")?,
             GFP_KERNEL,
-        )?));
+        )?)));
         Ok(Self(()))
     }
 }
@@ -54,7 +54,7 @@ impl Worker {
 impl Drop for Worker {
     /// Every device's work was cancelled. May sleep.
     fn drop(&mut self) {
-        QUEUE.replace(None);
+        drop(QUEUE.replace(None));
     }
 }
 

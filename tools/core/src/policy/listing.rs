@@ -1,0 +1,1 @@
+../../../../src/drivers/vfio/pci/audit/policy/listing.rs
