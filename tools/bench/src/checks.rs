@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::cell::{self, Cell};
 use crate::matrix::{
-    BLOCKING, BLOCKING_LIMITED, IDLE, LIMITED, LISTED, OPTION_OFF, RECORDING, TRACED, UNPATCHED,
+    BLOCKING, BLOCKING_LIMITED, IDLE, LIMITED, LISTED, OPTION_OFF, RANGED, RECORDING, TRACED,
+    UNPATCHED,
 };
 use crate::result::Results;
 
@@ -69,8 +70,8 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
         );
     }
     for (column, at_most) in [
-        (&cell::READ, 526),
-        (&cell::WRITE, 508),
+        (&cell::READ, 523),
+        (&cell::WRITE, 505),
         (&cell::WHOLE, 25_500),
     ] {
         check(
@@ -84,7 +85,18 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
         check(
             format!("10,000 devices listed, {}: over none", column.name),
             over,
-            60,
+            40,
+        );
+    }
+    for column in [&cell::ASSIGNED, &cell::READ, &cell::WRITE] {
+        let over = over(RANGED, BLOCKING, column)?;
+        check(
+            format!(
+                "10,000 listed, 300 ranges of the device, {}: over none",
+                column.name
+            ),
+            over,
+            40,
         );
     }
     for row in [RECORDING, LIMITED] {

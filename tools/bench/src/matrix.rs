@@ -23,6 +23,9 @@ pub(crate) const IDLE: &str = "toggles and audit off";
 pub(crate) const BLOCKING: &str = "blocking";
 /// Both blocking parameters, and a long list without the device.
 pub(crate) const LISTED: &str = "blocking, 10,000 devices listed";
+/// The same with ranges of the device among them, but not of the bytes that are blocked dword by
+/// dword.
+pub(crate) const RANGED: &str = "blocking, 10,000 listed, 300 ranges of the device";
 /// One record per access, received by a daemon.
 pub(crate) const RECORDING: &str = "recording";
 /// All accesses over the limit.
@@ -33,12 +36,13 @@ pub(crate) const TRACED: &str = "above the rate limit, traced";
 pub(crate) const BLOCKING_LIMITED: &str = "blocking, above the rate limit";
 
 /// Every row.
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 10] = [
     UNPATCHED,
     OPTION_OFF,
     IDLE,
     BLOCKING,
     LISTED,
+    RANGED,
     RECORDING,
     LIMITED,
     TRACED,
@@ -62,18 +66,43 @@ const STOCK_ROWS: [&str; 6] = [
 
 const YARDSTICK: &str = "/sys/module/audit_yardstick/parameters/times";
 
-/// A list of `length` devices, none of which is Intel's, in no particular order.
-pub(crate) fn list(length: u32) -> Vec<String> {
-    let ids: Vec<_> = (0..length)
+/// Entries for `length` devices, none of which is Intel's. In an order that is not sorted.
+fn devices(length: u32) -> Vec<String> {
+    (0..length)
         .map(|n| {
             let n = n.wrapping_mul(7919) % 10_007;
             format!("{:04x}:{:04x}", 0x10d0 + n % 16, n)
         })
-        .collect();
+        .collect()
+}
+
+/// Entries for `count` ranges of the device that is measured, half of them for every device of its vendor. They are where
+/// the device has no capability, and far from its first unassigned byte.
+fn ranges(count: u32) -> Vec<String> {
+    (0..count)
+        .map(|n| {
+            let device = if n % 2 == 0 { "10d3" } else { "*" };
+            let offset = 0x200 + 8 * n;
+            format!("8086:{device}@{offset:x}-{:x}", offset + n % 7)
+        })
+        .collect()
+}
+
+fn parameter(entries: &[String]) -> Vec<String> {
     vec![format!(
         "vfio_pci_audit.uaccess_allow_ids={}",
-        ids.join(",")
+        entries.join(",")
     )]
+}
+
+/// A list of `length` devices.
+pub(crate) fn list(length: u32) -> Vec<String> {
+    parameter(&devices(length))
+}
+
+/// A list of `length` entries, `count` of which are ranges of the device that is measured.
+pub(crate) fn list_with_ranges(length: u32, count: u32) -> Vec<String> {
+    parameter(&[devices(length - count), ranges(count)].concat())
 }
 
 /// Sets both blocking parameters.
@@ -117,9 +146,11 @@ fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     rows.push(columns(lab, false)?);
     block(true)?;
     rows.push(columns(lab, false)?);
-    lab.load(Core::Ours, &list(10_000))?;
-    block(true)?;
-    rows.push(columns(lab, false)?);
+    for list in [list(10_000), list_with_ranges(10_000, 300)] {
+        lab.load(Core::Ours, &list)?;
+        block(true)?;
+        rows.push(columns(lab, false)?);
+    }
 
     lab.load(Core::Ours, &[])?;
     lab.load_yardstick()?;
