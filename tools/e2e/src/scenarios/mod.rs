@@ -9,6 +9,7 @@ mod builtin;
 mod day;
 mod device_limits;
 mod differential;
+mod exceptions;
 mod faults;
 mod fleet;
 mod flood;
@@ -22,6 +23,7 @@ mod operator;
 mod policy;
 mod policy_list;
 mod race;
+mod race_ranges;
 mod records;
 mod refused;
 mod rules;
@@ -83,6 +85,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     [
         policy::SCENARIOS,
         policy_list::SCENARIOS,
+        exceptions::SCENARIOS,
         records::SCENARIOS,
         unpatched::SCENARIOS,
         fleet::SCENARIOS,
@@ -95,6 +98,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         sessions::SCENARIOS,
         limits::SCENARIOS,
         race::SCENARIOS,
+        race_ranges::SCENARIOS,
         flood::SCENARIOS,
         leaks::SCENARIOS,
         operator::SCENARIOS,

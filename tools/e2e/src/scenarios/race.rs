@@ -28,6 +28,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
+/// The device is listed, and is not.
+const LISTS: &[&str] = &["1b36:0010", "8086:10d3", ""];
+
 /// Minimum number of accesses per thread.
 const ACCESSES: usize = 2500;
 /// Number of changes of the decision that a thread has to observe.
@@ -35,8 +38,12 @@ const CHANGES: usize = 20;
 /// Maximum number of accesses to wait for these changes.
 const PATIENCE: usize = 100_000;
 
-/// Runs `work` while the policy changes continuously.
-fn while_flipping<T>(lab: &mut Lab, work: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs `work` while the policy changes continuously, the list from one of `lists` to the next.
+pub(super) fn while_flipping<T>(
+    lab: &mut Lab,
+    lists: &[&str],
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     // The blocking parameters change quickly. Replacing the list waits for readers, so another
     // thread does that.
     const TOGGLES: &[(&str, &str)] = &[
@@ -47,15 +54,14 @@ fn while_flipping<T>(lab: &mut Lab, work: impl FnOnce() -> Result<T>) -> Result<
         (kernel::BLOCK_WRITE, "N"),
         (kernel::BLOCK_READ, "N"),
     ];
-    const LISTS: &[(&str, &str)] = &[
-        (kernel::ALLOW_IDS, "1b36:0010"),
-        (kernel::ALLOW_IDS, "8086:10d3"),
-        (kernel::ALLOW_IDS, ""),
-    ];
+    let lists: Vec<_> = lists
+        .iter()
+        .map(|list| (kernel::ALLOW_IDS, *list))
+        .collect();
 
     let stop = AtomicBool::new(false);
     let (result, flips) = thread::scope(|scope| {
-        let flippers = [TOGGLES, LISTS].map(|values| {
+        let flippers = [TOGGLES, &lists].map(|values| {
             let stop = &stop;
             scope.spawn(move || flip(values, stop))
         });
@@ -150,7 +156,7 @@ fn recorded_is_enforced(lab: &mut Lab) -> Result<()> {
         (Op::Write, at + 128, 4),
         (Op::Write, at + 160, 4),
     ];
-    let saw = while_flipping(lab, || {
+    let saw = while_flipping(lab, LISTS, || {
         thread::scope(|scope| {
             let running = threads.map(|(op, at, size)| {
                 scope.spawn(move || match op {
@@ -210,7 +216,7 @@ fn one_snapshot(lab: &mut Lab) -> Result<()> {
     let holds = device.read_vec(0, device.size())?;
     runs.retain(|run| holds[run.clone()].iter().any(|byte| *byte != 0));
     ensure!(runs.len() > 1, "the device has one run only");
-    let saw = while_flipping(lab, || {
+    let saw = while_flipping(lab, LISTS, || {
         repeat(|number| {
             let seen = device.read_vec(0, device.size())?;
             let mut verdicts = runs.iter().map(|run| {

@@ -49,7 +49,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Runs `work` while every device is bound to the variant driver.
-fn with_variant(lab: &mut Lab, work: fn(&mut Lab) -> Result<()>) -> Result<()> {
+pub(super) fn with_variant(lab: &mut Lab, work: fn(&mut Lab) -> Result<()>) -> Result<()> {
     lab.modules.load_variant()?;
     let result = lab
         .kinds()?
