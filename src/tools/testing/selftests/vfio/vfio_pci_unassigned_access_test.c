@@ -352,10 +352,31 @@ TEST_F(unassigned_access, listed_device_is_exempt)
 	expect_access("read", self->offset, 1, 0);
 }
 
+TEST_F(unassigned_access, excepted_bytes_pass)
+{
+	char list[32];
+	u8 data[3];
+
+	if (self->size < sizeof(data))
+		SKIP(return, "no run is long enough");
+	snprintf(list, sizeof(list), "%04x:*@%x-%x",
+		 vfio_pci_config_readw(self->device, PCI_VENDOR_ID),
+		 self->offset + 1, self->offset + 1);
+	ASSERT_EQ(0, parameter_set("uaccess_allow_ids", list));
+	vfio_pci_config_access(self->device, false, self->offset, sizeof(data), data);
+	expect_access("read", self->offset, 1, 0);
+	expect_access("read", self->offset + 1, 1, 1);
+	expect_access("read", self->offset + 2, 1, 0);
+	expect_silence();
+	EXPECT_EQ(0, data[0]);
+	EXPECT_EQ(0, data[2]);
+}
+
 TEST_F(unassigned_access, bad_list_changes_nothing)
 {
 	static const char * const bad[] = {
 		"8086:10d3,", "8086", "8086:", "12345:1", "8086:10d3x", "x:1",
+		"8086:10d3@", "8086:10d3@3-0", "8086:10d3@0-1000", "8086:*@1",
 	};
 	char list[64];
 	int i;
