@@ -122,14 +122,14 @@ impl Defect {
     }
 }
 
-/// An access may see the new generation with the old list, and keep what it looked up.
+/// An access may see that ranges were found before it sees the ranges.
 #[test]
 fn release_made_relaxed() {
     Defect {
-        file: "policy.rs",
-        right: ".store(self.state.load(Relaxed) + GENERATION, Release);",
-        wrong: ".store(self.state.load(Relaxed) + GENERATION, Relaxed);",
-        found_by: "policy::list_against_look_up",
+        file: "session/cached_lookup.rs",
+        right: "self.tag.store(found, Release);",
+        wrong: "self.tag.store(found, Relaxed);",
+        found_by: "policy::ranges_against_look_up",
     }
     .is_found("release-made-relaxed");
 }

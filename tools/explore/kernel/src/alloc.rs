@@ -104,6 +104,9 @@ impl<T> KVec<T> {
     }
 }
 
+/// The same in memory that need not be contiguous.
+pub type KVVec<T> = KVec<T>;
+
 impl<T> Default for KVec<T> {
     fn default() -> Self {
         Self::new()

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Atomics that one execution may use.
-const ATOMICS: usize = 48;
+const ATOMICS: usize = 96;
 
 /// Memory that a box had.
 struct Freed {

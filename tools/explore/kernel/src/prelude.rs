@@ -3,7 +3,7 @@
 //! What most files import.
 
 pub use crate::{
-    alloc::{flags::GFP_KERNEL, KBox, KVec},
+    alloc::{flags::GFP_KERNEL, KBox, KVVec, KVec},
     dev_warn,
     error::{code::*, Error, Result},
     pin_init, pr_err, pr_warn,

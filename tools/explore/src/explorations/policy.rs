@@ -7,54 +7,112 @@ use crate::{
     common::param,
     policy::{
         allow_list::Id,
-        CachedLookup,
+        Decision,
         POLICY, //
     },
+    session::cached_lookup::CachedLookup,
 };
-use kernel::sync::Arc;
+use kernel::{
+    alloc::flags::GFP_KERNEL,
+    sync::Arc, //
+};
 use loom::thread;
 
 const DEVICE: Id = Id::new(0x8086, 0x10d3);
 
-fn blocked(lookup: &CachedLookup) -> bool {
-    POLICY.blocked_cached(true, lookup, || DEVICE)
+fn set(name: &str, text: &core::ffi::CStr) {
+    param::set(name, text).expect("it is a good value");
+}
+
+/// What is decided on a write to the dword at `offset`.
+fn decide(lookup: &CachedLookup, offset: usize) -> Decision {
+    lookup.decide_dword(&POLICY, true, || DEVICE, offset)
+}
+
+fn lookup() -> Arc<CachedLookup> {
+    CachedLookup::new()
+        .and_then(|lookup| Arc::new(lookup, GFP_KERNEL))
+        .expect("there is memory")
 }
 
 /// An access after a change is decided by the new list, whatever another one looked up meanwhile.
 #[test]
 fn list_against_look_up() {
     explore(3, || {
-        param::set("block_pci_unassigned_write", c"Y").expect("it is a good value");
-        let lookup = Arc::new(CachedLookup::new(), kernel::alloc::flags::GFP_KERNEL)
-            .expect("there is memory");
+        set("block_pci_unassigned_write", c"Y");
+        let lookup = lookup();
         let other = {
             let lookup = lookup.clone();
             thread::spawn(move || {
-                blocked(&lookup);
-                blocked(&lookup)
+                decide(&lookup, 0x40);
+                decide(&lookup, 0x40);
             })
         };
 
-        param::set("uaccess_allow_ids", c"8086:10d3").expect("it is a good value");
-        assert!(!blocked(&lookup), "the list in force allows it");
+        set("uaccess_allow_ids", c"8086:10d3");
+        assert_eq!(decide(&lookup, 0x40), Decision::Allowed);
         other.join().expect("the access ends");
-        assert!(!blocked(&lookup), "an older list was kept");
+        assert_eq!(
+            decide(&lookup, 0x40),
+            Decision::Allowed,
+            "an older list was kept"
+        );
 
-        param::set("uaccess_allow_ids", c"").expect("it is a good value");
-        assert!(blocked(&lookup), "the list in force is empty");
+        set("uaccess_allow_ids", c"");
+        assert_eq!(decide(&lookup, 0x40), Decision::Blocked);
         POLICY.clear();
     });
 }
 
-/// Two changes, while an access reads the list: it is not freed under the reader.
+/// While one access replaces what it finds of ranges, another one uses no half of them.
+#[test]
+fn ranges_against_look_up() {
+    explore(2, || {
+        set("block_pci_unassigned_write", c"Y");
+        set("uaccess_allow_ids", c"8086:10d3@40-43");
+        let lookup = lookup();
+
+        assert_eq!(decide(&lookup, 0x40), Decision::Allowed);
+        set("uaccess_allow_ids", c"8086:10d3@44-47,8086:10d3@80-83");
+        let others =
+            [(0x40, Decision::Blocked), (0x80, Decision::Allowed)].map(|(at, expected)| {
+                let lookup = lookup.clone();
+                thread::spawn(move || assert_eq!(decide(&lookup, at), expected))
+            });
+        for other in others {
+            other.join().expect("the access ends");
+        }
+        assert_eq!(decide(&lookup, 0x44), Decision::Allowed);
+        POLICY.clear();
+    });
+}
+
+/// Toggles and list are those of one time: nothing is blocked, before the change by the list, after
+/// it by the toggle.
+#[test]
+fn toggle_and_list_are_one_snapshot() {
+    explore(3, || {
+        set("block_pci_unassigned_write", c"Y");
+        set("uaccess_allow_ids", c"8086:10d3");
+        let other = thread::spawn(|| POLICY.decide(true, DEVICE));
+
+        set("block_pci_unassigned_write", c"N");
+        set("uaccess_allow_ids", c"");
+        assert_eq!(other.join().expect("the access ends"), Decision::Allowed);
+        POLICY.clear();
+    });
+}
+
+/// The list is not freed under an access that reads it.
 #[test]
 fn list_is_freed_after_its_readers() {
     explore(3, || {
-        param::set("uaccess_allow_ids", c"8086:10d3").expect("it is a good value");
-        let reader = thread::spawn(|| POLICY.blocked(true, DEVICE));
+        set("block_pci_unassigned_write", c"Y");
+        set("uaccess_allow_ids", c"8086:10d3");
+        let reader = thread::spawn(|| POLICY.decide(true, DEVICE));
 
-        param::set("uaccess_allow_ids", c"8086:10d3,10de:1").expect("it is a good value");
-        assert!(!reader.join().expect("the reader ends"));
+        set("uaccess_allow_ids", c"8086:10d3,10de:1");
+        assert_eq!(reader.join().expect("the reader ends"), Decision::Allowed);
         POLICY.clear();
     });
 }

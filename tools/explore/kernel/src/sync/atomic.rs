@@ -3,15 +3,26 @@
 //! Atomics of loom's, which may hold any value that the kernel's memory model allows.
 
 use crate::execution;
-use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::{fence, AtomicU64};
 
 pub use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use core::sync::atomic::Ordering;
 
-/// Ordered against everything. Loom has no such order, and takes the weaker one.
+/// Ordered against everything, by fences around the operation.
 #[allow(non_upper_case_globals)]
-pub const Full: Ordering = Ordering::AcqRel;
+pub const Full: Ordering = Ordering::SeqCst;
+
+/// Runs `operation` with `order`, or with fences around it for [`Full`].
+fn ordered<R>(order: Ordering, operation: impl FnOnce(Ordering) -> R) -> R {
+    if order != Full {
+        return operation(order);
+    }
+    fence(Ordering::SeqCst);
+    let result = operation(Ordering::AcqRel);
+    fence(Ordering::SeqCst);
+    result
+}
 
 /// What an atomic may hold.
 pub trait Bits: Copy {
@@ -97,7 +108,21 @@ impl<T: Bits> Atomic<T> {
 
     /// Writes the value, and returns the old one.
     pub fn xchg(&self, value: T, order: Ordering) -> T {
-        self.loaded(self.atomic().swap(self.stored(value), order))
+        let stored = self.stored(value);
+
+        self.loaded(ordered(order, |order| self.atomic().swap(stored, order)))
+    }
+
+    /// Writes `new` if the value is `old`. Returns the value before.
+    pub fn cmpxchg(&self, old: T, new: T, order: Ordering) -> Result<T, T> {
+        let (old, new) = (self.stored(old), self.stored(new));
+
+        ordered(order, |order| {
+            self.atomic()
+                .compare_exchange(old, new, order, Ordering::Relaxed)
+        })
+        .map(|value| self.loaded(value))
+        .map_err(|value| self.loaded(value))
     }
 
     /// Adds to the value, and returns the old one.

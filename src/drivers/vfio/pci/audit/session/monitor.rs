@@ -37,9 +37,7 @@ impl Monitor for Option<&Session> {
     #[inline(always)]
     fn decide(self, device: &pci::Device, iswrite: bool) -> Decision {
         match self {
-            Some(session) => session
-                .lookup
-                .decide(&POLICY, iswrite, || id(&session.pci)),
+            Some(session) => session.lookup.decide(&POLICY, iswrite, || id(&session.pci)),
             None => PolicyOnly.decide(device, iswrite),
         }
     }
