@@ -9,28 +9,35 @@ export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(opt
 .PHONY: help run stock run-stock test host-test kunit e2e bench lint series deb shell clean
 
 help:
-	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a real guest'
-	@echo 'make stock      build the modules for an unmodified kernel of Debian (RELEASE=, as uname -r has it;'
-	@echo '                CONFIG_SAMPLE_PCI_AUDIT_C=m and other options of the Kconfig files choose more modules)'
+	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
+	@echo '                real guest'
+	@echo 'make stock      build the modules for an unmodified kernel of Debian (RELEASE=, as uname -r'
+	@echo '                has it; CONFIG_SAMPLE_PCI_AUDIT_C=m and other options of the Kconfig files'
+	@echo '                choose more modules)'
 	@echo 'make run-stock  show them in that kernel, loaded while a guest runs'
-	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with "N passed, N failed"'
+	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with'
+	@echo '                "N passed, N failed"'
 	@echo 'make host-test  the files that import only core, with their coverage, and the host tools'
 	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
-	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see below)'
-	@echo 'make bench      what an access costs, in instructions: table, charts and targets in build/bench (UPDATE=1: and in Documentation)'
+	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see'
+	@echo '                below)'
+	@echo 'make bench      what an access costs, in instructions: table, charts and targets in'
+	@echo '                build/bench (UPDATE=1: and in Documentation)'
 	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more'
 	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10 minutes the first time)'
 	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by CONFIG=FILE, in build/deb'
 	@echo 'make shell      an interactive VM: a device bound, auditd running, commands to try'
 	@echo 'make clean      remove build/'
 	@echo
-	@echo 'KDIR=DIR        use this kernel tree instead of a fetched one (scripts/graft.sh --remove DIR undoes it)'
+	@echo 'KDIR=DIR        use this kernel tree instead of a fetched one (scripts/graft.sh --remove DIR'
+	@echo '                undoes it)'
 	@echo 'KERNEL=7.3      the version to fetch'
 	@echo 'ACCEL=tcg|kvm   emulate (the default), or use hardware virtualisation'
 	@echo 'JOBS=N          parallel jobs (default: one for each processor)'
 	@echo 'V=1             show the output of long steps'
 	@echo "FRONT=stock     e2e: on Debian's own kernel, with vfio_pci_audit as a livepatch"
-	@echo 'DEBUG=1         e2e: on a kernel with KASAN, UBSAN, lockdep, kmemleak and fault injection, what allocates and frees most'
+	@echo 'DEBUG=1         e2e: on a kernel with KASAN, UBSAN, lockdep, kmemleak and fault injection,'
+	@echo '                what allocates and frees most'
 
 run:
 	@scripts/lab.sh run

@@ -77,7 +77,8 @@ apply() {
 unpack() {
 	tarball=$(orig)
 	[ -n "$tarball" ] || (fetch) || {
-		say "    no audit source from $suite: its index may name a version that the mirror no longer holds"
+		say "    no audit source from $suite: its index may name a version that the mirror no longer" \
+			"holds"
 		return 1
 	}
 	tarball=$(orig)
@@ -107,7 +108,8 @@ for suite in "${suites[@]}"; do
 		break
 	fi
 done
-[ -n "$found" ] || die "no audit source from ${suites[*]}: try again later, or another suite with AUDIT_SUITE="
+[ -n "$found" ] || die "no audit source from ${suites[*]}: try again later, or another suite" \
+	"with AUDIT_SUITE="
 
 if ! is "$work/.built"; then
 	cd "$work"

@@ -62,7 +62,8 @@ m)
 novfio) step kernel-novfio "building the kernel, without VFIO" kmake "$objects" bzImage modules ;;
 y) step kernel-y "building the kernel, VFIO and KUnit built in" kmake "$objects" bzImage modules ;;
 debug)
-	step kernel-debug "building the kernel that looks for mistakes (20 minutes on two cores the first time)" \
+	step kernel-debug \
+		"building the kernel that looks for mistakes (20 minutes on two cores the first time)" \
 		kmake "$objects" bzImage modules
 	;;
 esac

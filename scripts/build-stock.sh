@@ -66,9 +66,11 @@ if [ -z "$version" ] || [ "$source_version" != "$version" ]; then
 	source_version=$(available "linux-source-$series")
 fi
 [[ -n $version && $release == *+deb13-* ]] ||
-	die "Debian 13 and its backports have no kernel $release with Rust: take one of these with RELEASE=: $(releases | xargs)"
+	die "Debian 13 and its backports have no kernel $release with Rust: take one of these with" \
+		"RELEASE=: $(releases | xargs)"
 [ "$source_version" = "$version" ] ||
-	die "kernel $release is of $version, and the mirror has ${source_version:-no} linux-source-$series: upgrade to the newest kernel of backports, and build for that"
+	die "kernel $release is of $version, and the mirror has ${source_version:-no}" \
+		"linux-source-$series: upgrade to the newest kernel of backports, and build for that"
 
 dest=$BUILD/stock/$release
 objects=$dest/objects
@@ -95,14 +97,16 @@ fi
 # What Kconfig says of the options a kernel needs, before anything else is fetched.
 grep -o 'CONFIG_[A-Z_]*=[ym]' "$TOP/Kconfig" | sort -u | while read -r option; do
 	grep -qx "$option" "$headers/.config" ||
-		die "kernel $release lacks $option: take another with RELEASE=, or rebuild the kernel with the patch series"
+		die "kernel $release lacks $option: take another with RELEASE=, or rebuild the kernel with" \
+			"the patch series"
 done
 exports() { awk -v name="$1" '$2 == name { found = 1 } END { exit !found }' \
 	"$headers/Module.symvers"; }
 ! exports vfio_pci_audit_config_rw ||
 	die "kernel $release has vfio_pci_audit of its own: there is nothing to build"
 exports vfio_pci_config_rw_single ||
-	die "kernel $release exports no vfio_pci_config_rw_single(): take another with RELEASE=, or rebuild the kernel with the patch series"
+	die "kernel $release exports no vfio_pci_config_rw_single(): take another with RELEASE=, or" \
+		"rebuild the kernel with the patch series"
 
 # What no module is built from stays packed.
 unpack_source() {
@@ -161,7 +165,8 @@ crates || die "the Rust crates that were built are not those of kernel $release:
 that it exports are missing, such as $(head -n 1 "$dest/missing"). Debian built it with another \
 compiler than Debian 13 has now: \
 upgrade to the newest kernel of backports, and build for that"
-say "    crates: all $(wc -l <"$dest/exported") Rust symbols that $release exports have the same hash here"
+say "    crates: all $(wc -l <"$dest/exported") Rust symbols that $release exports have the same" \
+	"hash here"
 
 [ -z "$image" ] ||
 	MODULES_CONFIG=${MODULES_CONFIG:-CONFIG_SAMPLE_PCI_AUDIT_C=m CONFIG_SAMPLE_PCI_AUDIT_RUST=m}
@@ -174,8 +179,9 @@ if [ -n "$image" ]; then
 	unpack "linux-binary-$release" "$dest/image"
 	unpack "linux-modules-$release" "$dest/image"
 	# Only a VM without these devices boots it, and depmod reads every module.
-	rm -rf "$dest/image/usr/lib/modules/$release/kernel"/{sound,drivers/{gpu,hid,hwmon,iio,infiniband,input,media,scsi,usb}}
-	rm -rf "$dest/image/usr/lib/modules/$release/kernel/drivers/net"/{ethernet/mellanox,wireless}
+	kernel=$dest/image/usr/lib/modules/$release/kernel
+	rm -rf "$kernel/sound" "$kernel"/drivers/net/{ethernet/mellanox,wireless} \
+		"$kernel"/drivers/{gpu,hid,hwmon,iio,infiniband,input,media,scsi,usb}
 	ln -sfn usr/lib "$dest/image/lib"
 	mkdir -p "$dest/image/lib/modules/$release/updates"
 	rm -f "$dest/image/lib/modules/$release/updates"/*.ko

@@ -28,7 +28,8 @@ if [ -z "$base" ] && [ -r "$running" ]; then
 elif [ -z "$base" ] && [ -r /proc/config.gz ]; then
 	base=/proc/config.gz
 fi
-[ -n "$base" ] || die "the running kernel's configuration is neither at $running nor at /proc/config.gz; give one with CONFIG=FILE"
+[ -n "$base" ] || die "the running kernel's configuration is neither at $running nor at" \
+	"/proc/config.gz; give one with CONFIG=FILE"
 [ "$base" = tinyconfig ] || [ -r "$base" ] || die "no kernel configuration at $base"
 
 "$TOP/scripts/graft.sh" "$tree"
@@ -64,7 +65,8 @@ key=$tree$(cat "${fragments[@]}" "$TOP"/src/drivers/pci/audit/Kconfig \
 if [ "$(cat "$dest/.configured" 2>/dev/null)" != "$key" ]; then
 	step deb-config "configuring, from $base" configure
 	for option in AUDIT RUST VFIO_PCI VFIO_PCI_UNASSIGNED_ACCESS_AUDIT; do
-		is $option '[ym]' || die "$base with CONFIG_$option: some other option is against it; \"make -C $objects menuconfig\"," \
+		is $option '[ym]' || die "$base with CONFIG_$option: some other option is against it;" \
+			"\"make -C $objects menuconfig\"," \
 			"then \"/\" and $option, shows which"
 	done
 	echo "$key" >"$dest/.configured"

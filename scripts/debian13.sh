@@ -44,5 +44,6 @@ as_root unshare --mount --propagation private bash -c '
 	mount --bind "$top" "$root$top"
 	[ "${build#"$top"/}" != "$build" ] || mount --bind "$build" "$root$build"
 	mount -t proc proc "$root/proc"
-	exec chroot --userspec="$user" "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C TOP="$top" BUILD="$build" "$@"
+	exec chroot --userspec="$user" "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C \
+		TOP="$top" BUILD="$build" "$@"
 ' debian13 "$root" "$TOP" "$BUILD" "$(id -u):$(id -g)" "$@"

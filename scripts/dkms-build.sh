@@ -16,7 +16,8 @@ loud() {
 	reason=$(sed -n 's/^error: //p' "$BUILD/last-error" | head -n 1)
 	cat "$BUILD/last-error" >&2
 	logger -t vfio-pci-audit -p daemon.err \
-		"kernel $release will run WITHOUT vfio_pci_audit, unassigned PCI config space unwatched: ${reason:-see $BUILD/log}" || true
+		"kernel $release will run WITHOUT vfio_pci_audit, unassigned PCI config space" \
+		"unwatched: ${reason:-see $BUILD/log}" || true
 	exit 1
 }
 stock=$(scripts/build-stock.sh "$release" 2>"$BUILD/last-error") || loud

@@ -23,7 +23,8 @@ newest() { apt-cache "${apt_private[@]}" pkgnames "linux-source-$1" |
 package=$(newest "$KERNEL")
 if [ -z "$package" ]; then
 	package=$(newest 7.)
-	[ -n "$package" ] || die "no linux-source-$KERNEL in trixie-backports; give a kernel tree with KDIR="
+	[ -n "$package" ] || die "no linux-source-$KERNEL in trixie-backports; give a kernel tree with" \
+		"KDIR="
 	say "    linux-source-$KERNEL is gone; taking $package"
 fi
 cd "$apt_dir"

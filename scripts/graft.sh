@@ -66,7 +66,9 @@ remove_sources() {
 
 copies=$(mktemp -d) series=$(mktemp -d) list=$(mktemp)
 trap 'rm -rf "$copies" "$series" "$list"' EXIT
-for patch in "$TOP"/patches/linux/*.patch; do part_of_patch glue "$patch" >"$series/$(basename "$patch")"; done
+for patch in "$TOP"/patches/linux/*.patch; do
+	part_of_patch glue "$patch" >"$series/$(basename "$patch")"
+done
 
 if [ "$verb" = unpatched ]; then
 	copy_unpatched "${2:?usage: graft.sh --unpatched TREE FOLDER}"

@@ -9,7 +9,8 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ "$(debian_release)" = 13 ] || die "dkms builds on the machine itself, and only Debian 13 has the compilers of its kernels"
+[ "$(debian_release)" = 13 ] || die "dkms builds on the machine itself, and only Debian 13 has" \
+	"the compilers of its kernels"
 [ "$(id -u)" -eq 0 ] || die "this needs root"
 command -v dkms >/dev/null || die "dkms is missing: apt install dkms"
 version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' "$TOP/dkms.conf")
@@ -18,11 +19,13 @@ name=vfio-pci-audit dest=/usr/src/vfio-pci-audit-$version
 if [ "${1:-}" = --remove ]; then
 	dkms remove "$name/$version" --all
 	rm -rf "$dest" /var/cache/vfio-pci-audit
-	say "removed; so that boot does not miss the modules: rm /etc/modules-load.d/$name.conf /etc/modprobe.d/$name.conf"
+	say "removed; so that boot does not miss the modules: rm /etc/modules-load.d/$name.conf" \
+		"/etc/modprobe.d/$name.conf"
 	exit
 fi
 release=${1:-$(uname -r)}
-[ -e "/lib/modules/$release/build" ] || die "no headers of $release: apt install linux-headers-$release"
+[ -e "/lib/modules/$release/build" ] || die "no headers of $release: apt install" \
+	"linux-headers-$release"
 
 if [ -n "$(dkms status "$name/$version")" ]; then
 	dkms remove "$name/$version" --all
@@ -31,9 +34,12 @@ rm -rf "$dest"
 mkdir -p "$dest"
 cp -r "$TOP"/{Kbuild,Kconfig,dkms.conf,src,rust-bindings,kunit,patches,scripts} "$dest/"
 dkms add "$name/$version"
-dkms build "$name/$version" -k "$release" || die "not for $release: $(sed -n 's/^error: //p' /var/cache/vfio-pci-audit/last-error | head -n 1)"
+dkms build "$name/$version" -k "$release" || die "not for $release:" \
+	"$(sed -n 's/^error: //p' /var/cache/vfio-pci-audit/last-error | head -n 1)"
 dkms install "$name/$version" -k "$release"
 for kind in modules-load modprobe; do
-	[ -e "/etc/$kind.d/$name.conf" ] || install -D -m 644 "$TOP/packaging/$kind.conf" "/etc/$kind.d/$name.conf"
+	[ -e "/etc/$kind.d/$name.conf" ] ||
+		install -D -m 644 "$TOP/packaging/$kind.conf" "/etc/$kind.d/$name.conf"
 done
-say "installed for $release: now \"modprobe vfio_pci_audit\", or with the next boot; parameters are in /etc/modprobe.d/$name.conf"
+say "installed for $release: now \"modprobe vfio_pci_audit\", or with the next boot; parameters" \
+	"are in /etc/modprobe.d/$name.conf"

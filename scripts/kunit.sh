@@ -11,8 +11,9 @@ tree=${KDIR:-$BUILD/linux/src}
 # Its parser, and not its way to start QEMU, which takes /dev/kvm wherever there is one, usable or
 # not.
 log=$BUILD/log/kunit.log
-timeout 300 qemu-system-x86_64 -accel "${ACCEL:-tcg}" -cpu max -m 1024 -nodefaults -nographic -no-reboot -serial stdio \
-	-kernel "$BUILD/linux/y/arch/x86/boot/bzImage" \
-	-append 'console=ttyS0 kunit.enable=1 audit=1 kunit.filter_glob=*pci_audit* kunit_shutdown=reboot' >"$log" </dev/null ||
+append=(console=ttyS0 audit=1 kunit.enable=1 'kunit.filter_glob=*pci_audit*' kunit_shutdown=reboot)
+timeout 300 qemu-system-x86_64 -accel "${ACCEL:-tcg}" -cpu max -m 1024 -nodefaults -nographic \
+	-no-reboot -serial stdio -kernel "$BUILD/linux/y/arch/x86/boot/bzImage" \
+	-append "${append[*]}" >"$log" </dev/null ||
 	die "QEMU ended with $?, see $log"
 exec python3 "$tree/tools/testing/kunit/kunit.py" parse "$log"

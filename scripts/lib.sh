@@ -66,12 +66,14 @@ as_root() {
 install_packages() {
 	local package missing=()
 	for package; do
-		[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+		[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			missing+=("$package")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	step packages-index "updating the package index" as_root apt-get update
 	step packages "installing ${#missing[@]} packages" \
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+			"${missing[@]}"
 }
 
 debian_release() {
@@ -82,7 +84,8 @@ debian_release() {
 # The address of the mirror that the system's apt is configured with, as far as apt has its index.
 debian_mirror() {
 	# shellcheck disable=SC2016
-	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+		grep -E '/debian/?$' | head -n 1 || true
 }
 
 # private_apt NAME TYPE SUITE...: set the array apt_private to the options that make apt read
@@ -107,7 +110,8 @@ private_apt() {
 	EOF
 	# A mirror that lags serves an index past its date; its signature counts all the same.
 	# shellcheck disable=SC2034
-	apt_private=(-o "Dir::Etc::sourcelist=$dir/debian.sources" -o Dir::Etc::sourceparts=- -o Acquire::Check-Valid-Until=false
+	apt_private=(-o "Dir::Etc::sourcelist=$dir/debian.sources" -o Dir::Etc::sourceparts=-
+		-o Acquire::Check-Valid-Until=false
 		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache")
 }
 
@@ -124,7 +128,8 @@ kmake() {
 	local dir=$1
 	shift
 	toolchain
-	make -C "$dir" -j"$JOBS" V="${V:-0}" "LLVM=$LLVM" "RUSTC=$RUSTC" KBUILD_BUILD_TIMESTAMP=1970-01-01 "$@"
+	make -C "$dir" -j"$JOBS" V="${V:-0}" "LLVM=$LLVM" "RUSTC=$RUSTC" \
+		KBUILD_BUILD_TIMESTAMP=1970-01-01 "$@"
 }
 
 # host_cargo ARGUMENT...: the distribution's cargo where it is installed, so that every machine
@@ -132,7 +137,8 @@ kmake() {
 host_cargo() {
 	local cargo=cargo
 	[ ! -x /usr/bin/cargo ] || cargo=/usr/bin/cargo
-	(cd "$TOP" && PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$BUILD/target" "$cargo" "$@")
+	(cd "$TOP" && PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$BUILD/target" "$cargo" \
+		"$@")
 }
 
 # tree_sources: print the files of src/ that belong in a kernel tree: all but the livepatch, which

@@ -17,7 +17,8 @@ mapfile -t trace < <(find src -path '*/trace/*.h' -type f)
 
 # Patches have no sign-off before they are mailed, and name no maintainers; the lines of a sample
 # record cannot be broken.
-checkpatch() { "$tree/scripts/checkpatch.pl" --root="$tree" --no-tree --strict --terse --show-types --no-summary "$@"; }
+checkpatch() { "$tree/scripts/checkpatch.pl" --root="$tree" --no-tree --strict --terse \
+	--show-types --no-summary "$@"; }
 checkpatch_series() {
 	local patch rc=0
 	# By standard input: it takes a file that git knows for a source file.
@@ -32,7 +33,8 @@ checkpatch_series() {
 checkpatch_files() {
 	local types=$BUILD/typedefs rc=0
 	sed -n 's/^typedef .*[ *]\([a-z_]*\)(.*/\1/p' "${c[@]}" >"$types"
-	checkpatch --typedefsfile "$types" --ignore EXPORT_SYMBOL,MACRO_ARG_REUSE --file "${c[@]}" "${rust[@]}" || rc=1
+	checkpatch --typedefsfile "$types" --ignore EXPORT_SYMBOL,MACRO_ARG_REUSE --file "${c[@]}" \
+		"${rust[@]}" || rc=1
 	checkpatch --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT --file "${trace[@]}" || rc=1
 	return $rc
 }
@@ -65,26 +67,39 @@ documentation() {
 		root_doc = "index"
 		exclude_patterns = []
 	END
-	srctree=$tree "$BUILD/venv/bin/sphinx-build" -q -W --keep-going -E -b dummy -c "$out/conf" "$out/Documentation" \
-		"$out/out"
+	srctree=$tree "$BUILD/venv/bin/sphinx-build" -q -W --keep-going -E -b dummy -c "$out/conf" \
+		"$out/Documentation" "$out/out"
+}
+
+# Lines of at most 100 characters. Tables and sample records are longer, and so are fixtures, and
+# scripts that are about to be replaced.
+columns() {
+	! LC_ALL=C.UTF-8 git grep -nP '^(?!\s*[|+]|.*type=PCI msg=).{101,}' -- . ':!LICENSE' \
+		':!Cargo.lock' ':!patches' ':!tools/fuzz/corpus' ':!tools/*/tests/data' \
+		':!tools/*/tests/expected' ':!scripts/vm*.sh' ':!scripts/guest' ':!scripts/e2e.sh' \
+		':!scripts/build-guest.sh' ':!scripts/coverage.sh'
 }
 
 # Of dependencies: licenses, sources, versions; and advisories, if their database can be had.
 deny() { host_cargo deny --log-level error "$@"; }
 
 echo "TAP version 13"
-echo "1..15"
+echo "1..16"
+check "no line is longer than 100 columns" columns
 check "shellcheck finds nothing in scripts" shellcheck -x scripts/*.sh scripts/guest/*
-check "kernel Rust is formatted as the kernel's is" rustfmt --check --edition 2021 --config-path "$tree/.rustfmt.toml" "${rust[@]}"
+check "kernel Rust is formatted as the kernel's is" rustfmt --check --edition 2021 --config-path \
+	"$tree/.rustfmt.toml" "${rust[@]}"
 check "host Rust is formatted" host_cargo fmt --all --check
 check "checkpatch --strict finds nothing in the series" checkpatch_series
 check "checkpatch --strict finds nothing in C and Rust files" checkpatch_files
-check "kernel-doc finds nothing in headers" "$tree/scripts/kernel-doc" -none -Werror src/include/linux/*.h
+check "kernel-doc finds nothing in headers" "$tree/scripts/kernel-doc" -none -Werror \
+	src/include/linux/*.h
 check "Documentation/ is parsed by Sphinx without a warning" documentation
 check "what kbuild builds can be built outside the tree" lint_copy
 if driver=$(find_clippy); then
 	check "kernel code builds without a warning (W=1)" kernel_warnings CLIPPY=1 CLIPPY_DRIVER="$driver"
-	check "clippy finds nothing in kernel Rust" grep -q clippy-driver "$lint"/drivers/pci/audit/.pci_audit.o.cmd
+	check "clippy finds nothing in kernel Rust" grep -q clippy-driver \
+		"$lint"/drivers/pci/audit/.pci_audit.o.cmd
 else
 	check "kernel code builds without a warning (W=1)" kernel_warnings
 	skip "clippy finds nothing in kernel Rust" "no clippy-driver of $("$RUSTC" --version)"
@@ -102,10 +117,13 @@ if command -v cargo-deny >/dev/null; then
 	if deny fetch db >/dev/null 2>&1; then
 		check "cargo-deny finds no advisory on a dependency" deny check --hide-inclusion-graph advisories
 	else
-		skip "cargo-deny finds no advisory on a dependency" "the advisory database cannot be fetched from here"
+		skip "cargo-deny finds no advisory on a dependency" \
+			"the advisory database cannot be fetched from here"
 	fi
 else
-	skip "cargo-deny finds nothing in licenses, sources and versions of dependencies" "cargo-deny is missing: scripts/setup.sh deny installs it"
-	skip "cargo-deny finds no advisory on a dependency" "cargo-deny is missing: scripts/setup.sh deny installs it"
+	skip "cargo-deny finds nothing in licenses, sources and versions of dependencies" \
+		"cargo-deny is missing: scripts/setup.sh deny installs it"
+	skip "cargo-deny finds no advisory on a dependency" \
+		"cargo-deny is missing: scripts/setup.sh deny installs it"
 fi
 all_passed

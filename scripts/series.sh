@@ -33,7 +33,8 @@ tree_sources | rsync --copy-links --files-from=- "$TOP/src/" "$out/sources/"
 cp -r "$out/sources" "$out/added"
 mapfile -t patches < <(printf '%s\n' "$TOP"/patches/linux/*.patch)
 for ((n = ${#patches[@]} - 1; n >= 0; n--)); do
-	output=$(part_of_patch own "${patches[n]}" | patch -d "$out/added" -p1 -R -r - --no-backup-if-mismatch) ||
+	output=$(part_of_patch own "${patches[n]}" |
+		patch -d "$out/added" -p1 -R -r - --no-backup-if-mismatch) ||
 		die "${patches[n]#"$TOP/"} has changes that do not fit src/, correct them there:"$'\n'"$output"
 done
 
@@ -43,7 +44,9 @@ sources_of() {
 	read -ra sources < <(sed -n '/^---/q; s/^Sources: //p' "$1") || true
 	read -ra without < <(sed -n '/^---/q; s/^Without: //p' "$1") || true
 	[ ${#sources[@]} -gt 0 ] || return 0
-	(cd "$out/added" && for prefix in "${sources[@]}"; do [ ! -e "$prefix" ] || find "$prefix" -type f; done) |
+	(cd "$out/added" && for prefix in "${sources[@]}"; do
+		[ ! -e "$prefix" ] || find "$prefix" -type f
+	done) |
 		{ grep -v "${without[@]/#/-e^}" -e '^$' || true; } | sort -u
 }
 
@@ -53,7 +56,8 @@ git_in() { git -C "$out/linux" "$@"; }
 maintainers() {
 	git_in show --format= >"$out/diff"
 	(cd "$tree" && scripts/get_maintainer.pl --no-git --no-git-fallback --no-rolestats "$out/diff" |
-		grep -vF -e "<$me>" -e linux-kernel@vger.kernel.org) || die "get_maintainer.pl finds no maintainer for $1"
+		grep -vF -e "<$me>" -e linux-kernel@vger.kernel.org) ||
+		die "get_maintainer.pl finds no maintainer for $1"
 }
 
 "$TOP/scripts/graft.sh" --unpatched "$tree" "$out/linux"
@@ -67,8 +71,10 @@ git_in tag base
 for patch in "${patches[@]}"; do
 	file=$(basename "$patch")
 	sources_of "$patch" | rsync --ignore-existing --files-from=- "$out/added" "$out/linux"
-	part_of_patch glue "$patch" | patch -d "$out/linux" -p1 -F0 -s --no-backup-if-mismatch || die "$file does not apply"
-	part_of_patch own "$patch" | patch -d "$out/linux" -p1 -s --no-backup-if-mismatch || die "$file does not apply"
+	part_of_patch glue "$patch" | patch -d "$out/linux" -p1 -F0 -s --no-backup-if-mismatch ||
+		die "$file does not apply"
+	part_of_patch own "$patch" | patch -d "$out/linux" -p1 -s --no-backup-if-mismatch ||
+		die "$file does not apply"
 	git_in add -A
 	{
 		sed -n 's/^Subject: \[PATCH[^]]*\] //p' "$patch"
@@ -88,16 +94,19 @@ left=$(diff -rq "$out/sources" "$out/linux" | grep -v "^Only in $out/linux" || t
 # not in the series.
 figures=$(sed -n '/^\.\. table begins/,/^\.\. table ends/p' "$TOP/Documentation/performance.rst" |
 	grep -E '^(\||\+=)' | grep -vE '^\| (stock|livepatch)' | sed 's/^/  /') || true
-[ -n "$figures" ] || die "there is no table in Documentation/performance.rst: UPDATE=1 make bench writes it"
+[ -n "$figures" ] || die "there is no table in Documentation/performance.rst: UPDATE=1 make" \
+	"bench writes it"
 {
 	sed '/^@BENCHMARK@$/,$d' "$TOP/patches/cover-letter.txt"
 	echo "$figures"
 	sed '1,/^@BENCHMARK@$/d' "$TOP/patches/cover-letter.txt"
 } >"$out/cover"
 git_in config branch.series.description "$(cat "$out/cover")"
-git_in format-patch -q --cover-letter --cover-from-description=subject --subject-prefix="RFC PATCH" --no-signature -o "$out" base
+git_in format-patch -q --cover-letter --cover-from-description=subject \
+	--subject-prefix="RFC PATCH" --no-signature -o "$out" base
 # The recipients of any patch get the cover letter.
-sort -u "$out/cc.all" | awk 'NR == FNR { cc = cc $0 "\n"; next } /^$/ && cc { printf "%s", cc; cc = "" } 1' - \
+sort -u "$out/cc.all" | awk \
+	'NR == FNR { cc = cc $0 "\n"; next } /^$/ && cc { printf "%s", cc; cc = "" } 1' - \
 	"$out/0000-cover-letter.patch" >"$out/cover" && mv "$out/cover" "$out/0000-cover-letter.patch"
 rm -rf "$out/cover" "$out/cc" "$out/cc.all" "$out/diff" "$out/message" "$out/added" "$out/sources"
 say "the series for Linux $version is in ${out#"$TOP/"}"

@@ -7,7 +7,8 @@
 #	vm      running anything in the VM: audit userspace, host tools, virtme-ng
 #	kernel  building a kernel: LLVM, the kernel's Rust, bindgen
 #	check   judging the sources: linters, coverage, Sphinx
-#	deny    judging the host tools' dependencies: cargo-deny, which takes four minutes of one processor to build
+#	deny    judging the host tools' dependencies: cargo-deny, which takes four minutes of one
+#	        processor to build
 #	deb     making Debian packages of a kernel
 #
 # Without a word, vm and kernel are meant.
@@ -24,7 +25,8 @@ for what; do
 		tools+=(dpkg-deb git xz)
 		;;
 	vm)
-		packages+=(autoconf automake build-essential busybox-static ca-certificates cpio curl dpkg-dev git iproute2 kmod libcap-ng-dev
+		packages+=(autoconf automake build-essential busybox-static ca-certificates cpio curl dpkg-dev
+			git iproute2 kmod libcap-ng-dev
 			libtool pkg-config procps python3 python3-venv qemu-system-x86 uuid-dev xz-utils)
 		tools+=(autoconf busybox cargo cpio git libtool python3 qemu-system-x86_64 rustc)
 		case $release in
@@ -33,7 +35,8 @@ for what; do
 		esac
 		;;
 	kernel)
-		packages+=(bc bison build-essential ccache clang-19 cpio dpkg-dev flex git kmod libclang-19-dev libelf-dev libssl-dev lld-19
+		packages+=(bc bison build-essential ccache clang-19 cpio dpkg-dev flex git kmod libclang-19-dev
+			libelf-dev libssl-dev lld-19
 			llvm-19 rsync xz-utils)
 		tools+=(bc bindgen bison clang-19 cpio flex git ld.lld-19 rustc rustfmt)
 		case $release in
@@ -62,7 +65,8 @@ case $release in
 	for tool in "${tools[@]}"; do
 		command -v "$tool" >/dev/null || [[ " ${missing[*]} " == *" $tool "* ]] || missing+=("$tool")
 	done
-	[ ${#missing[@]} -eq 0 ] || die "set-up is automatic on Debian 12 and 13 only; please install: ${missing[*]}"
+	[ ${#missing[@]} -eq 0 ] || die "set-up is automatic on Debian 12 and 13 only; please install:" \
+		"${missing[*]}"
 	;;
 esac
 
@@ -74,21 +78,24 @@ venv() {
 }
 
 bindgen_is_new() {
-	[ "$(printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -V | head -n 1)" = 0.71.1 ]
+	[ "$(printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -V |
+		head -n 1)" = 0.71.1 ]
 }
 
 toolchain
 mkdir -p "$BUILD/bin"
 for what; do
 	case $what in
-	vm) [ -x "$BUILD/venv/bin/vng" ] || step virtme-ng "installing virtme-ng 1.42" venv virtme-ng==1.42 ;;
+	vm) [ -x "$BUILD/venv/bin/vng" ] ||
+		step virtme-ng "installing virtme-ng 1.42" venv virtme-ng==1.42 ;;
 	kernel)
 		# Kernels of several configurations share most of their objects. Found first in
 		# PATH, ccache looks for the compiler behind it.
 		if ccache=$(command -v ccache); then
 			ln -sf "$ccache" "$BUILD/bin/clang-19"
 		fi
-		bindgen_is_new || step bindgen "building bindgen 0.72.1" cargo_install bindgen-cli --version 0.72.1
+		bindgen_is_new || step bindgen "building bindgen 0.72.1" cargo_install bindgen-cli --version \
+			0.72.1
 		;;
 	check)
 		# Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19

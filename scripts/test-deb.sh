@@ -25,7 +25,8 @@ tried() {
 	grep -q '^ok ' "$root.log" && ! grep -q '^not ok ' "$root.log"
 }
 option_is_on() { grep -qx CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y "$root/boot/config-$release"; }
-headers() { dpkg-deb -c "$(dirname "$package")"/linux-headers-*.deb | grep include/linux/pci_audit.h; }
+headers() { dpkg-deb -c "$(dirname "$package")"/linux-headers-*.deb |
+	grep include/linux/pci_audit.h; }
 
 echo "TAP version 13"
 echo "1..4"

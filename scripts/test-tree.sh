@@ -20,32 +20,39 @@ rm -rf "$tree/drivers/vfio/pci/audit"
 cp -r "$tree" "$tree.orig"
 
 unchanged() { diff -r "$tree.orig" "$tree"; }
-again() { cp -r "$tree" "$tree.once" && graft "$tree" && diff -r "$tree.once" "$tree" && rm -rf "$tree.once"; }
+again() { cp -r "$tree" "$tree.once" && graft "$tree" && diff -r "$tree.once" "$tree" &&
+	rm -rf "$tree.once"; }
 # A name for the test: the author of the mailed series is taken from git.
 series() {
 	GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=Test GIT_CONFIG_KEY_1=user.email \
-		GIT_CONFIG_VALUE_1=test@localhost KDIR=$source SERIES=$tree.series "$TOP/scripts/series.sh" || return 1
+		GIT_CONFIG_VALUE_1=test@localhost KDIR=$source SERIES=$tree.series "$TOP/scripts/series.sh" ||
+		return 1
 	# Each is signed off, and goes to whom it concerns.
 	[ "$(grep -l '^Signed-off-by: Test <test@localhost>$' "$tree.series"/*.patch | wc -l)" = \
-		"$(find "$TOP"/patches/linux -name '*.patch' | wc -l)" ] && ! grep -L '^Cc: ' "$tree.series"/*.patch | grep .
+		"$(find "$TOP"/patches/linux -name '*.patch' | wc -l)" ] &&
+		! grep -L '^Cc: ' "$tree.series"/*.patch | grep .
 }
 series_is_graft() {
 	cp -r "$tree.orig" "$tree.am"
 	git -C "$tree.am" init -q
 	git -C "$tree.am" add -A
 	git -C "$tree.am" -c user.name=Test -c user.email=test@localhost commit -q -m before
-	git -C "$tree.am" -c user.name=Test -c user.email=test@localhost am -q "$tree.series"/000[1-9]*.patch &&
+	git -C "$tree.am" -c user.name=Test -c user.email=test@localhost am -q \
+		"$tree.series"/000[1-9]*.patch &&
 		diff -r -x .git -x .vfio-pci-audit "$tree.am" "$tree"
 }
 # The helper that says whether an access is blocked is there first, and no later patch touches its
 # file.
 decision_comes_first() {
 	local file
-	file=$(grep -rl 'fn blocked(' "$TOP/src/drivers/vfio/pci/audit") && [ "$(wc -l <<<"$file")" = 1 ] || return 1
-	[ "$(grep -l "^+++ b/${file#"$TOP/src/"}" "$tree.series"/*.patch)" = "$(echo "$tree.series"/0001-*.patch)" ]
+	file=$(grep -rl 'fn blocked(' "$TOP/src/drivers/vfio/pci/audit") &&
+		[ "$(wc -l <<<"$file")" = 1 ] || return 1
+	[ "$(grep -l "^+++ b/${file#"$TOP/src/"}" "$tree.series"/*.patch)" = \
+		"$(echo "$tree.series"/0001-*.patch)" ]
 }
 one_copy() {
-	for file in drivers/pci/audit/record.rs drivers/vfio/pci/audit/session.rs include/linux/pci_audit.h; do
+	for file in drivers/pci/audit/record.rs drivers/vfio/pci/audit/session.rs \
+		include/linux/pci_audit.h; do
 		cmp "$TOP/src/$file" "$tree/$file" || return 1
 	done
 }
@@ -71,7 +78,8 @@ same_code() {
 	cmp "$tree.unpatched" "$tree.off" && rm "$tree.unpatched" "$tree.off"
 }
 other_code() {
-	! cmp -s "$BUILD/linux/unpatched/vfio_pci_config.o" "$BUILD/linux/m/drivers/vfio/pci/vfio_pci_config.o"
+	! cmp -s "$BUILD/linux/unpatched/vfio_pci_config.o" \
+		"$BUILD/linux/m/drivers/vfio/pci/vfio_pci_config.o"
 }
 # stock_refused WORDS OPTION...: building for a stock kernel that is configured so ends with these
 # words.
@@ -87,7 +95,8 @@ stock_refused() {
 }
 good=(64BIT=y PCI=y LIVEPATCH=y RUST=y AUDIT=y KPROBES=y VFIO_PCI_CORE=m)
 stock_refusals() {
-	stock_refused "has vfio_pci_audit of its own" "${good[@]}" VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y || return 1
+	stock_refused "has vfio_pci_audit of its own" "${good[@]}" VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y ||
+		return 1
 	stock_refused "no CONFIG_LIVEPATCH" "${good[@]/LIVEPATCH=y/}" || return 1
 	stock_refused "no CONFIG_RUST" "${good[@]/RUST=y/}" || return 1
 	stock_refused "no CONFIG_AUDIT" "${good[@]/AUDIT=y/}" || return 1
@@ -128,6 +137,8 @@ check "the tree is as it was before" unchanged
 check "a tree that a patch does not apply to gets an error and stays as it is" refuses
 check "with the option off, vfio_pci_config.o has the code of the unpatched file" same_code
 check "with the option on, it has not" other_code
-check "a kernel that the livepatch is not for is refused when it is built, with the reason" stock_refusals
-check "samples and KUnit suites can be chosen for a stock kernel that has what they need" stock_choices
+check "a kernel that the livepatch is not for is refused when it is built, with the reason" \
+	stock_refusals
+check "samples and KUnit suites can be chosen for a stock kernel that has what they need" \
+	stock_choices
 all_passed
