@@ -29,8 +29,8 @@ help:
 	@echo 'make shell      an interactive VM: a device bound, auditd running, commands to try'
 	@echo 'make clean      remove build/'
 	@echo
-	@echo 'KDIR=DIR        use this kernel tree instead of a fetched one (scripts/graft.sh --remove DIR'
-	@echo '                undoes it)'
+	@echo 'KDIR=DIR        use this kernel tree instead of a fetched one (scripts/graft.sh --remove'
+	@echo '                DIR undoes it)'
 	@echo 'KERNEL=7.3      the version to fetch'
 	@echo 'ACCEL=tcg|kvm   emulate (the default), or use hardware virtualisation'
 	@echo 'JOBS=N          parallel jobs (default: one for each processor)'
