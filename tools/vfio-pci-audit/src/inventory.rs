@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use pci_config::{Bdf, Id};
 use serde::Serialize;
 
+use crate::known::exceptions::{Exceptions, Of};
 use crate::map::{Map, Unassigned};
 use crate::pci_ids::Names;
 use crate::space::Space;
@@ -164,30 +165,24 @@ impl Device {
     }
 }
 
-/// What `uaccess_allow_ids`, as the kernel prints it, says of a device: `10de:1eb8`, `10de:*`, and
-/// behind either the bytes that it is about.
+/// What `uaccess_allow_ids`, as the kernel shows it, says of a device.
 fn exemption(list: &str, id: Id) -> String {
-    let id = id.to_string();
-    let mut ranges = Vec::new();
-    for entry in list.trim().split(',') {
-        let (device, range) = match entry.split_once('@') {
-            Some((device, range)) => (device, Some(range)),
-            None => (entry, None),
-        };
-        let any = device
-            .strip_suffix('*')
-            .filter(|vendor| vendor.ends_with(':'));
-        if device != id && !any.is_some_and(|vendor| id.starts_with(vendor)) {
-            continue;
+    // A list that does not fit ends with how many entries more there are.
+    let (shown, is_whole) = match list.rsplit_once(",... and ") {
+        Some((shown, _)) => (shown, false),
+        None => (list, true),
+    };
+    let Ok(list) = Exceptions::parse(shown) else {
+        return "not known whether it is exempt".to_owned();
+    };
+    match list.of(id) {
+        Of::Everything => "exempt".to_owned(),
+        Of::Nothing if is_whole => "not exempt".to_owned(),
+        Of::Nothing => "not exempt as far as the list is shown".to_owned(),
+        Of::Ranges(ranges) => {
+            let ranges: Vec<String> = ranges.iter().map(range_text).collect();
+            format!("exempt at {}", ranges.join(", "))
         }
-        match range {
-            Some(range) => ranges.push(range),
-            None => return "exempt".to_owned(),
-        }
-    }
-    match ranges.is_empty() {
-        true => "not exempt".to_owned(),
-        false => format!("exempt at {}", ranges.join(", ")),
     }
 }
 
@@ -206,10 +201,20 @@ mod tests {
         let of = |vendor, device| exemption(list, Id::new(vendor, device));
         assert_eq!(of(0x8086, 0x10d3), "exempt");
         assert_eq!(of(0x8086, 0x10d4), "not exempt");
-        assert_eq!(of(0x10de, 0x1eb8), "exempt at 488-48b, 704-707");
-        assert_eq!(of(0x10de, 0x0001), "exempt at 488-48b");
+        assert_eq!(of(0x10de, 0x1eb8), "exempt at 0x488-0x48b, 0x704-0x707");
+        assert_eq!(of(0x10de, 0x0001), "exempt at 0x488-0x48b");
         assert_eq!(of(0x10d, 0x0001), "not exempt");
         assert_eq!(exemption("", Id::new(1, 2)), "not exempt");
         assert_eq!(exemption("0001:*", Id::new(1, 2)), "exempt");
+        let cut = "0001:0002@40-43,... and 9 more\n";
+        assert_eq!(exemption(cut, Id::new(1, 2)), "exempt at 0x040-0x043");
+        assert_eq!(
+            exemption(cut, Id::new(1, 3)),
+            "not exempt as far as the list is shown"
+        );
+        assert_eq!(
+            exemption("?", Id::new(1, 2)),
+            "not known whether it is exempt"
+        );
     }
 }

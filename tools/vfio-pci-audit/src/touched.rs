@@ -24,6 +24,11 @@ impl Touched {
         }
     }
 
+    /// Its offsets as the kernel marks them, 64 in a word.
+    pub fn words(&mut self) -> &mut [u64] {
+        &mut self.0[..]
+    }
+
     /// Put another set in.
     pub fn merge(&mut self, other: &Self) {
         for (here, there) in self.0.iter_mut().zip(other.0.iter()) {

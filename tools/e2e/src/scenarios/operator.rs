@@ -235,5 +235,15 @@ fn report(lab: &mut Lab) -> Result<()> {
         *ranges == json!([{"offset": at + 16, "size": 2}]),
         "{bdf}: {advice}"
     );
+    // The kernel takes what is advised, and shows the same.
+    let list = advice["block_both"]["uaccess_allow_ids"].as_str();
+    let list = list.context("a list")?;
+    ensure!(
+        list.starts_with(&format!("8086:10d3@{at:x}-")),
+        "{list}: {advice}"
+    );
+    kernel::set_parameter(kernel::ALLOW_IDS, list)?;
+    let shown = kernel::parameter(kernel::ALLOW_IDS)?;
+    ensure!(shown == list, "{list} is shown as {shown}");
     Ok(())
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exceptions by range, as `uaccess_allow_ids` takes them.
+//! Exceptions by range, as the kernel reads `uaccess_allow_ids` and shows it.
 
-use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
 
+use pci_audit_core::allow_list::{self, Entry, Excepted, ParseError};
 use pci_config::Id;
+
+use crate::touched::Touched;
 
 /// From how many bytes on sysfs would cut a list: the kernel refuses what fills a page.
 const SYSFS: usize = 4096;
@@ -27,34 +30,77 @@ pub fn too_long_for(list: &str) -> Option<&'static str> {
 
 /// Byte ranges of devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exceptions(BTreeMap<Id, Vec<Range<usize>>>);
+pub struct Exceptions(Vec<Entry>);
+
+/// Which bytes of a device are excepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// None.
+    Nothing,
+    /// All.
+    Everything,
+    /// These.
+    Ranges(Vec<Range<usize>>),
+}
 
 impl Exceptions {
+    /// Read a list as the kernel does. It refuses a list for one entry, which is returned.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let mut entries = Vec::new();
+        let parsed = allow_list::parse(list.as_bytes(), |entry| {
+            entries.push(entry);
+            Ok::<_, Infallible>(())
+        });
+        match parsed {
+            Ok(()) => {}
+            Err(ParseError::BadEntry(entry)) => {
+                return Err(String::from_utf8_lossy(entry).into_owned())
+            }
+            Err(ParseError::Push(never)) => match never {},
+        }
+        Ok(Self(entries).normalized())
+    }
+
     /// Except some bytes of a device, none if the range is empty.
     pub fn add(&mut self, id: Id, range: Range<usize>) {
-        if !range.is_empty() {
-            self.0.entry(id).or_default().push(range);
+        if range.is_empty() {
+            return;
+        }
+        let entry = format!("{id}@{:x}-{:x}", range.start, range.end - 1);
+        // The kernel has no bytes that it would refuse here.
+        let entry = Self::parse(&entry).expect("a range in configuration space");
+        self.0.extend(entry.0);
+    }
+
+    /// What is excepted of a device.
+    pub fn of(&self, id: Id) -> Of {
+        let list = self.clone().normalized().0;
+        let id = allow_list::Id::new(id.vendor, id.device);
+        match allow_list::find(&list, id) {
+            Excepted::Nothing => Of::Nothing,
+            Excepted::Everything => Of::Everything,
+            Excepted::Ranges => {
+                let mut bytes = Touched::default();
+                allow_list::mark(&list, id, 0, bytes.words());
+                Of::Ranges(bytes.ranges())
+            }
         }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Sorted, with ranges united that overlap or follow each other.
+    fn normalized(mut self) -> Self {
+        let kept = allow_list::normalize(&mut self.0);
+        self.0.truncate(kept);
+        self
     }
 }
 
-/// Sorted, with ranges united that overlap or follow each other, so that equal lists have equal
-/// texts.
+/// Equal lists have equal texts.
 impl fmt::Display for Exceptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut comma = "";
-        for (id, ranges) in &self.0 {
-            for range in united(ranges) {
-                write!(f, "{comma}{id}@{:x}-{:x}", range.start, range.end - 1)?;
-                comma = ",";
-            }
-        }
-        Ok(())
+        let entries = self.clone().normalized().0;
+        let entries: Vec<String> = entries.iter().map(Entry::to_string).collect();
+        f.write_str(&entries.join(","))
     }
 }
 
@@ -77,9 +123,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_is_the_one_of_its_bytes() {
+    fn the_kernel_reads_what_is_written() {
         let mut exceptions = Exceptions::default();
-        assert!(exceptions.is_empty());
+        assert_eq!(exceptions.to_string(), "");
         for (device, range) in [
             (0x1eb8, 0x704..0x708),
             (0x1eb8, 0x488..0x48a),
@@ -90,9 +136,16 @@ mod tests {
         ] {
             exceptions.add(Id::new(0x10de, device), range);
         }
+        let text = exceptions.to_string();
+        assert_eq!(text, "10de:10d3@60-60,10de:1eb8@488-48b,10de:1eb8@704-707");
+        let read = Exceptions::parse(&text).unwrap();
+        assert_eq!(read.to_string(), text);
+        let ranges = vec![0x488..0x48c, 0x704..0x708];
+        assert_eq!(read.of(Id::new(0x10de, 0x1eb8)), Of::Ranges(ranges));
+        assert_eq!(read.of(Id::new(0x10de, 0x1eb9)), Of::Nothing);
         assert_eq!(
-            exceptions.to_string(),
-            "10de:10d3@60-60,10de:1eb8@488-48b,10de:1eb8@704-707"
+            Exceptions::parse("10de:1eb8@488-48b,10de:1eb8@48b-488"),
+            Err("10de:1eb8@48b-488".to_owned())
         );
     }
 

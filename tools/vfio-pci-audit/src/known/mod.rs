@@ -16,6 +16,8 @@ pub mod data;
 pub mod device;
 pub mod exceptions;
 pub mod knowledge;
+#[cfg(test)]
+mod list_tests;
 pub mod machine;
 pub mod marks;
 pub mod modprobe;
