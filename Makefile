@@ -70,12 +70,12 @@ bench:
 lint:
 	@scripts/setup.sh vm kernel check deny
 	@scripts/lab.sh build y
-	@scripts/lint.sh
+	@scripts/lab.sh check scripts/lint.sh
 
 series:
 	@scripts/setup.sh
 	@scripts/series.sh
-	@scripts/build-series.sh
+	@scripts/lab.sh check scripts/build-series.sh
 
 deb:
 	@scripts/setup.sh kernel deb

@@ -4,7 +4,7 @@
 # Build every patch of the series in build/series, with the option off and on, in a tree and an
 # object folder of its own under build/linux/series. Only the folders that the series touches are
 # built, and that their symbols fit is checked without linking the kernel: 10 minutes on two cores
-# the first time, most of it the kernel crate, and 5 later. Prints KTAP.
+# the first time, most of it the kernel crate, and 5 later. "lab.sh check" makes KTAP of what it says.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -67,8 +67,7 @@ build() {
 
 mapfile -t list < <(git -C "$commits" rev-list --reverse base..series)
 step series-tree "copying the kernel tree" copy
-echo "TAP version 13"
-echo "1..$((2 * ${#list[@]}))"
+plan $((2 * ${#list[@]}))
 for option in off on; do
 	for commit in "${list[@]}"; do
 		start=$SECONDS
@@ -78,4 +77,3 @@ for option in off on; do
 	done
 done
 git -C "$commits" checkout -q series
-all_passed

@@ -13,4 +13,6 @@ if [ ! -x "$lab" ]; then
 	say "==> building the lab"
 fi
 host_cargo build --quiet --release -p lab
+# lib.sh keeps it from the makes of other projects.
+export DEBUG
 exec "$lab" "$@"

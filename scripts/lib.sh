@@ -16,6 +16,12 @@ unset MAKEFLAGS MFLAGS
 export -n DEBUG
 
 mkdir -p "$BUILD/log"
+# What is configured holds absolute paths: a checkout that was copied or moved is configured anew.
+if [ -e "$BUILD/.place" ] && [ "$(<"$BUILD/.place")" != "$BUILD" ]; then
+	echo "this checkout was copied from $(<"$BUILD/.place"): it is configured anew" >&2
+	rm -rf "$BUILD"/venv "$BUILD"/{linux/*,stock/*/objects}/{.configured,Makefile} "$BUILD"/{stock/*/.prepared,audit*/.stamp}
+fi
+[ "$(cat "$BUILD/.place" 2>/dev/null)" = "$BUILD" ] || echo "$BUILD" >"$BUILD/.place"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -153,26 +159,15 @@ part_of_patch() {
 		/^--- a\// { on = ($2 in sources) == (own == "own") } on' - "$2"
 }
 
-# check NAME COMMAND...: one KTAP result; what a command that fails printed comes before it. A
-# script of checks ends with all_passed, for its exit code.
-count=0 failed=0
+# What a script of checks says, of which "lab.sh check SCRIPT" makes KTAP.
+plan() { echo "@plan $1"; }
+# check NAME COMMAND...: one result, after what the command printed; 4 says that it cannot be tried.
 check() {
-	local name=$1 output
+	local rc=0
+	echo "@check $1"
 	shift
-	count=$((count + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $count - $name"
-	else
-		printf '%s\n' "$output" | tail -n 40 | sed 's/^/# /'
-		echo "not ok $count - $name"
-		failed=1
-	fi
+	("$@") 2>&1 || rc=$?
+	echo "@result $rc"
 }
-
-all_passed() { [ "$failed" = 0 ]; }
-
-# skip NAME WHY: one KTAP result of what cannot be tried here.
-skip() {
-	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
-}
+# skip NAME WHY: one result of what cannot be tried here.
+skip() { printf '%s\n' "@check $1" "$2" "@result 4"; }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The gates that need no virtual machine. Prints KTAP.
+# The gates that need no virtual machine. "lab.sh check" makes KTAP of what it says.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -83,8 +83,7 @@ columns() {
 # Of dependencies: licenses, sources, versions; and advisories, if their database can be had.
 deny() { host_cargo deny --log-level error "$@"; }
 
-echo "TAP version 13"
-echo "1..16"
+plan 16
 check "no line is longer than 100 columns" columns
 check "shellcheck finds nothing in scripts" shellcheck -x scripts/*.sh scripts/guest/*
 check "kernel Rust is formatted as the kernel's is" rustfmt --check --edition 2021 --config-path \
@@ -126,4 +125,3 @@ else
 	skip "cargo-deny finds no advisory on a dependency" \
 		"cargo-deny is missing: scripts/setup.sh deny installs it"
 fi
-all_passed

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Build packages as make deb does, of the tests' small configuration, and boot what the image
-# package installs. Prints KTAP.
+# package installs. "lab.sh check" makes KTAP of what it says.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -28,10 +28,8 @@ option_is_on() { grep -qx CONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y "$root/boot/
 headers() { dpkg-deb -c "$(dirname "$package")"/linux-headers-*.deb |
 	grep include/linux/pci_audit.h; }
 
-echo "TAP version 13"
-echo "1..4"
+plan 4
 check "the package's kernel is a release of its own" grep -q -- -pci-audit <<<"$release"
 check "the option is on in it" option_is_on
 check "its headers have pci_audit.h" headers
 check "it boots, and its modules block and record" tried
-all_passed

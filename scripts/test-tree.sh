@@ -123,8 +123,7 @@ stock_choices() {
 	MODULES_CONFIG=CONFIG_MISSPELLED=m stock_refused "cannot have CONFIG_MISSPELLED=m:" "${good[@]}"
 }
 
-echo "TAP version 13"
-echo "1..14"
+plan 14
 check "the series and the sources go into a tree" graft "$tree"
 check "sources in the tree are those of the repository" one_copy
 check "grafting again changes nothing" again
@@ -141,4 +140,3 @@ check "a kernel that the livepatch is not for is refused when it is built, with 
 	stock_refusals
 check "samples and KUnit suites can be chosen for a stock kernel that has what they need" \
 	stock_choices
-all_passed

@@ -2,10 +2,12 @@
 
 //! The lab's command line.
 //!
-//! - [`prepare`]: what is built before anything runs.
+//! - [`prepare`]: what is built before anything runs; [`audit`]: audit userspace, a part of it.
 //! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the machine.
 //! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`] and [`checks`]: each kind of them.
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/audit_suite.rs"]
 mod audit_suite;
 #[path = "cli/bench.rs"]
@@ -77,16 +79,15 @@ enum Verb {
         #[arg(required = true)]
         what: Vec<prepare::Part>,
     },
-    /// Run each check of a script, a function after a line "# check: NAME", and print KTAP
+    /// Run a script of checks, and print KTAP
     Check {
         /// The script
         script: PathBuf,
-        /// Run only checks whose name contains this
-        #[arg(long, value_name = "PATTERN")]
-        only: Vec<String>,
     },
     /// How much of the files that import only core the host's tests run
     Coverage,
+    /// Build audit userspace with our patches, into build/audit
+    BuildAudit(audit::Arguments),
     /// Test audit userspace with our patches, in the stable and in the newest version
     AuditSuite,
     /// In the VM: load modules with their dependencies
@@ -157,8 +158,9 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::E2e(arguments) => return e2e::run(&paths, &arguments),
         Verb::Bench { quick } => return bench::run(&paths, quick).map(code),
         Verb::Build { what } => prepare::run(&paths, &what)?,
-        Verb::Check { script, only } => return checks::run(&paths, &script, &only).map(code),
+        Verb::Check { script } => return checks::run(&paths, &script).map(code),
         Verb::Coverage => return coverage::run(&paths).map(code),
+        Verb::BuildAudit(arguments) => audit::run(&paths, arguments)?,
         Verb::AuditSuite => return audit_suite::run(&paths).map(code),
         Verb::Load { words } => Modules::find(&paths).load(&Load::words(words))?,
         Verb::Unload { names } => {

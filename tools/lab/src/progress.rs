@@ -39,14 +39,15 @@ const ALIVE: Duration = Duration::from_secs(30);
 
 /// Run steps one after the other.
 pub fn run(paths: &Paths, steps: &[Step]) -> Result<()> {
+    all(paths, steps, io::stderr().is_terminal())
+}
+
+/// On a terminal that is this one's alone, a line is written over while a step runs.
+fn all(paths: &Paths, steps: &[Step], terminal: bool) -> Result<()> {
     for (index, step) in steps.iter().enumerate() {
         let next = steps.get(index + 1).map(|next| next.what.as_str());
-        one(
-            paths,
-            step,
-            &format!("[{}/{}]", index + 1, steps.len()),
-            next,
-        )?;
+        let number = format!("[{}/{}]", index + 1, steps.len());
+        one(paths, step, &number, next, terminal)?;
     }
     Ok(())
 }
@@ -60,17 +61,17 @@ pub fn run_beside(paths: &Paths, steps: &[Step], beside: &[Step]) -> Result<()> 
                 gentle
                     .command
                     .splice(..0, ["nice", "-n", "19"].map(str::to_owned));
-                one(paths, &gentle, "[beside]", None)?;
+                one(paths, &gentle, "[beside]", None, false)?;
             }
             Ok(())
         });
-        let result = run(paths, steps);
+        let result = all(paths, steps, false);
         let others = others.join().expect("a step does not panic");
         result.and(others)
     })
 }
 
-fn one(paths: &Paths, step: &Step, number: &str, next: Option<&str>) -> Result<()> {
+fn one(paths: &Paths, step: &Step, number: &str, next: Option<&str>, terminal: bool) -> Result<()> {
     let log = paths.log(&step.name);
     let next = next.map_or_else(String::new, |next| format!("; next: {next}"));
     eprintln!("{number} {} (log: {}{next})", step.what, paths.show(&log));
@@ -87,7 +88,7 @@ fn one(paths: &Paths, step: &Step, number: &str, next: Option<&str>) -> Result<(
             .stderr(output)
             .spawn()
             .with_context(|| step.command.join(" "))?;
-        let mut alive = Alive::new(started);
+        let mut alive = Alive::new(started, terminal);
         loop {
             if let Some(status) = child.try_wait()? {
                 alive.clear();
@@ -126,7 +127,9 @@ pub fn command(paths: &Paths, words: &[String]) -> Command {
         .args(&words[1..])
         .current_dir(&paths.top)
         .env("TOP", &paths.top)
-        .env("BUILD", &paths.build);
+        .env("BUILD", &paths.build)
+        // The makes of other projects have a variable of this name.
+        .env_remove("DEBUG");
     command
 }
 
@@ -139,8 +142,7 @@ struct Alive {
 }
 
 impl Alive {
-    fn new(started: Instant) -> Self {
-        let terminal = io::stderr().is_terminal();
+    fn new(started: Instant, terminal: bool) -> Self {
         Self {
             started,
             told: started,

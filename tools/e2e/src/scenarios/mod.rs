@@ -14,6 +14,7 @@ mod faults;
 mod fleet;
 mod flood;
 mod guest;
+mod guest_driver;
 mod holders;
 mod kselftest;
 mod leaks;
@@ -105,6 +106,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         faults::SCENARIOS,
         kselftest::SCENARIOS,
         guest::SCENARIOS,
+        guest_driver::SCENARIOS,
         livepatch::SCENARIOS,
         builtin::SCENARIOS,
         holders::SCENARIOS,

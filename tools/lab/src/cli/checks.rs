@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the checks of a script, each in a shell of its own, and prints KTAP.
+//! Runs a script of checks, and makes KTAP of what it says.
 //!
-//! A check is a function of the script after a line `# check: NAME`. What it prints is shown if it fails; exit code 4
-//! means that it cannot be tried, and its last line why, as in the kernel's selftests.
+//! Such a script says `@plan COUNT`, and for each check `@check NAME`, what was printed, and `@result CODE` (scripts/lib.sh has
+//! functions for these). Exit code 4 means that it cannot be tried, and the last line why, as in the kernel's selftests.
 
-use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{ensure, Context, Result};
-use lab::command;
 use lab::ktap::{Ktap, Outcome};
 use lab::paths::Paths;
 use lab::progress;
@@ -20,72 +18,91 @@ use lab::progress;
 const SHOWN: usize = 40;
 
 /// The exit code of a check that cannot be tried.
-const SKIPPED: i32 = 4;
+const SKIPPED: &str = "4";
 
-/// Run those whose name contains any of `only`; whether they all pass.
-pub(crate) fn run(paths: &Paths, script: &Path, only: &[String]) -> Result<bool> {
-    let script = paths.top.join(script);
-    let text = fs::read_to_string(&script).with_context(|| script.display().to_string())?;
-    let checks = checks(&text)?;
-    let wanted: Vec<_> = checks
-        .into_iter()
-        .filter(|(name, _)| only.is_empty() || only.iter().any(|part| name.contains(part)))
-        .collect();
-    ensure!(!wanted.is_empty(), "{} has no such check", script.display());
-    let mut ktap = Ktap::new(io::stdout(), wanted.len())?;
-    for (name, function) in wanted {
-        let mut shell = progress::command(paths, &["bash".to_owned()]);
-        let output = command::output(
-            shell
-                .args(["-c", "exec 2>&1; . \"$0\"; \"$1\""])
-                .arg(&script)
-                .arg(function)
-                .stdin(Stdio::null()),
-        )?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let lines: Vec<_> = said.lines().collect();
-        let outcome = match output.status.code() {
-            Some(0) => Outcome::Passed,
-            Some(SKIPPED) => {
-                Outcome::Skipped(lines.last().copied().unwrap_or("no reason").to_owned())
-            }
-            _ => {
-                ktap.diagnose(&lines[lines.len().saturating_sub(SHOWN)..].join("\n"))?;
-                Outcome::Failed
-            }
-        };
-        ktap.result(name, &outcome)?;
-    }
-    Ok(ktap.failed() == 0)
+/// Run the script; whether all of its checks pass.
+pub(crate) fn run(paths: &Paths, script: &Path) -> Result<bool> {
+    let words = ["bash".to_owned(), script.display().to_string()];
+    let mut child = progress::command(paths, &words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| script.display().to_string())?;
+    let said = child.stdout.take().context("a script without output")?;
+    let passed = judge(said, io::stdout());
+    let status = child.wait()?;
+    ensure!(
+        status.success(),
+        "{} ended with {status} before its last check",
+        script.display()
+    );
+    passed
 }
 
-/// The name of each check of a script, and its function.
-fn checks(text: &str) -> Result<Vec<(&str, &str)>> {
-    let mut checks = Vec::new();
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
-        let Some(name) = line.strip_prefix("# check: ") else {
-            continue;
-        };
-        let function = lines.peek().and_then(|line| line.split_once("()"));
-        let (function, _) =
-            function.with_context(|| format!("no function after check {name:?}"))?;
-        checks.push((name, function));
+/// Make KTAP of what a script says; whether as many checks passed as it planned.
+fn judge(said: impl Read, out: impl Write) -> Result<bool> {
+    let mut lines = BufReader::new(said).lines();
+    let plan = loop {
+        let line = lines.next().context("the script ended before its plan")??;
+        if let Some(count) = line.strip_prefix("@plan ") {
+            break count.parse().with_context(|| line.clone())?;
+        }
+    };
+    let mut ktap = Ktap::new(out, plan)?;
+    let mut done = 0;
+    let mut name = String::new();
+    let mut printed = Vec::new();
+    for line in lines {
+        let line = line?;
+        if let Some(check) = line.strip_prefix("@check ") {
+            check.clone_into(&mut name);
+            printed.clear();
+        } else if let Some(code) = line.strip_prefix("@result ") {
+            let outcome = match code {
+                "0" => Outcome::Passed,
+                SKIPPED => Outcome::Skipped(printed.last().cloned().unwrap_or_default()),
+                _ => {
+                    let shown = &printed[printed.len().saturating_sub(SHOWN)..];
+                    ktap.diagnose(&shown.join("\n"))?;
+                    Outcome::Failed
+                }
+            };
+            ktap.result(&name, &outcome)?;
+            done += 1;
+        } else {
+            printed.push(line);
+        }
     }
-    Ok(checks)
+    ensure!(done == plan, "of {plan} checks there were {done}");
+    Ok(ktap.failed() == 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn text(said: &str) -> (Result<bool>, String) {
+        let mut out = Vec::new();
+        let passed = judge(said.as_bytes(), &mut out);
+        (passed, String::from_utf8(out).unwrap())
+    }
+
     #[test]
-    fn checks_of_a_script() {
-        let text = "# check: one is one\none() { [ 1 = 1 ]; }\n\nhelper() { true; }\n# check: two\ntwo() {\n\ttrue\n}\n";
+    fn ktap_of_checks() {
+        let said =
+            "noise\n@plan 3\n@check one\nfine\n@result 0\n@check two\nbad\nworse\n@result 1\n\
+            @check three\nno clippy\n@result 4\n";
+        let (passed, text) = text(said);
+        assert!(!passed.unwrap());
         assert_eq!(
-            checks(text).unwrap(),
-            [("one is one", "one"), ("two", "two")]
+            text,
+            "KTAP version 1\n1..3\nok 1 - one\n# bad\n# worse\nnot ok 2 - two\nok 3 - three # SKIP no clippy\n"
         );
-        assert!(checks("# check: nothing\n\n").is_err());
+    }
+
+    #[test]
+    fn a_check_that_is_missing_is_no_success() {
+        assert!(text("@plan 2\n@check one\n@result 0\n").0.is_err());
+        assert!(text("nothing\n").0.is_err());
     }
 }

@@ -6,11 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use lab::auditd::Audit;
 use lab::kernel;
 use lab::modules::{Load, Modules};
-use lab::paths::Paths;
+use lab::paths::{given, Paths};
 use lab::progress;
 use lab::vm;
 
@@ -38,6 +38,12 @@ pub(crate) fn run(paths: &Paths) -> Result<u8> {
 
 /// The same on a kernel of Debian's as it is, which takes the modules while a guest runs.
 pub(crate) fn run_stock(paths: &Paths) -> Result<u8> {
+    let release = given("RELEASE").unwrap_or_default();
+    ensure!(
+        !release.to_string_lossy().contains("cloud-"),
+        "Debian's cloud kernels have no 9P, by which the VM has its root file system: make stock builds for {0}, and make run-stock shows it on {0} without \"cloud-\"",
+        release.to_string_lossy()
+    );
     prepare::run(paths, &[Part::SetupStock])?;
     // The modules take longer, most of it on one processor.
     let beside = prepare::steps(paths, &[Part::Client, Part::Audit]);

@@ -60,7 +60,7 @@ const BESIDE: &[Job] = &[
     test("tree", &[LAB, "check", "scripts/test-tree.sh"]),
     test("audit", &[LAB, "audit-suite"]),
     build("setup-deny", &["scripts/setup.sh", "deny"]),
-    test("lint", &["scripts/lint.sh"]),
+    test("lint", &[LAB, "check", "scripts/lint.sh"]),
 ];
 
 /// The scenarios, and what only long runs have.
