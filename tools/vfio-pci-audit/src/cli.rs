@@ -230,6 +230,14 @@ pub struct ExportArgs {
     /// Which rows to write
     #[arg(long, value_enum, default_value_t = Rows::All)]
     pub rows: Rows,
+    /// Write tables to this folder, which is made if it is not there, instead of to standard output:
+    /// accesses and sessions, each a file
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default:
+    /// this machine's devices, for records of it]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Vec<PathBuf>,
 }
 
 /// How to write rows.
@@ -237,6 +245,18 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// JSON, a row a line
     Ndjson,
+    /// Parquet, for which the program has to be built with the feature parquet
+    Parquet,
+}
+
+impl ExportFormat {
+    /// What names of files end with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+        }
+    }
 }
 
 /// Which rows to write.

@@ -1,94 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Accesses and sessions as rows for the database that a fleet has: JSON, a row a line.
+//! Accesses and sessions as rows for the database that a fleet has.
 //!
 //! Logs are read twice: libvirt tells of a machine only after it opened its devices.
 
-use std::collections::HashMap;
-use std::io::{self, Write};
+#[cfg(feature = "parquet")]
+mod parquet;
 
-use anyhow::Result;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+
+use anyhow::{ensure, Context, Result};
 use pci_config::Bdf;
 use serde::Serialize;
 
+use crate::cli::{ExportArgs, ExportFormat, Rows};
 use crate::filter::Key;
-use crate::record::{Kind, Record, SessionField};
-use crate::report::TotalsReport;
+use crate::known::machine::Machine;
+use crate::record::SessionField;
+use crate::registers::Registers;
+use crate::rows::{AccessRow, SessionRow, Who};
 use crate::scan::{Logs, Options, Scan};
-use crate::session::Session;
-use crate::time::Stamp;
-use crate::words::result_text;
-
-/// Which rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Which {
-    /// One for each record of accesses.
-    pub accesses: bool,
-    /// One for each session.
-    pub sessions: bool,
-}
-
-/// What is known of who held a device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-struct Who {
-    /// The virtual machine's name.
-    vm: Option<String>,
-    /// Its UUID.
-    uuid: Option<String>,
-    /// The program of the process that held the device first.
-    program: Option<String>,
-    /// That process.
-    pid: Option<u64>,
-}
-
-/// A row of accesses.
-#[derive(Debug, Serialize)]
-struct AccessRow<'a> {
-    kind: &'static str,
-    time: Stamp,
-    host: Option<&'a str>,
-    device: String,
-    session: Option<u64>,
-    /// Audit's number of the event; with host and time it tells the row from others.
-    serial: u64,
-    op: String,
-    result: &'static str,
-    /// The first byte; nothing for a number of accesses without a record of their own.
-    offset: Option<usize>,
-    /// How many bytes.
-    size: Option<usize>,
-    /// How many accesses.
-    count: u64,
-    /// How many more audit refused.
-    lost: u64,
-    #[serde(flatten)]
-    who: &'a Who,
-}
-
-/// A row of a session.
-#[derive(Debug, Serialize)]
-struct SessionRow<'a> {
-    kind: &'static str,
-    first: Stamp,
-    last: Stamp,
-    host: Option<&'a str>,
-    device: String,
-    session: Option<u64>,
-    /// Whether the logs have its start and its end.
-    complete: bool,
-    /// Whether this is the end of several sessions in one, and the totals are theirs.
-    several: bool,
-    /// Whether it has no end of its own, and its totals are in an end of several sessions.
-    ended_with_others: bool,
-    recorded: u64,
-    missing_records: u64,
-    /// How many processes made accesses.
-    holders: u64,
-    #[serde(flatten)]
-    who: &'a Who,
-    #[serde(flatten)]
-    totals: Option<TotalsReport>,
-}
 
 /// Finds who held a device by one of its sessions.
 #[derive(Default)]
@@ -107,13 +40,7 @@ impl Holders {
             let sessions = device.sessions.recent().into_iter();
             for session in sessions.filter(|session| !session.several) {
                 let vm = session.vm(vms, bdf);
-                let first = session.holders.first();
-                let who = Who {
-                    vm: vm.as_ref().and_then(|vm| vm.name.clone()),
-                    uuid: vm.and_then(|vm| vm.uuid),
-                    program: first.map(|holder| holder.name().to_owned()),
-                    pid: first.and_then(|holder| holder.pid),
-                };
+                let who = Who::new(session.holders.first(), vm);
                 let key = session.key();
                 match key.number {
                     Some(number) => {
@@ -153,108 +80,147 @@ impl Holders {
     }
 }
 
-/// Write the rows of logs. `host` is the machine of records that do not name theirs.
+/// Where rows go. One that has no use for a kind of rows passes over it.
+pub trait Sink {
+    /// Take one of accesses.
+    fn access(&mut self, _row: &AccessRow<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Take one of a session.
+    fn session(&mut self, _row: &SessionRow<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// There are no more.
+    fn end(&mut self) -> Result<()>;
+}
+
+/// JSON, a row a line.
+pub struct Ndjson<W> {
+    /// Where to.
+    pub out: W,
+    /// Whether rows of accesses are written.
+    pub accesses: bool,
+    /// Whether those of sessions are.
+    pub sessions: bool,
+}
+
+impl<W: Write> Sink for Ndjson<W> {
+    fn access(&mut self, row: &AccessRow<'_>) -> Result<()> {
+        match self.accesses {
+            true => line(row, &mut self.out),
+            false => Ok(()),
+        }
+    }
+
+    fn session(&mut self, row: &SessionRow<'_>) -> Result<()> {
+        match self.sessions {
+            true => line(row, &mut self.out),
+            false => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// The places that rows go to which are asked for.
+pub fn sinks<'a>(args: &ExportArgs, out: &'a mut dyn Write) -> Result<Vec<Box<dyn Sink + 'a>>> {
+    let kinds = [
+        ("accesses", args.rows != Rows::Sessions),
+        ("sessions", args.rows != Rows::Accesses),
+    ];
+    let Some(folder) = &args.out else {
+        let (accesses, sessions) = (kinds[0].1, kinds[1].1);
+        ensure!(
+            args.format == ExportFormat::Ndjson || !(accesses && sessions),
+            "rows of accesses and of sessions are two tables: say --rows accesses, --rows sessions or --out FOLDER"
+        );
+        return Ok(vec![sink(args.format, out, accesses, sessions)?]);
+    };
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut sinks = Vec::new();
+    for (kind, _) in kinds.into_iter().filter(|(_, wanted)| *wanted) {
+        let file = folder.join(format!("{kind}.{}", args.format.extension()));
+        let out = File::create(&file).with_context(|| file.display().to_string())?;
+        let out = BufWriter::new(out);
+        let accesses = kind == "accesses";
+        sinks.push(sink(args.format, out, accesses, !accesses)?);
+    }
+    Ok(sinks)
+}
+
+fn sink<'a>(
+    format: ExportFormat,
+    out: impl Write + 'a,
+    accesses: bool,
+    sessions: bool,
+) -> Result<Box<dyn Sink + 'a>> {
+    Ok(match format {
+        ExportFormat::Ndjson => Box::new(Ndjson {
+            out,
+            accesses,
+            sessions,
+        }),
+        #[cfg(feature = "parquet")]
+        ExportFormat::Parquet if accesses => Box::new(parquet::Accesses::new(out)?),
+        #[cfg(feature = "parquet")]
+        ExportFormat::Parquet => Box::new(parquet::Sessions::new(out)?),
+        #[cfg(not(feature = "parquet"))]
+        ExportFormat::Parquet => anyhow::bail!(
+            "this program was built without Parquet: build it with \"cargo install --path tools/vfio-pci-audit --features parquet\", or have a database turn ndjson into it"
+        ),
+    })
+}
+
+/// Write a row as JSON on a line of its own.
+pub fn line(row: &impl Serialize, out: &mut impl Write) -> Result<()> {
+    serde_json::to_writer(&mut *out, row).map_err(io::Error::from)?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// Hand the rows of logs over. `host` is the machine of records that do not name theirs.
 pub fn rows(
     logs: &Logs,
     options: &Options,
-    which: Which,
+    machine: &Machine,
     host: Option<&str>,
-    out: &mut impl Write,
+    sinks: &mut [Box<dyn Sink + '_>],
 ) -> Result<Scan> {
     let holders = Holders::new(&logs.scan_all(options));
+    let mut registers = Registers::new(machine);
     let options = logs.chosen(options);
     let mut failure = None;
     let scan = logs.scan(&options, &mut |record, boot| {
-        if which.accesses && failure.is_none() {
-            failure = access(record, boot, &holders, host, out).err();
+        if failure.is_some() || record.kind.op().is_none() {
+            return;
         }
+        let (node, bdf) = (record.node, record.device);
+        let who = holders.of(node, bdf, record.session, boot, record.time);
+        let register = registers.of(record);
+        let row = AccessRow::new(record, node.or(host), who, register.as_deref());
+        failure = row.and_then(|row| sinks.iter_mut().find_map(|sink| sink.access(&row).err()));
     });
     if let Some(error) = failure {
-        return Err(error.into());
+        return Err(error);
     }
-    if which.sessions {
-        for (node, bdf, device) in scan.tally.devices() {
-            for session in device.sessions.recent() {
-                let over = device.sessions.ended_with_others(session);
-                session_row(node, bdf, (session, over), &holders, host, out)?;
-            }
+    for (node, bdf, device) in scan.tally.devices() {
+        for session in device.sessions.recent() {
+            let key = session.key();
+            let field = match key.number {
+                Some(number) => SessionField::Number(number),
+                None if session.several => SessionField::None,
+                None => SessionField::Unsaid,
+            };
+            let over = device.sessions.ended_with_others(session);
+            let who = holders.of(node, bdf, field, key.boot, session.first);
+            let row = SessionRow::new(node.or(host), bdf, (session, over), who);
+            sinks.iter_mut().try_for_each(|sink| sink.session(&row))?;
         }
     }
+    sinks.iter_mut().try_for_each(|sink| sink.end())?;
     Ok(scan)
-}
-
-fn line(row: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, row)?;
-    out.write_all(b"\n")
-}
-
-fn access(
-    record: &Record<'_>,
-    boot: u64,
-    holders: &Holders,
-    host: Option<&str>,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let (kind, place, count, lost) = match record.kind {
-        Kind::Access { offset, size, .. } => ("access", Some((offset, size)), 1, 0),
-        Kind::Suppressed { count, lost, .. } => ("suppressed", None, count, lost),
-        Kind::Touched { offset, size, .. } => ("touched", Some((offset, size)), 0, 0),
-        Kind::Open | Kind::Close(_) => return Ok(()),
-    };
-    let (Some(op), Some(allowed)) = (record.kind.op(), record.res) else {
-        return Ok(());
-    };
-    let (node, bdf) = (record.node, record.device);
-    let row = AccessRow {
-        kind,
-        time: Stamp(record.time),
-        host: node.or(host),
-        device: bdf.to_string(),
-        session: match record.session {
-            SessionField::Number(number) => Some(number),
-            SessionField::None | SessionField::Unsaid => None,
-        },
-        serial: record.serial,
-        op: op.to_string(),
-        result: result_text(allowed),
-        offset: place.map(|(offset, _)| offset),
-        size: place.map(|(_, size)| size),
-        count,
-        lost,
-        who: holders.of(node, bdf, record.session, boot, record.time),
-    };
-    line(&row, out)
-}
-
-fn session_row(
-    node: Option<&str>,
-    bdf: Bdf,
-    (session, ended_with_others): (&Session, bool),
-    holders: &Holders,
-    host: Option<&str>,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let key = session.key();
-    let field = match key.number {
-        Some(number) => SessionField::Number(number),
-        None if session.several => SessionField::None,
-        None => SessionField::Unsaid,
-    };
-    let row = SessionRow {
-        kind: "session",
-        first: Stamp(session.first),
-        last: Stamp(session.last),
-        host: node.or(host),
-        device: bdf.to_string(),
-        session: session.number,
-        complete: session.is_complete(),
-        several: session.several,
-        ended_with_others,
-        recorded: session.recorded,
-        missing_records: session.missing(),
-        holders: session.holders.len() as u64 + session.more_holders,
-        who: holders.of(node, bdf, field, key.boot, session.first),
-        totals: session.totals.map(TotalsReport::new),
-    };
-    line(&row, out)
 }

@@ -8,7 +8,8 @@
 //! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory;
 //!   its [`sessions`], each a [`session`], and, as [`heat`] and as [`touched`] bytes, where
 //!   accesses went.
-//! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV.
+//! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV;
+//!   [`export`] tells it as [`rows`] of tables.
 //! - [`space`]: a device's configuration space, and where it is read from; [`map`]: what is in it;
 //!   [`picture`] draws it, and where accesses went, in a terminal, and [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
@@ -49,8 +50,10 @@ pub mod picture;
 pub mod places;
 pub mod process;
 pub mod record;
+pub mod registers;
 pub mod report;
 pub mod report_text;
+pub mod rows;
 pub mod run;
 pub mod scan;
 pub mod session;

@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use crate::advise::{said, Advice, Ids};
 use crate::cli::{
-    AdviseArgs, Cli, Command, DiffArgs, Exit, ExportArgs, ExportFormat, Format, KnownArgs, MapArgs,
-    ReportArgs, Rows, StatusArgs, StatusFormat, TextOrJson,
+    AdviseArgs, Cli, Command, DiffArgs, Exit, ExportArgs, Format, KnownArgs, MapArgs, ReportArgs,
+    StatusArgs, StatusFormat, TextOrJson,
 };
 use crate::cli_logs::LogArgs;
 use crate::compare::Comparison;
@@ -31,6 +31,7 @@ use crate::status::{dangerous_toggles, Status};
 use crate::time::Zone;
 use crate::{
     export, html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal,
+    watch,
 };
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
@@ -198,14 +199,11 @@ fn rows(args: &ExportArgs, out: &mut impl Write) -> Result<Exit> {
         recent: MANY,
         ..options
     };
-    let which = export::Which {
-        accesses: args.rows != Rows::Sessions,
-        sessions: args.rows != Rows::Accesses,
-    };
     let host = hostname(&args.logs.root);
+    let machine = machine(&args.dump, &args.logs.root)?;
     let logs = Logs::keep(&sources)?;
-    let ExportFormat::Ndjson = args.format;
-    let scan = export::rows(&logs, &options, which, host.as_deref(), out)?;
+    let mut sinks = export::sinks(args, out)?;
+    let scan = export::rows(&logs, &options, &machine, host.as_deref(), &mut sinks)?;
     Ok(judge(&scan))
 }
 

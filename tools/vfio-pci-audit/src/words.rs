@@ -4,6 +4,16 @@
 
 use std::ops::Range;
 
+use crate::record::Op;
+
+/// "read" or "write".
+pub fn op_text(op: Op) -> &'static str {
+    match op {
+        Op::Read => "read",
+        Op::Write => "write",
+    }
+}
+
 /// "allowed" or "blocked".
 pub fn result_text(allowed: bool) -> &'static str {
     match allowed {
