@@ -7,7 +7,7 @@
 //! as the time of the record in question. So memory does not grow with the logs.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::io::Read;
 
@@ -43,6 +43,36 @@ pub fn identity(event: &Event<'_>) -> (u64, u64) {
     };
     time.hash(&mut hasher);
     (time, hasher.finish())
+}
+
+/// The latest records of one log that may have a record twice.
+///
+/// journald takes records from audit, and where there is no daemon also from the kernel's log, to
+/// which the kernel prints them then.
+#[derive(Default)]
+pub struct Latest {
+    order: VecDeque<u64>,
+    known: HashSet<u64>,
+}
+
+impl Latest {
+    /// How far apart the two may be, in records.
+    const MOST: usize = 1 << 16;
+
+    /// Whether this is the first of two.
+    pub fn is_new(&mut self, event: &Event<'_>) -> bool {
+        let (_, id) = identity(event);
+        if !self.known.insert(id) {
+            return false;
+        }
+        if self.order.len() == Self::MOST {
+            if let Some(old) = self.order.pop_front() {
+                self.known.remove(&old);
+            }
+        }
+        self.order.push_back(id);
+        true
+    }
 }
 
 /// A log that was read already, and is read once more beside another one.

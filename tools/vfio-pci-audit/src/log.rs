@@ -6,6 +6,7 @@ use std::io::Read;
 
 use jiff::tz::TimeZone;
 
+use crate::copies::Latest;
 use crate::forms::{Forms, Found};
 use crate::lines::{self, Broken, Line, Lines};
 use crate::record::{self, Error, Event};
@@ -15,6 +16,8 @@ use crate::record::{self, Error, Event};
 pub enum Item<'a> {
     /// A record that matters here.
     Event(Event<'a>),
+    /// A record that matters here, and that the log had already.
+    Again,
     /// A record of another type.
     Other,
     /// What ausearch prints between records, or an empty line.
@@ -39,6 +42,7 @@ pub struct LogReader<R> {
     pub bytes: u64,
     /// Whether there were records as auditd writes them, with nothing around them.
     pub plain: bool,
+    latest: Latest,
 }
 
 impl<R: Read> LogReader<R> {
@@ -50,6 +54,7 @@ impl<R: Read> LogReader<R> {
             number: 0,
             bytes: 0,
             plain: false,
+            latest: Latest::default(),
         }
     }
 
@@ -59,7 +64,7 @@ impl<R: Read> LogReader<R> {
         let Some((number, line)) = self.lines.next()? else {
             let found = self.forms.end();
             if !matches!(found, Found::None) {
-                hand_over(found, self.number, b"", &mut each);
+                hand_over(found, self.number, b"", Some(&mut self.latest), &mut each);
             }
             return Ok(false);
         };
@@ -79,7 +84,8 @@ impl<R: Read> LogReader<R> {
                 let found = self.forms.line(line);
                 self.plain = self.plain
                     || matches!(found, Found::Record(record) if record::is_plain(record));
-                hand_over(found, number, line, &mut each);
+                let latest = (!self.plain).then_some(&mut self.latest);
+                hand_over(found, number, line, latest, &mut each);
             }
             Line::TooLong => {
                 let why = format!("longer than {} bytes", lines::LONGEST);
@@ -90,12 +96,19 @@ impl<R: Read> LogReader<R> {
     }
 }
 
-fn hand_over(found: Found<'_>, number: u64, line: &[u8], each: &mut impl FnMut(u64, Item<'_>)) {
+/// Hand over what was found in a line. `latest` is there for a log that may have a record twice.
+fn hand_over(
+    found: Found<'_>,
+    number: u64,
+    line: &[u8],
+    mut latest: Option<&mut Latest>,
+    each: &mut impl FnMut(u64, Item<'_>),
+) {
     match found {
-        Found::Record(record) => each(number, item(record)),
+        Found::Record(record) => each(number, item(record, latest)),
         Found::Records(records) => {
             for record in records.split(|byte| *byte == b'\n') {
-                each(number, item(record));
+                each(number, item(record, latest.as_deref_mut()));
             }
         }
         Found::Other => each(number, Item::Other),
@@ -106,8 +119,9 @@ fn hand_over(found: Found<'_>, number: u64, line: &[u8], each: &mut impl FnMut(u
     }
 }
 
-fn item(record: &[u8]) -> Item<'_> {
+fn item<'a>(record: &'a [u8], latest: Option<&mut Latest>) -> Item<'a> {
     match record::event(record) {
+        Ok(Some(event)) if latest.is_some_and(|latest| !latest.is_new(&event)) => Item::Again,
         Ok(Some(event)) => Item::Event(event),
         Ok(None) => Item::Other,
         Err(Error::NotARecord) => Item::Foreign(record),

@@ -86,7 +86,7 @@ pub struct Scan {
     pub named: Vec<BrokenLine>,
     /// The logs that cannot be read to their end.
     pub failures: Vec<Failure>,
-    /// How many records two logs have; they count once.
+    /// How many records two logs have, or one has twice; they count once.
     pub twice: u64,
     /// How many records the kernel did not print, where no daemon took them.
     pub unprinted: u64,
@@ -302,6 +302,10 @@ impl Scan {
             Item::Event(event) => {
                 state.records += 1;
                 self.event(number, &event, state, shadows, visit);
+            }
+            Item::Again => {
+                state.records += 1;
+                self.twice += 1;
             }
             Item::Other => state.records += 1,
             Item::Between => {}

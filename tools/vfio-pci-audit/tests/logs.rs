@@ -35,6 +35,15 @@ fn every_form_says_the_same() {
         })
         .to_string()
     };
+    let printed = |record: &Record| {
+        json!({
+            "__CURSOR": "x",
+            "__REALTIME_TIMESTAMP": "1",
+            "_TRANSPORT": "kernel",
+            "MESSAGE": format!("audit: type=1340 {}{}", record.stamp(), record.3),
+        })
+        .to_string()
+    };
     let export = |record: &Record| {
         format!(
             "__CURSOR=x\n_SOURCE_REALTIME_TIMESTAMP={}\n_AUDIT_TYPE=1340\n_AUDIT_ID={}\nMESSAGE=AUDIT1340 {}\n",
@@ -76,6 +85,15 @@ fn every_form_says_the_same() {
             each(&|r| format!("[  12.3] audit: type=1340 {}{}\r", r.stamp(), r.3)),
         ),
         ("journal", each(&journal)),
+        // journald has what the kernel printed, too, before or after.
+        (
+            "journal of both",
+            each(&|r| journal(r) + "\n" + &printed(r)),
+        ),
+        (
+            "journal of both",
+            each(&|r| printed(r) + "\n" + &journal(r)),
+        ),
         ("export", each(&export)),
         ("ausearch -i", each(&interpreted)),
     ] {
