@@ -11,6 +11,7 @@ use pci_config::{Bdf, Id};
 
 use crate::advise::{parse_id, Place};
 use crate::cli_logs::{LogArgs, WhichArgs};
+use crate::cli_watch::WatchArgs;
 use crate::known::device::{Class, Pattern};
 
 /// How the program ended, for the shell.
@@ -24,15 +25,18 @@ pub enum Exit {
     // 2 is clap's, for a command line that makes no sense.
     /// Something could not be read or written. What could be is told all the same.
     Failed = 3,
+    /// What `watch` was told to end at has happened.
+    Alarm = 4,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; lines that cannot be read are counted and named, and change nothing
-  1  done, and there is nothing: report and advise found no PCI record, status no module, known no
-     register
+  1  done, and there is nothing: report and advise found no PCI record, watch no access, status no
+     module, known no register
   2  the command line makes no sense
-  3  something could not be read or written; what could be was told all the same";
+  3  something could not be read or written; what could be was told all the same
+  4  watch: what --fail-on names has happened";
 
 /// Show who accesses unassigned PCI configuration space through VFIO, and what blocking would stop
 #[derive(Debug, Parser)]
@@ -83,6 +87,12 @@ pub enum Command {
     /// virtual machine and the program. Accesses without a record of their own have a row with
     /// their number, and one for each range that they touched.
     Export(ExportArgs),
+    /// Tell of accesses as they happen, a line an access
+    ///
+    /// Without a file it listens to the kernel, with or without an audit daemon, which takes root or
+    /// CAP_AUDIT_READ, in the first network namespace. A log may be of any form that report reads,
+    /// and may be rotated or truncated; what it has already only tells who holds devices.
+    Watch(WatchArgs),
     /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's
     /// devices need
     ///

@@ -38,6 +38,15 @@ pub struct WhichArgs {
     /// Not those after TIME
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// And of those
+    #[command(flatten)]
+    pub what: WhatArgs,
+}
+
+/// Which records, whenever they were made.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Which records")]
+pub struct WhatArgs {
     /// Only those of this device
     #[arg(long, value_name = "BDF")]
     pub device: Vec<Bdf>,
@@ -70,7 +79,7 @@ pub enum OpArg {
 impl WhichArgs {
     /// Where times are told.
     pub fn zone(&self) -> Zone {
-        Zone::new(self.utc)
+        self.what.zone()
     }
 
     /// The same as a filter.
@@ -80,6 +89,20 @@ impl WhichArgs {
         Ok(Filter {
             since: read(&self.since)?,
             until: read(&self.until)?,
+            ..self.what.filter()
+        })
+    }
+}
+
+impl WhatArgs {
+    /// Where times are told.
+    pub fn zone(&self) -> Zone {
+        Zone::new(self.utc)
+    }
+
+    /// The same as a filter.
+    pub fn filter(&self) -> Filter {
+        Filter {
             devices: self.device.clone(),
             nodes: self.node.clone(),
             vms: self.vm.clone(),
@@ -88,7 +111,7 @@ impl WhichArgs {
                 OpArg::Read => Op::Read,
                 OpArg::Write => Op::Write,
             }),
-            chosen: None,
-        })
+            ..Filter::default()
+        }
     }
 }

@@ -146,9 +146,9 @@ pub fn sources(named: &[PathBuf], root: &Path) -> Result<Vec<Source>> {
             );
             sources.push(Source::Standard);
         } else if path.is_dir() {
-            sources.extend(
-                family(&path.join("audit.log")).with_context(|| path.display().to_string())?,
-            );
+            let logs = family(&path.join("audit.log"));
+            let logs = logs.with_context(|| path.display().to_string())?;
+            sources.extend(logs.into_iter().map(Source::File));
         } else {
             sources.push(Source::File(path.clone()));
         }
@@ -160,7 +160,7 @@ pub fn sources(named: &[PathBuf], root: &Path) -> Result<Vec<Source>> {
 fn system(root: &Path) -> Result<Vec<Source>> {
     let log = root.join(system_log(&root.join(AUDITD_CONF)));
     match family(&log) {
-        Ok(logs) => Ok(logs),
+        Ok(logs) => Ok(logs.into_iter().map(Source::File).collect()),
         Err(error) if not_there(&error) && has_journal() => Ok(vec![Source::Journal]),
         Err(error) => Err(error.context(format!(
             "{}: name a log, or run as a user who may read this one",
@@ -197,7 +197,7 @@ fn system_log(conf: &Path) -> PathBuf {
 }
 
 /// A log and those that were rotated away, the oldest first.
-fn family(log: &Path) -> Result<Vec<Source>> {
+pub(crate) fn family(log: &Path) -> Result<Vec<PathBuf>> {
     let folder = log.parent().context("no folder")?;
     let base = log.file_name().context("no file name")?.to_string_lossy();
     let mut found = Vec::new();
@@ -213,10 +213,7 @@ fn family(log: &Path) -> Result<Vec<Source>> {
     }
     ensure!(!found.is_empty(), "there is no {base}");
     found.sort();
-    Ok(found
-        .into_iter()
-        .map(|(_, path)| Source::File(path))
-        .collect())
+    Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
 /// Something that sorts rotated logs by age: by date where the name has one, then by number, then

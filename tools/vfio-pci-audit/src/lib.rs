@@ -9,7 +9,7 @@
 //!   its [`sessions`], each a [`session`], and, as [`heat`] and as [`touched`] bytes, where
 //!   accesses went.
 //! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV;
-//!   [`export`] tells it as [`rows`] of tables.
+//!   [`export`] tells it as [`rows`] of tables, [`watch`] as it happens.
 //! - [`space`]: a device's configuration space, and where it is read from; [`map`]: what is in it;
 //!   [`picture`] draws it, and where accesses went, in a terminal, and [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
@@ -23,6 +23,7 @@ pub mod boots;
 pub mod cell;
 pub mod cli;
 pub mod cli_logs;
+pub mod cli_watch;
 pub mod compare;
 pub mod copies;
 pub mod device;
@@ -68,6 +69,7 @@ pub mod time;
 pub mod touched;
 pub mod virt;
 pub mod vms;
+pub mod watch;
 pub mod when;
 pub mod words;
 

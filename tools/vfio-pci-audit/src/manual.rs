@@ -16,7 +16,7 @@ use crate::cli::Cli;
 type Examples = &'static [(&'static str, &'static str)];
 
 /// Examples of the whole, and of each command.
-const EXAMPLES: [(&str, Examples); 9] = [
+const EXAMPLES: [(&str, Examples); 10] = [
     (
         "",
         &[
@@ -120,6 +120,24 @@ const EXAMPLES: [(&str, Examples); 9] = [
             (
                 "Sessions of yesterday, to a file",
                 "vfio-pci-audit export --rows sessions --since yesterday --until today > sessions.ndjson",
+            ),
+        ],
+    ),
+    (
+        "watch",
+        &[
+            ("What happens on this machine", "vfio-pci-audit watch"),
+            (
+                "Run a program of yours for each write that is blocked",
+                "vfio-pci-audit watch --blocked --op write --exec /usr/local/sbin/tell-operator",
+            ),
+            (
+                "Whether one is blocked within an hour",
+                "vfio-pci-audit watch --for 1h --fail-on blocked-write",
+            ),
+            (
+                "The log of a collector",
+                "vfio-pci-audit watch --format json /var/log/collector/audit.log",
             ),
         ],
     ),

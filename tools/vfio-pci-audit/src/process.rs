@@ -7,20 +7,58 @@ use std::path::{Path, PathBuf};
 
 use pci_config::Bdf;
 
+use crate::record::number;
 use crate::vms::Vm;
+
+/// A process of the machine whose files are somewhere.
+pub struct Process {
+    folder: PathBuf,
+    pid: u64,
+}
+
+impl Process {
+    /// The one of a number, of the machine whose files are under `root`; nothing if it has ended.
+    pub fn new(root: &Path, pid: u64) -> Option<Self> {
+        let folder = root.join(format!("proc/{pid}"));
+        folder.is_dir().then_some(Self { folder, pid })
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u64 {
+        self.pid
+    }
+
+    /// The name of its program, as far as this user may know it.
+    pub fn program(&self) -> Option<String> {
+        let exe = fs::read_link(self.folder.join("exe")).ok()?;
+        Some(exe.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The virtual machine that it is.
+    pub fn vm(&self) -> Option<Vm> {
+        by_command(&self.folder).or_else(|| by_scope(&self.folder))
+    }
+}
+
+/// The processes that have a device open, on the machine whose files are under `root`.
+fn holders(root: &Path, bdf: Bdf) -> impl Iterator<Item = Process> {
+    let files = files_of(root, bdf);
+    let processes = fs::read_dir(root.join("proc")).into_iter().flatten();
+    processes.filter_map(move |entry| {
+        let folder = entry.ok()?.path();
+        let pid = number(folder.file_name()?.to_str()?)?;
+        has_open(&folder, &files).then_some(Process { folder, pid })
+    })
+}
+
+/// A process that has a device open.
+pub fn holder(root: &Path, bdf: Bdf) -> Option<Process> {
+    holders(root, bdf).next()
+}
 
 /// The virtual machine that has a device open, on the machine whose files are under `root`.
 pub fn vm_of(root: &Path, bdf: Bdf) -> Option<Vm> {
-    let files = files_of(root, bdf);
-    let processes = fs::read_dir(root.join("proc")).ok()?;
-    processes
-        .filter_map(|entry| {
-            let folder = entry.ok()?.path();
-            let name = folder.file_name()?.to_str()?;
-            let is_process = name.bytes().all(|byte| byte.is_ascii_digit());
-            (is_process && has_open(&folder, &files)).then_some(folder)
-        })
-        .find_map(|folder| by_command(&folder).or_else(|| by_scope(&folder)))
+    holders(root, bdf).find_map(|process| process.vm())
 }
 
 /// What a process opens to get at a device: its group's file, or its own.

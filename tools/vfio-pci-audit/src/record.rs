@@ -165,6 +165,12 @@ pub(crate) fn kind(said: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
+/// The name of a type that matters here, by its number.
+pub(crate) fn kind_of(number: u16) -> Option<&'static str> {
+    let found = TYPES.into_iter().find(|(of, _)| *of == number);
+    found.map(|(_, name)| name)
+}
+
 /// Whether a line may be of a type that matters here, by as few of its bytes behind `type=` as it
 /// takes.
 #[inline]

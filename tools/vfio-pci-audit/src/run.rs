@@ -43,6 +43,10 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
         Command::Advise(args) => advise(&args, out),
         Command::Diff(args) => compare(args, out),
         Command::Export(args) => rows(&args, out),
+        Command::Watch(args) => {
+            let machine = machine(&args.dump, &args.root)?;
+            watch::run(&args, &machine, out)
+        }
         Command::Known(args) => known(&args, out),
         Command::Completions { shell } => {
             let mut command = Cli::command();

@@ -183,6 +183,17 @@ impl Sessions {
             && several.is_some_and(|end| *end > session.serial)
     }
 
+    /// The session that a record belongs to which was just added, while it is open.
+    pub fn of(&self, record: &Record<'_>, boot: u64) -> Option<&Session> {
+        let number = match record.session {
+            SessionField::None => return None,
+            SessionField::Number(number) => Some(number),
+            SessionField::Unsaid => None,
+        };
+        let mut live = self.live.iter().rev();
+        live.find(|session| session.boot == boot && session.number == number)
+    }
+
     /// Take a record into account that comes from the given boot of the machine. One that is not
     /// `taken` only tells of the session that others belong to.
     pub fn add(&mut self, record: &Record<'_>, boot: u64, taken: bool) {

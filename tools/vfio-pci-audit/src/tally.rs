@@ -14,6 +14,7 @@ pub use crate::cell::{Cell, Place};
 pub use crate::device::Device;
 use crate::filter::{Filter, Verdict};
 use crate::record::Record;
+use crate::session::Session;
 use crate::virt::Virt;
 use crate::vms::Vms;
 
@@ -122,6 +123,12 @@ impl Tally {
             self.nodes.insert(name.into(), Node::default());
         }
         self.nodes.get_mut(name)
+    }
+
+    /// The session that the accesses of a record belong to which was just added.
+    pub fn session(&self, record: &Record<'_>, boot: u64) -> Option<&Session> {
+        let node = self.nodes.get(record.node.unwrap_or_default())?;
+        node.devices.get(&record.device)?.sessions.of(record, boot)
     }
 
     /// Note what libvirt says of a virtual machine.

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `watch` takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use crate::cli_logs::WhatArgs;
+
+/// For `watch`.
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// A log that grows, or a pipe; - is standard input [default: the kernel's own records]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = WatchFormat::Text)]
+    pub format: WatchFormat,
+    /// Tell first what the log has since TIME, such as today, boot, 2h, 2025-05-20
+    #[arg(long, value_name = "TIME", requires = "file")]
+    pub since: Option<String>,
+    /// End after this long, such as 30s or 1h
+    #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub span: Option<Duration>,
+    /// Have the shell run this command for what is told
+    ///
+    /// It gets the rows of --format json on its standard input, and the fields of the first of them
+    /// in variables such as VFIO_PCI_AUDIT_DEVICE, VFIO_PCI_AUDIT_OP and VFIO_PCI_AUDIT_VM. It runs
+    /// once at a time. What comes while it runs is kept for its next run, up to 10,000 rows; how
+    /// many more there were is in VFIO_PCI_AUDIT_MISSED then.
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    pub exec: Option<String>,
+    /// End with exit code 4 as soon as this happens
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    pub fail_on: Vec<Alarm>,
+    /// What lspci -xxxx printed on the machine of the log, to name what was accessed [default: this
+    /// machine's devices, for records of it]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub dump: Vec<PathBuf>,
+    /// Which records
+    #[command(flatten)]
+    pub what: WhatArgs,
+    /// Look at the files under this folder instead of those of this machine
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+/// How to print what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WatchFormat {
+    /// For people, a line an access
+    Text,
+    /// The rows that export writes, a line an access
+    Json,
+}
+
+/// What ends the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Alarm {
+    /// A write was blocked
+    BlockedWrite,
+    /// A read was blocked
+    BlockedRead,
+    /// A write was allowed
+    AllowedWrite,
+    /// A read was allowed
+    AllowedRead,
+    /// Messages were lost on their way here, so that something may have happened unseen
+    Lost,
+}
