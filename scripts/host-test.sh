@@ -6,4 +6,6 @@
 . "$(dirname "$0")/lib.sh"
 
 host_cargo test --release --workspace
+# What the program has when it is built with more than its packages may have.
+host_cargo test --release -p vfio-pci-audit --features parquet --test duckdb
 "$TOP/scripts/lab.sh" coverage

@@ -62,6 +62,7 @@ for what; do
 		llvm=llvm-$(/usr/bin/rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 		[ -z "$release" ] || [ -z "$(apt-cache madison "$llvm" 2>/dev/null)" ] || install_packages "$llvm"
 		[ -x "$BUILD/venv/bin/sphinx-build" ] || step sphinx "installing Sphinx 8.2.3" venv sphinx==8.2.3
+		[ -d "$(echo "$BUILD"/venv/lib/python3*/site-packages/duckdb)" ] || step duckdb "installing DuckDB 2.0.1" venv duckdb==2.0.1
 		;;
 	deny)
 		command -v cargo-deny >/dev/null || step cargo-deny "building cargo-deny 0.18.3" \
