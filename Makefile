@@ -6,7 +6,7 @@ export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
 # Options given to make, such as CONFIG_SAMPLE_PCI_AUDIT_C=m, choose modules for a stock kernel.
 export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
-.PHONY: help run stock run-stock test host-test kunit e2e bench lint series deb shell clean
+.PHONY: help run stock run-stock test host-test kunit e2e bench lint series deb deb-tool test-deb-tool shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
@@ -26,6 +26,9 @@ help:
 	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more'
 	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10 minutes the first time)'
 	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by CONFIG=FILE, in build/deb'
+	@echo 'make deb-tool   Debian packages of the tool for operators, and of the modules with dkms, in'
+	@echo '                build/deb-tool'
+	@echo 'make test-deb-tool  lintian on them, and a try in fresh systems of Debian 12 and 13'
 	@echo 'make shell      an interactive VM: a device bound, auditd running, commands to try'
 	@echo 'make clean      remove build/'
 	@echo
@@ -80,6 +83,13 @@ series:
 deb:
 	@scripts/setup.sh kernel deb
 	@scripts/deb.sh
+
+deb-tool:
+	@scripts/setup.sh deb-tool
+	@scripts/deb-tool.sh
+
+test-deb-tool:
+	@scripts/lab.sh check scripts/test-deb-tool.sh
 
 shell:
 	@scripts/lab.sh shell

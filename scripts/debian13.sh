@@ -3,7 +3,7 @@
 #
 # debian13.sh COMMAND...: run a command with the compilers that Debian 13 builds its kernels with:
 # right here on Debian 13, elsewhere in a Debian 13 that is made for it in build/stock/trixie. The
-# repository is at the same place in there.
+# repository is at the same place in there. debian13.sh --list prints the packages that it takes.
 #
 # The mounts are in a namespace of the command's own, and go with it, however it ends.
 # shellcheck source=lib.sh
@@ -12,6 +12,10 @@
 packages=(bc bindgen bison cpio file flex gcc-14 gcc-14-for-host kmod libclang-19-dev libelf-dev \
 	libssl-dev make pahole perl
 	python3 rust-src rustc xz-utils zstd)
+if [ "$*" = --list ]; then
+	printf '%s\n' "${packages[@]}"
+	exit
+fi
 if [ "$(debian_release)" = 13 ]; then
 	install_packages "${packages[@]}"
 	exec "$@"

@@ -4,10 +4,20 @@
 # install-stock.sh [RELEASE]: have dkms build the modules for a kernel, the running one unless told
 # otherwise, and for every later one, and have them loaded at boot. Existing configuration stays.
 # install-stock.sh --remove: undo it. The modules stay loaded, and the configuration.
+# install-stock.sh --stage FOLDER: only put what dkms wants there.
 #
 # Needs root, Debian 13, and dkms with the kernel's headers installed.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+
+stage() {
+	mkdir -p "$1"
+	cp -r "$TOP"/{Kbuild,Kconfig,dkms.conf,src,rust-bindings,kunit,patches,scripts} "$1/"
+}
+if [ "${1:-}" = --stage ]; then
+	stage "${2:?usage: install-stock.sh --stage FOLDER}"
+	exit
+fi
 
 [ "$(debian_release)" = 13 ] || die "dkms builds on the machine itself, and only Debian 13 has" \
 	"the compilers of its kernels"
@@ -31,8 +41,7 @@ if [ -n "$(dkms status "$name/$version")" ]; then
 	dkms remove "$name/$version" --all
 fi
 rm -rf "$dest"
-mkdir -p "$dest"
-cp -r "$TOP"/{Kbuild,Kconfig,dkms.conf,src,rust-bindings,kunit,patches,scripts} "$dest/"
+stage "$dest"
 dkms add "$name/$version"
 dkms build "$name/$version" -k "$release" || die "not for $release:" \
 	"$(sed -n 's/^error: //p' /var/cache/vfio-pci-audit/last-error | head -n 1)"

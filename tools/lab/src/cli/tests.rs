@@ -71,6 +71,7 @@ const LONG: &[Job] = &[
         &[LAB, "e2e", "--no-build", "--on", "parallel"],
     ),
     test("deb", &[LAB, "check", "scripts/test-deb.sh"]),
+    test("deb-tool", &[LAB, "check", "scripts/test-deb-tool.sh"]),
 ];
 
 /// Run all of them; whether nothing failed. The last line is "N passed, N failed[, N skipped]".
