@@ -60,14 +60,41 @@ fn laurel(event: &Map<String, Value>, records: &mut String) -> Option<bool> {
             let small = fields
                 .iter()
                 .filter(|(key, _)| !key.bytes().any(|byte| byte.is_ascii_uppercase()));
-            write_fields(
-                records,
-                kind,
-                small.map(|(key, value)| (key.as_str(), value)),
-            );
+            let decoded: Vec<_> = small.map(|(key, value)| (key, decode(value))).collect();
+            let fields = decoded.iter().map(|(key, value)| (key.as_str(), value));
+            write_fields(records, kind, fields);
         }
     }
     Some(!records.is_empty())
+}
+
+/// laurel writes some bytes as `%` and two digits: `%` and `+`, and what cannot be printed.
+fn decode(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('%') => Value::String(percent(text)),
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(key, value)| (key.clone(), decode(value)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn percent(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| first == b'%');
+        let byte = digits
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Auditbeat: `{"@timestamp": …, "auditd": {"sequence": 456, "message_type": "pci", "data": {…},

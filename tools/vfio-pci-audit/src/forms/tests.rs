@@ -214,6 +214,23 @@ fn laurel() {
 }
 
 #[test]
+fn laurel_writes_some_bytes_as_numbers() {
+    let name = |written: &str| {
+        let event = format!(
+            r#"{{"ID":"1747758000.123:456","VIRT_CONTROL":[{{"msg":{{"op":"start","vm":"{written}","uuid":"b","vm-pid":7}}}}]}}"#
+        );
+        let undone = one(&event);
+        match record::event(undone.as_bytes()) {
+            Ok(Some(record::Event::Virt(virt))) => virt.vm.into_owned(),
+            other => panic!("{undone}: {other:?}"),
+        }
+    };
+    assert_eq!(name("c%2B%2B-100%25"), "c++-100%");
+    assert_eq!(name("a%2"), "a%2");
+    assert_eq!(name("%zz%ä"), "%zz%ä");
+}
+
+#[test]
 fn auditbeat() {
     let event = serde_json::json!({
         "@timestamp": "2025-05-20T16:20:00.123Z",
