@@ -8,6 +8,8 @@
 mod day;
 mod model;
 mod sim;
+mod tokens;
+mod worker;
 
 use pci_audit::{
     access::CONFIG_SPACE_SIZE,
