@@ -9,14 +9,7 @@
 
 use std::ops::Range;
 
-use crate::{capabilities, Capability};
-
-/// Bytes of the header that every device has.
-pub const STANDARD_HEADER: usize = 0x40;
-/// Bytes of a conventional device.
-pub const CONVENTIONAL: usize = 0x100;
-/// Bytes of a PCI Express or PCI-X 2.0 device.
-pub const EXPRESS: usize = 0x1000;
+use crate::{capabilities, Capability, CONVENTIONAL, SIZES, STANDARD_HEADER};
 
 /// The kernel's PCI_CAP_ID_INVALID.
 const UNASSIGNED: u8 = 0xff;
@@ -28,7 +21,9 @@ const VIRTUAL: u8 = 0xfe;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
     /// Neither a conventional nor an extended space.
-    #[error("a configuration space has 256 or 4096 bytes, not {0}")]
+    #[error(
+        "a configuration space has 256 or 4096 bytes, or of a few devices 160 or 1536, not {0}"
+    )]
     Size(usize),
     /// A register of a capability is not aligned, so it cannot be read.
     #[error("a capability register at {0:#x} is not aligned")]
@@ -79,7 +74,7 @@ pub struct ConfigMap {
 impl ConfigMap {
     /// Make the map of a raw configuration space: as the device has it, not as VFIO shows it.
     pub fn parse(raw: &[u8]) -> Result<Self, MapError> {
-        if raw.len() != CONVENTIONAL && raw.len() != EXPRESS {
+        if !SIZES.contains(&raw.len()) {
             return Err(MapError::Size(raw.len()));
         }
         let space = ConfigSpace::new(raw);

@@ -6,6 +6,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{EXPRESS, LIMITED};
 
 /// Builds configuration spaces for the tests.
 struct Space(Vec<u8>);
@@ -57,6 +58,19 @@ fn wrong_sizes_are_refused() {
     for size in [0, 64, 255, 257, 4095, 8192] {
         assert_eq!(ConfigMap::parse(&vec![0; size]), Err(MapError::Size(size)));
     }
+}
+
+#[test]
+fn the_kernel_limits_a_few_devices() {
+    for (_, _, size) in LIMITED {
+        assert!(ConfigMap::parse(&vec![0; size]).is_ok(), "{size:#x}");
+    }
+    let space = Space::new(0xa0).caps(&[(0x40, 0x01), (0x9c, 0x01)]);
+    // The second would go on past the end.
+    assert_eq!(space.runs(), [0x48..0x9c]);
+    let raw = express().ext_caps(&[(0x100, 0x03), (0x5fc, 0x03)]).0;
+    let space = Space(raw[..0x600].to_vec());
+    assert_eq!(space.runs(), [0x74..0x100, 0x10c..0x5fc]);
 }
 
 #[test]

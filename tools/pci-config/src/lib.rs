@@ -13,9 +13,11 @@ pub mod dump;
 mod header;
 pub mod hidden;
 mod id;
+mod size;
 
 pub use bdf::{hex, Bdf, BdfError};
 pub use capability::Capability;
-pub use config_map::{ConfigMap, MapError, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+pub use config_map::{ConfigMap, MapError};
 pub use header::{Header, NoMap};
 pub use id::{Id, IdError};
+pub use size::{CONVENTIONAL, EXPRESS, LIMITED, SIZES, STANDARD_HEADER};

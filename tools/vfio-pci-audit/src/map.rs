@@ -39,8 +39,8 @@ pub struct Map {
     owners: Vec<Owner>,
     /// What is known of unassigned bytes.
     marks: Marks,
-    /// Whether there is more than what was read.
-    cut: bool,
+    /// How many bytes there are, if not all were read.
+    cut: Option<usize>,
 }
 
 impl Map {
@@ -56,7 +56,8 @@ impl Map {
         if let Some(Err(no_map)) = header.map(|header| header.check()) {
             bail!("{name} has no map: {no_map}");
         }
-        if config.len() < CONVENTIONAL {
+        let limit = space.limit();
+        if config.len() < limit.unwrap_or(CONVENTIONAL).min(CONVENTIONAL) {
             bail!(
                 "only {} bytes of {name} are there; the rest can be read by root only (lspci -xxxx as root dumps it)",
                 config.len()
@@ -64,12 +65,12 @@ impl Map {
         }
         let map = ConfigMap::parse(config).with_context(|| name.clone())?;
         let owners = (0..map.size()).map(|offset| owner(&map, offset)).collect();
-        // PCI Express, whose devices always have 4096 bytes.
+        // PCI Express, whose devices have 4096 bytes unless the kernel limits them.
         let express = map.capabilities().iter().any(|cap| cap.id == 0x10);
         Ok(Self {
             name,
             id: space.id,
-            cut: express && map.size() < EXPRESS,
+            cut: Some(limit.unwrap_or(EXPRESS)).filter(|all| express && map.size() < *all),
             marks: Marks::new(Subject::of_space(space).as_ref(), config, &map),
             map,
             owners,
@@ -115,9 +116,9 @@ impl Map {
 
     /// What there is to warn of.
     pub fn complaints(&self) -> Vec<String> {
-        let cut = self.cut.then(|| {
+        let cut = self.cut.map(|all| {
             format!(
-                "{}: a PCI Express device has {EXPRESS} bytes, and {} are here (lspci -xxxx as root dumps all)",
+                "{}: a PCI Express device has {all} bytes, and {} are here (lspci -xxxx as root dumps all)",
                 self.name,
                 self.size()
             )

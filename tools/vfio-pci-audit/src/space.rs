@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
-use pci_config::{dump, Bdf, Header, Id, CONVENTIONAL, EXPRESS, STANDARD_HEADER};
+use pci_config::{
+    dump, Bdf, Header, Id, CONVENTIONAL, EXPRESS, LIMITED, SIZES, STANDARD_HEADER,
+};
 
 use crate::input;
 use crate::words::plural;
@@ -46,10 +48,18 @@ impl Space {
     /// As many of the bytes as can be trusted: what a dump has beyond one size but not up to the
     /// next may be damaged.
     pub fn usable(&self) -> &[u8] {
+        if let Some(all) = self.limit().and_then(|limit| self.config.get(..limit)) {
+            return all;
+        }
         match self.config.len() {
             some @ CONVENTIONAL..EXPRESS => &self.config[..some.min(CONVENTIONAL)],
             _ => &self.config,
         }
+    }
+
+    /// How many bytes it has, if the kernel limits them.
+    pub fn limit(&self) -> Option<usize> {
+        self.id.and_then(limit)
     }
 
     /// The space of a device of this machine, from the folder that sysfs is in.
@@ -64,6 +74,12 @@ impl Space {
             config,
         ))
     }
+}
+
+/// How many bytes of a device the kernel lets be accessed, if it limits them.
+pub fn limit(id: Id) -> Option<usize> {
+    let mut limited = LIMITED.into_iter();
+    limited.find_map(|(vendor, device, size)| (Id::new(vendor, device) == id).then_some(size))
 }
 
 /// What a device's folder in sysfs says that it is.
@@ -152,7 +168,7 @@ impl Spaces {
 /// Whether bytes are a configuration space itself, and no text: such has no NUL in it.
 fn is_raw(bytes: &[u8]) -> bool {
     let marked = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    let length = matches!(bytes.len(), STANDARD_HEADER | CONVENTIONAL | EXPRESS);
+    let length = bytes.len() == STANDARD_HEADER || SIZES.contains(&bytes.len());
     let gone = length && bytes.iter().all(|byte| *byte == 0xff);
     gone || length && !marked && bytes.contains(&0) && !is_wide(bytes)
 }
@@ -212,6 +228,35 @@ mod tests {
         assert!(!is_raw(&[b'x', 0].repeat(128)));
         assert!(!is_raw(&[0, b'x'].repeat(128)));
         assert!(is_raw(&[0; 64]));
+    }
+
+    #[test]
+    fn a_device_that_the_kernel_limits_has_fewer_bytes() {
+        let nfp = [0xee, 0x19, 0x00, 0x60];
+        let citrine = [0x14, 0x10, 0x8c, 0x02];
+        let other = [0x86, 0x80, 0xd3, 0x10];
+        for (id, size, usable) in [
+            (nfp, 0x1000, 0x600),
+            (nfp, 0x600, 0x600),
+            (nfp, 0x5f0, 0x100),
+            (nfp, 0x100, 0x100),
+            (citrine, 0x100, 0xa0),
+            (citrine, 0xa0, 0xa0),
+            (citrine, 0x40, 0x40),
+            (other, 0x1000, 0x1000),
+            (other, 0x600, 0x100),
+        ] {
+            let space = Space::new(None, String::new(), None, config(size, id));
+            assert_eq!(space.usable().len(), usable, "{id:x?} {size:#x}");
+        }
+        let map = |id, size| {
+            let space = Space::new(None, String::new(), None, config(size, id));
+            crate::map::Map::new(&space).map(|map| map.size()).ok()
+        };
+        assert_eq!(map(nfp, 0x600), Some(0x600));
+        assert_eq!(map(citrine, 0xa0), Some(0xa0));
+        assert_eq!(map(other, 0xa0), None);
+        assert!(is_raw(&config(0xa0, citrine)) && is_raw(&config(0x600, nfp)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use pci_config::{ConfigMap, Header, Id, NoMap, CONVENTIONAL, STANDARD_HEADER};
 
 use super::data::{Register, DATA};
 use super::device::Device;
+use crate::space::limit;
 
 /// A device, and which of its bytes VFIO knows.
 #[derive(Clone, Debug)]
@@ -28,7 +29,8 @@ impl Subject {
     /// A device with as much of its configuration space as could be read. Only all of it tells
     /// which bytes are unassigned.
     pub fn new(device: Device, config: &[u8]) -> Self {
-        let whole = config.len() >= CONVENTIONAL;
+        let least = limit(device.id).unwrap_or(CONVENTIONAL).min(CONVENTIONAL);
+        let whole = config.len() >= least;
         let map = whole.then(|| ConfigMap::parse(config).ok()).flatten();
         Self {
             device,
