@@ -175,6 +175,8 @@ step stock-modules "building the modules for $release" in13 M="$TOP" MO="$dest/m
 if [ -n "$image" ]; then
 	step stock-replace "building a livepatch that replaces others, for the tests" \
 		in13 M="$TOP/tools/modules/replace" MO="$dest/replace" modules
+	step stock-faults "building the modules of the faults, for the tests" \
+		in13 M="$TOP/tools/modules/faults" MO="$dest/faults" modules
 	unpack "linux-base-$release" "$dest/image"
 	unpack "linux-binary-$release" "$dest/image"
 	unpack "linux-modules-$release" "$dest/image"

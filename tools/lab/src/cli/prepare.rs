@@ -119,6 +119,11 @@ impl Part {
                     &["scripts/build-module.sh", "variant"],
                 ),
                 Step::new(
+                    "faults",
+                    "building the modules that have functions fail",
+                    &["scripts/build-faults.sh"],
+                ),
+                Step::new(
                     "selftest",
                     "building the kselftest",
                     &["scripts/build-selftest.sh"],
