@@ -90,6 +90,11 @@ impl Holder {
         self.command(&format!("read {at:#x} 4")).map(drop)
     }
 
+    /// Writes zeros to a dword of configuration space.
+    pub(crate) fn write(&mut self, at: usize) -> Result<()> {
+        self.command(&format!("write {at:#x} 00000000")).map(drop)
+    }
+
     /// Makes child processes read a dword each, one after the other. Returns their process ids.
     pub(crate) fn read_in_children(&mut self, times: u64, at: usize) -> Result<Vec<u32>> {
         let pids = self.command(&format!("fork {times} read {at:#x} 4"))?;

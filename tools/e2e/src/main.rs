@@ -9,6 +9,7 @@ mod account;
 mod budget;
 mod collector;
 mod holder;
+mod insmod;
 mod lab;
 mod modules;
 mod record;

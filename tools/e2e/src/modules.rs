@@ -21,6 +21,9 @@ pub(crate) struct Modules {
     with_vfio: bool,
     unpatched: PathBuf,
     variant: PathBuf,
+    faults: PathBuf,
+    other: PathBuf,
+    own: PathBuf,
 }
 
 /// The variant driver that cuts accesses up by itself.
@@ -38,11 +41,15 @@ impl Modules {
         let own = std::env::var_os("OBJECTS").map_or_else(|| build.join("linux/m"), PathBuf::from);
         let has_modules = std::fs::read_to_string(own.join("modules.order"))
             .is_ok_and(|order| order.contains("/vfio-pci.o"));
+        let faults = kernel.stock().unwrap_or(&others).join("faults");
         Self {
+            faults,
+            other: others.join("other/src/drivers/pci/audit/pci-audit.ko"),
             with_vfio: kernel.stock().is_some() || has_modules || Path::new(ANY).exists(),
             kernel,
             unpatched: others.join("unpatched"),
             variant: others.join("variant/vfio_pci_loop.ko"),
+            own,
         }
     }
 
@@ -101,6 +108,37 @@ impl Modules {
             replace: vec![self.variant.clone()],
             ..Load::words([VARIANT])
         })
+    }
+
+    /// A module that only tests load, built for this kernel (tools/modules/faults).
+    pub(crate) fn of_the_tests(&self, name: &str) -> Result<PathBuf> {
+        let file = self.faults.join(format!("{name}.ko"));
+        if !file.exists() {
+            bail!(Skip(format!("there is no {name} for this kernel")));
+        }
+        Ok(file)
+    }
+
+    /// The files of pci_audit and vfio_pci_audit.
+    pub(crate) fn ours(&self) -> Result<[PathBuf; 2]> {
+        if self.built_in() || self.stock() {
+            bail!(Skip(
+                "this is tried with the modules of a kernel of ours".into()
+            ));
+        }
+        let drivers = self.own.join("drivers");
+        Ok([
+            drivers.join("pci/audit/pci-audit.ko"),
+            drivers.join("vfio/pci/audit/vfio-pci-audit.ko"),
+        ])
+    }
+
+    /// A pci_audit that was built of other sources than the modules which use it.
+    pub(crate) fn other_pci_audit(&self) -> Result<PathBuf> {
+        if !self.other.exists() {
+            bail!(Skip("there is no other pci_audit for this kernel".into()));
+        }
+        Ok(self.other.clone())
     }
 
     /// Unload them, whichever they are.

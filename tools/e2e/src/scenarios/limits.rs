@@ -228,12 +228,21 @@ fn live(lab: &mut Lab) -> Result<()> {
 
 fn refusals(_: &mut Lab) -> Result<()> {
     for name in [kernel::RATE, kernel::BURST] {
-        for value in ["1", "7", "1000"] {
+        for value in ["1", "7", "1000", "1000000"] {
             kernel::set_parameter(name, value)?;
             let now = kernel::parameter(name)?;
             ensure!(now == value, "{name} was set to {value}, and is {now}");
         }
-        for value in ["-1", "x", "24x", "1.5", "2 4", "99999999999999999999", "\n"] {
+        for value in [
+            "-1",
+            "x",
+            "24x",
+            "1.5",
+            "2 4",
+            "1000001",
+            "99999999999999999999",
+            "\n",
+        ] {
             kernel::expect_refusal(name, value)?;
         }
     }

@@ -4,13 +4,18 @@
 
 mod accepted;
 mod audit_off;
+mod backlog;
 mod blocked;
 mod builtin;
+mod cfg_size;
 mod day;
 mod device_limits;
 mod differential;
+mod disarmed;
 mod exceptions;
+mod failing;
 mod faults;
+mod filled;
 mod fleet;
 mod flood;
 mod guest;
@@ -19,20 +24,25 @@ mod holders;
 mod kselftest;
 mod leaks;
 mod limits;
+mod list_length;
 mod livepatch;
 mod operator;
+mod other_sources;
 mod policy;
 mod policy_list;
 mod race;
 mod race_ranges;
 mod records;
 mod refused;
+mod remembered;
 mod rules;
 mod samples;
 mod sessions;
 mod spans;
 mod tracing;
+mod tried_again;
 mod turns;
+mod unpatchable;
 mod unpatched;
 mod variant;
 
@@ -116,6 +126,16 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         refused::SCENARIOS,
         device_limits::SCENARIOS,
         day::SCENARIOS,
+        backlog::SCENARIOS,
+        remembered::SCENARIOS,
+        filled::SCENARIOS,
+        failing::SCENARIOS,
+        disarmed::SCENARIOS,
+        cfg_size::SCENARIOS,
+        other_sources::SCENARIOS,
+        tried_again::SCENARIOS,
+        list_length::SCENARIOS,
+        unpatchable::SCENARIOS,
         // These may crash the machine if they fail.
         rules::SCENARIOS,
     ]
