@@ -33,7 +33,9 @@ step() {
 	# The lab shows what runs, and has a log for it.
 	if [ -n "${IN_STEP:-}" ]; then
 		say "==> $what"
-		"$@" >&2 </dev/null || die "$what: failed (exit $?)"
+		# In a shell of its own, where an error ends a function.
+		"$@" >&2 </dev/null &
+		wait $! || die "$what: failed (exit $?)"
 		return
 	fi
 	if [ "${V:-0}" = 1 ]; then
