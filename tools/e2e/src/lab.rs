@@ -35,6 +35,7 @@ const E1000E: (u16, u16) = (0x8086, 0x10d3);
 const E1000: (u16, u16) = (0x8086, 0x100e);
 const EDU: (u16, u16) = (0x1234, 0x11e8);
 const NVME: (u16, u16) = (0x1b36, 0x0010);
+const I6300ESB: (u16, u16) = (0x8086, 0x25ab);
 
 /// What scenarios work with.
 pub(crate) struct Lab {
@@ -203,6 +204,11 @@ impl Lab {
     /// A conventional device that only tests use.
     pub(crate) fn edu(&self) -> Result<Bdf> {
         self.device(EDU, 0)
+    }
+
+    /// A conventional device whose Linux driver writes to unassigned bytes.
+    pub(crate) fn watchdog(&self) -> Result<Bdf> {
+        self.device(I6300ESB, 0)
     }
 
     /// One of each kind.

@@ -7,18 +7,26 @@ use std::time::Duration;
 use ::lab::guest::{Backend, Guest};
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::Op;
-use vfio_client::{hex, sysfs};
+use vfio_client::{hex, sysfs, Bdf};
 
 use super::{access_text, access_texts, spot, Scenario, NEW, OLD};
 use crate::lab::Lab;
 use crate::record::Kind;
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
-    "guest/blocked-and-recorded",
-    "root in a guest writes an unassigned byte: blocked and recorded; it reads it: allowed and \
-     recorded",
-    blocked_and_recorded,
-)];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "guest/blocked-and-recorded",
+        "root in a guest writes an unassigned byte: blocked and recorded; it reads it: allowed \
+         and recorded",
+        blocked_and_recorded,
+    ),
+    Scenario::new(
+        "guest/own-driver",
+        "a guest's driver needs unassigned bytes: it fails when they are blocked, works when they \
+         are excepted, and all others stay blocked",
+        own_driver,
+    ),
+];
 
 /// How long a guest may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -57,5 +65,93 @@ fn blocked_and_recorded(lab: &mut Lab) -> Result<()> {
         );
     }
     lab.note(format!("{} records of the whole guest", records.len()));
+    Ok(())
+}
+
+/// The registers that Linux's i6300esb accesses in configuration space, and the bit of the second
+/// that enables the watchdog.
+const CONFIG: usize = 0x60;
+const LOCK: usize = 0x68;
+const ENABLE: u8 = 2;
+
+/// Has a guest's driver enable the watchdog, and then its root user try the bytes beside. Returns
+/// the device's configuration space while the driver runs.
+fn enable_in_guest(lab: &mut Lab, bdf: Bdf) -> Result<Vec<u8>> {
+    let mut guest = Guest::resume(&lab.paths, PATIENCE)?;
+
+    lab.note(guest.plug(bdf, Backend::Container)?);
+    for words in [
+        "load=watchdog",
+        "load=i6300esb heartbeat=2000",
+        "hold=10:130",
+        "poke=0x68:0x5a5a5a02:4",
+        "poke=0x62:0x5a5a:2",
+        "poke=0x80:0x5a:1",
+    ] {
+        lab.note(guest.ask(words)?);
+    }
+    let config = sysfs::config(bdf)?;
+    guest.end()?;
+    Ok(config)
+}
+
+fn own_driver(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.watchdog()?;
+    let map = sysfs::config_map(bdf)?;
+    ensure!(
+        map.unassigned(CONFIG) && map.unassigned(LOCK),
+        "the registers are assigned"
+    );
+    lab.unlimited()?;
+    lab.block(true, true)?;
+    for (list, works) in [("", false), ("8086:25ab@60-61,8086:25ab@68-68", true)] {
+        let excepted = |byte: usize| works && (byte / 2 == CONFIG / 2 || byte == LOCK);
+        lab.allow(list)?;
+        sysfs::write_config_at(bdf, LOCK as u64, &[0])?;
+        let before = sysfs::config(bdf)?;
+        // The driver believes in either case that it has enabled the watchdog.
+        let during = enable_in_guest(lab, bdf)?;
+        ensure!(
+            (during[LOCK] & ENABLE != 0) == works,
+            "with the list {list:?} the device's lock register is {:#x}",
+            during[LOCK]
+        );
+        for byte in (0..map.size()).filter(|&byte| map.unassigned(byte) && !excepted(byte)) {
+            ensure!(
+                during[byte] == before[byte],
+                "with the list {list:?} byte {byte:#x} became {:#x}",
+                during[byte]
+            );
+        }
+
+        let records = lab.take_session(bdf)?;
+        let mut found = [0; 2];
+        for record in &records {
+            let Kind::Access { offset, size, .. } = record.kind else {
+                continue;
+            };
+            let allowed = record.res.context("an access without res=")?;
+            ensure!(
+                (offset..offset + size).all(|byte| excepted(byte) == allowed),
+                "with the list {list:?}: {}",
+                record.text
+            );
+            found[usize::from(allowed)] += 1;
+        }
+        let [blocked, allowed] = found;
+        lab.note(format!(
+            "list {list:?}: {blocked} blocked, {allowed} allowed"
+        ));
+        ensure!(blocked > 0 && (allowed > 0) == works, "{records:#?}");
+        let expected = match works {
+            true => [(LOCK, 1, true), (LOCK + 1, 3, false)],
+            false => [(LOCK, 1, false), (LOCK, 4, false)],
+        };
+        for (offset, size, allowed) in expected {
+            let text = access_text(bdf, Op::Write, offset, size, allowed);
+            let found = access_texts(&records);
+            ensure!(found.contains(&text.as_str()), "no {text} among {found:#?}");
+        }
+    }
     Ok(())
 }

@@ -25,11 +25,15 @@ pub(super) fn state(paths: &Paths) -> PathBuf {
 
 /// What the guest's init wants of busybox.
 const APPLETS: &[&str] = &[
-    "sh", "mount", "stty", "sleep", "dd", "od", "reboot", "insmod", "ip", "ping", "cat",
+    "sh", "mount", "stty", "sleep", "dd", "od", "reboot", "insmod", "mknod", "ip", "ping", "cat",
 ];
 
-/// The kernel's drivers that go into the guest, where its object folder has them.
-const DRIVERS: &[&str] = &["drivers/net/ethernet/intel/e1000e/e1000e.ko"];
+/// The kernel's drivers that go into the guest, where its folder has them.
+const DRIVERS: &[&str] = &[
+    "drivers/net/ethernet/intel/e1000e/e1000e.ko",
+    "drivers/watchdog/watchdog.ko",
+    "drivers/watchdog/i6300esb.ko",
+];
 
 /// Its kernel's arguments.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable pty.legacy_count=0 8250.nr_uarts=1 pcie_ports=compat";
@@ -77,11 +81,33 @@ fn busybox() -> Result<PathBuf> {
     Ok(found)
 }
 
-/// Those that were built with a kernel's image; a stock kernel's image is not in an object folder.
+/// Those that were built with a kernel's image, in its object folder, or packed beside the image of
+/// a stock kernel.
 fn drivers(kernel: &Path) -> Vec<PathBuf> {
     let objects = kernel.ancestors().nth(4).unwrap_or(kernel);
-    let files = DRIVERS.iter().map(|name| objects.join(name));
+    let modules = kernel.with_file_name("kernel");
+    let files = DRIVERS
+        .iter()
+        .flat_map(|name| [objects.join(name), modules.join(format!("{name}.xz"))]);
     files.filter(|file| file.exists()).collect()
+}
+
+/// Copies a driver, unpacked, into `folder`.
+fn copy_driver(driver: &Path, folder: &Path) -> Result<()> {
+    let name = driver.file_name().context("a driver without a name")?;
+    let to = folder.join(name);
+    if to.extension().is_none_or(|extension| extension != "xz") {
+        fs::copy(driver, &to)?;
+        return Ok(());
+    }
+    let status = Command::new("xz")
+        .arg("-dc")
+        .arg(driver)
+        .stdout(File::create(to.with_extension(""))?)
+        .status()
+        .context("xz")?;
+    ensure!(status.success(), "xz of {}: {status}", driver.display());
+    Ok(())
 }
 
 /// What the saved guest depends on.
@@ -107,8 +133,7 @@ fn root(work: &Path, busybox: &Path, init: &Path, drivers: &[PathBuf]) -> Result
         fs::set_permissions(root.join(to), fs::Permissions::from_mode(0o755))?;
     }
     for driver in drivers {
-        let name = driver.file_name().context("a driver without a name")?;
-        fs::copy(driver, root.join("lib").join(name))?;
+        copy_driver(driver, &root.join("lib"))?;
     }
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet))?;

@@ -8,6 +8,7 @@
 //! | 0000:02:00.0 | 8086:10d3 | e1000e, the same |
 //! | 0000:03:00.0 | 1234:11e8 | edu, a conventional device, 256 bytes, behind a PCIe root port |
 //! | 0000:04:00.0 | 1b36:0010 | nvme, 4096 bytes, behind a PCIe root port |
+//! | 0000:00:1d.0 | 8086:25ab | i6300esb, a conventional device whose driver needs unassigned bytes, on the root bus |
 //! | 0000:00:1e.0 | 8086:100e | e1000, a conventional device, 256 bytes, on the root bus |
 
 use std::path::Path;
@@ -140,6 +141,8 @@ fn devices() -> Vec<String> {
             "-blockdev driver=null-co,node-name=null,size=67108864,read-zeroes=on",
             "-device nvme,bus=port4,serial=null,drive=null",
             "-device e1000,bus=pcie.0,addr=0x1e,netdev=net5",
+            // A watchdog. If a guest does not feed it, nothing happens to this machine.
+            "-device i6300esb,bus=pcie.0,addr=0x1d -action watchdog=none",
         ]
         .map(str::to_owned),
     );
