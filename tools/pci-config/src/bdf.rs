@@ -19,6 +19,33 @@ pub struct Bdf {
     function: u8,
 }
 
+impl Bdf {
+    /// The function with this number on a bus: five bits of the device and three of the function.
+    pub fn new(domain: u32, bus: u8, devfn: u8) -> Self {
+        Self {
+            domain,
+            bus,
+            device: devfn >> 3,
+            function: devfn & 7,
+        }
+    }
+
+    /// The domain.
+    pub fn domain(self) -> u32 {
+        self.domain
+    }
+
+    /// The bus.
+    pub fn bus(self) -> u8 {
+        self.bus
+    }
+
+    /// Whether both are functions of one device.
+    pub fn is_same_device(self, other: Self) -> bool {
+        (self.domain, self.bus, self.device) == (other.domain, other.bus, other.device)
+    }
+}
+
 impl fmt::Display for Bdf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -74,6 +101,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Bdf>().unwrap().to_string(), full);
         }
+    }
+
+    #[test]
+    fn made_of_numbers() {
+        let bdf = Bdf::new(1, 0x28, (5 << 3) | 1);
+        assert_eq!(bdf.to_string(), "0001:28:05.1");
+        assert_eq!((bdf.domain(), bdf.bus()), (1, 0x28));
+        assert!(bdf.is_same_device(Bdf::new(1, 0x28, (5 << 3) | 7)));
+        assert!(!bdf.is_same_device(Bdf::new(1, 0x28, (6 << 3) | 1)));
+        assert!(!bdf.is_same_device(Bdf::new(1, 0x29, (5 << 3) | 1)));
+        assert!(!bdf.is_same_device(Bdf::new(0, 0x28, (5 << 3) | 1)));
     }
 
     #[test]
