@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use pci_config::{Bdf, Id};
 
 use crate::advise::{parse_id, Place};
+use crate::cli_crash::{BlameArgs, LastBootArgs};
 use crate::cli_logs::{LogArgs, WhichArgs};
 use crate::cli_watch::WatchArgs;
 use crate::known::device::{Class, Pattern};
@@ -32,8 +33,8 @@ pub enum Exit {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; lines that cannot be read are counted and named, and change nothing
-  1  done, and there is nothing: report and advise found no PCI record, watch no access, status no
-     module, known no register
+  1  done, and there is nothing: report and advise found no PCI record, watch and last-boot no
+     access, blame no error, status no module, known no register
   2  the command line makes no sense
   3  something could not be read or written; what could be was told all the same
   4  watch: what --fail-on names has happened";
@@ -100,6 +101,18 @@ pub enum Command {
     /// there is who uses it, what breaks, and whether its bytes are known to be unassigned. A row
     /// whose layout is not verified may lie in a vendor capability, which is never blocked.
     Known(KnownArgs),
+    /// Tell which accesses were the last before the machine died, and how it ended
+    ///
+    /// They are in a ring buffer that outlives the boot, if the kernel's command line reserves one
+    /// (Linux 6.12 and later), or in a file that --rearm saved. Names of virtual machines are taken
+    /// from audit logs.
+    LastBoot(LastBootArgs),
+    /// Tell which accesses came before errors of devices, and how likely they are the cause
+    ///
+    /// Errors (AER, DPC, machine checks, panics) are read from kernel logs, from what journalctl
+    /// prints (-o json, -o export), from rasdaemon's database and from the files of pstore;
+    /// accesses from audit logs, from the ring of the last boot and from what trace has.
+    Blame(BlameArgs),
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -25,14 +25,14 @@ use crate::scan::{Logs, Options, Scan};
 
 /// Finds who held a device by one of its sessions.
 #[derive(Default)]
-struct Holders {
+pub(crate) struct Holders {
     numbered: HashMap<(String, Bdf, u64, u64), Who>,
     spans: HashMap<(String, Bdf), Vec<(Key, Who)>>,
     unknown: Who,
 }
 
 impl Holders {
-    fn new(scan: &Scan) -> Self {
+    pub(crate) fn new(scan: &Scan) -> Self {
         let mut all = Self::default();
         for (node, bdf, device) in scan.tally.devices() {
             let name = node.unwrap_or_default().to_owned();
@@ -57,7 +57,7 @@ impl Holders {
         all
     }
 
-    fn of(
+    pub(crate) fn of(
         &self,
         node: Option<&str>,
         bdf: Bdf,

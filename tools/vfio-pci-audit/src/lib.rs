@@ -15,6 +15,7 @@
 //! - [`status`]: what the running kernel has and does.
 //! - [`known`]: what is known of unassigned bytes: registers that drivers use, and capabilities that
 //!   VFIO hides.
+//! - [`crash`]: after a crash, which access it was, and whose.
 //! - [`cli`]: the command line, from which the manual and the completions are made, too;
 //!   [`run`](mod@run) obeys it.
 
@@ -22,10 +23,12 @@ pub mod advise;
 pub mod boots;
 pub mod cell;
 pub mod cli;
+pub mod cli_crash;
 pub mod cli_logs;
 pub mod cli_watch;
 pub mod compare;
 pub mod copies;
+pub mod crash;
 pub mod device;
 pub mod drawing;
 pub mod export;

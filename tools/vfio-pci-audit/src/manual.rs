@@ -16,7 +16,7 @@ use crate::cli::Cli;
 type Examples = &'static [(&'static str, &'static str)];
 
 /// Examples of the whole, and of each command.
-const EXAMPLES: [(&str, Examples); 10] = [
+const EXAMPLES: [(&str, Examples); 12] = [
     (
         "",
         &[
@@ -159,6 +159,36 @@ const EXAMPLES: [(&str, Examples); 10] = [
         ],
     ),
     (
+        "last-boot",
+        &[
+            (
+                "The last accesses before the machine died",
+                "vfio-pci-audit last-boot",
+            ),
+            (
+                "Of another machine, with what its serial console printed",
+                "vfio-pci-audit last-boot --kernel-log console.log --audit-log audit.log boot-4.trace",
+            ),
+        ],
+    ),
+    (
+        "blame",
+        &[
+            (
+                "Which accesses came before errors on this machine",
+                "vfio-pci-audit blame",
+            ),
+            (
+                "On another one, by what is left of it",
+                "vfio-pci-audit blame --trace boot-4.trace --audit-log audit.log console.log",
+            ),
+            (
+                "By rasdaemon's database",
+                "vfio-pci-audit blame /var/lib/rasdaemon/ras-mc_event.db",
+            ),
+        ],
+    ),
+    (
         "completions",
         &[(
             "For bash",
@@ -167,7 +197,7 @@ const EXAMPLES: [(&str, Examples); 10] = [
     ),
 ];
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     (
         "/var/log/audit/audit.log*",
         "the logs that are read if none is named, unless /etc/audit/auditd.conf names another",
@@ -180,6 +210,11 @@ const FILES: [(&str, &str); 6] = [
         "/sys/kernel/debug/vfio_pci_audit/sessions",
         "the open sessions",
     ),
+    (
+        "/sys/kernel/tracing/instances/",
+        "where the ring is that outlives the boot",
+    ),
+    ("/var/lib/vfio-pci-audit/", "what was saved of it"),
     (
         "/etc/modprobe.d/vfio-pci-audit.conf",
         "where parameters are set for the next boot",

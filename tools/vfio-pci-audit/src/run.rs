@@ -30,8 +30,8 @@ use crate::space::{Space, Spaces};
 use crate::status::{dangerous_toggles, Status};
 use crate::time::Zone;
 use crate::{
-    export, html, input, inventory, manual, merge, metrics, picture, report_text, svg, terminal,
-    watch,
+    crash, export, html, input, inventory, manual, merge, metrics, picture, report_text, svg,
+    terminal, watch,
 };
 
 /// Do it. What is asked for goes to `out`, complaints to standard error.
@@ -48,6 +48,8 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
             watch::run(&args, &machine, out)
         }
         Command::Known(args) => known(&args, out),
+        Command::LastBoot(args) => crash::run::last_boot(&args, out),
+        Command::Blame(args) => crash::run::blame(&args, out),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();
@@ -68,7 +70,7 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
     }
 }
 
-fn json(value: &impl Serialize, out: &mut impl Write) -> Result<()> {
+pub(crate) fn json(value: &impl Serialize, out: &mut impl Write) -> Result<()> {
     serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
     writeln!(out)?;
     Ok(())
@@ -311,7 +313,7 @@ fn compare(args: DiffArgs, out: &mut impl Write) -> Result<Exit> {
 }
 
 /// The devices of this machine, and those of dumps.
-fn machine(dumps: &[PathBuf], root: &Path) -> Result<Machine> {
+pub(crate) fn machine(dumps: &[PathBuf], root: &Path) -> Result<Machine> {
     let mut spaces = Vec::new();
     for file in dumps {
         spaces.extend(read_spaces(file)?.spaces);

@@ -7,9 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
-use pci_config::{
-    dump, Bdf, Header, Id, CONVENTIONAL, EXPRESS, LIMITED, SIZES, STANDARD_HEADER,
-};
+use pci_config::{dump, Bdf, Header, Id, CONVENTIONAL, EXPRESS, LIMITED, SIZES, STANDARD_HEADER};
 
 use crate::input;
 use crate::words::plural;

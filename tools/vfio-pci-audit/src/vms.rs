@@ -157,6 +157,18 @@ impl Vms {
             .or_else(|| self.by_profile(holder))
     }
 
+    /// The machine that was a process in any boot: the one that ran at a time, or else the last.
+    pub fn of_process(&self, pid: u64, time: Option<u64>) -> Option<Vm> {
+        let mut runs = self.runs.iter().filter(|run| run.pid == Some(pid));
+        match time {
+            Some(time) => {
+                let ran = runs.filter(|run| run.ran(time, run.boot));
+                ran.min_by_key(|run| run.first.abs_diff(time)).map(Run::vm)
+            }
+            None => runs.next_back().map(Run::vm),
+        }
+    }
+
     /// AppArmor's profile of a machine is named by its UUID.
     fn by_profile(&self, holder: &Holder) -> Option<Vm> {
         let uuid = holder.subj.strip_prefix("libvirt-")?.get(..36)?;
@@ -226,6 +238,11 @@ mod tests {
         assert_eq!(name(vms.find(&holder(43, ""), 150 * MINUTE, 0)), None);
         // Another boot has other processes.
         assert_eq!(name(vms.find(&holder(42, ""), 9999 * MINUTE, 1)), None);
+        let of = |time: Option<u64>| name(vms.of_process(42, time.map(|t| t * MINUTE)));
+        assert_eq!(of(Some(150)).as_deref(), Some("a"));
+        assert_eq!(of(Some(250)), None);
+        assert_eq!(of(None).as_deref(), Some("b"));
+        assert_eq!(vms.of_process(43, None), None);
     }
 
     #[test]

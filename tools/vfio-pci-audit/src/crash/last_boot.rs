@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the ring of the last boot tells.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::accesses::{Access, Who};
+use super::ended::Ended;
+use super::saved::Ring;
+use crate::known::knowledge::{notes, Note};
+use crate::known::machine::Machine;
+use crate::time::{Stamp, Zone};
+use crate::words::{plural, plural_es, range_text, result_text};
+
+/// One access.
+#[derive(Debug, Serialize)]
+pub struct AccessReport {
+    /// When; nothing if only the time since the boot is known.
+    pub time: Option<Stamp>,
+    /// Seconds since the boot.
+    pub since_boot: Option<String>,
+    /// The device.
+    pub device: String,
+    /// "read" or "write".
+    pub op: String,
+    /// The first byte.
+    pub offset: usize,
+    /// How many bytes.
+    pub size: usize,
+    /// "allowed" or "blocked".
+    pub result: &'static str,
+    /// The session.
+    pub session: Option<u64>,
+    /// Who made it.
+    #[serde(flatten)]
+    pub who: Who,
+    /// What is known of the bytes.
+    pub notes: Vec<Note>,
+}
+
+impl AccessReport {
+    /// Of an access to a device of a machine.
+    pub fn new(access: &Access, machine: &Machine) -> Self {
+        let subject = machine.subject(None, access.device);
+        let notes = subject.map(|subject| notes(&subject, &access.range, access.op));
+        Self {
+            time: access.moment.stamp(),
+            since_boot: access.moment.up_text(),
+            device: access.device.to_string(),
+            op: access.op.to_string(),
+            offset: access.range.start,
+            size: access.range.len(),
+            result: result_text(access.allowed),
+            session: access.session,
+            who: access.who.clone(),
+            notes: notes.unwrap_or_default(),
+        }
+    }
+
+    /// When, as people read it.
+    pub fn when(&self, zone: &Zone) -> String {
+        match (self.time, &self.since_boot) {
+            (Some(time), _) => zone.text(time),
+            (None, Some(up)) => format!("{up} s after the boot"),
+            (None, None) => "at an unknown time".to_owned(),
+        }
+    }
+
+    /// What it did, and who.
+    pub fn what(&self) -> String {
+        let range = range_text(&(self.offset..self.offset + self.size));
+        let mut text = format!(
+            "{} {} {range} {}, {}",
+            self.device,
+            self.op,
+            self.result,
+            self.who.text()
+        );
+        if let Some(session) = self.session {
+            let _ = write!(text, ", session {session}");
+        }
+        text
+    }
+}
+
+/// What there is to tell.
+#[derive(Debug, Serialize)]
+pub struct LastBoot {
+    /// Where the ring was read.
+    pub from: String,
+    /// How the boot ended.
+    pub ended: Ended,
+    /// How many accesses the ring has.
+    pub count: usize,
+    /// How many were overwritten before.
+    pub lost: u64,
+    /// How many events could not be decoded, or were decoded wrongly.
+    pub undecoded: u64,
+    /// The last ones, the latest first.
+    pub accesses: Vec<AccessReport>,
+}
+
+impl LastBoot {
+    /// Of a ring and its accesses.
+    pub fn new(
+        ring: &Ring,
+        accesses: &[Access],
+        ended: Ended,
+        machine: &Machine,
+        last: usize,
+    ) -> Self {
+        let latest = accesses.iter().rev().take(last);
+        Self {
+            from: ring.from.clone(),
+            ended,
+            count: accesses.len(),
+            lost: ring.lost,
+            undecoded: ring.unknown + ring.wrong + ring.bad,
+            accesses: latest
+                .map(|access| AccessReport::new(access, machine))
+                .collect(),
+        }
+    }
+
+    /// For people.
+    pub fn text(&self, zone: &Zone) -> String {
+        let mut text = format!("The last boot ended {}.\n", self.ended.text());
+        let count = plural_es(self.count as u64, "access");
+        match (self.count, self.undecoded) {
+            (0, 0) => text += "Its ring has no access to unassigned bytes: there was none, tracing was off, or the memory was not kept (a power cycle clears it).\n",
+            (0, _) => text += "Its ring has events, and none that can be decoded.\n",
+            _ => {
+                let _ = write!(text, "Its ring has {count} to unassigned bytes ({})", self.from);
+                if self.lost > 0 {
+                    let _ = write!(text, ", and {} before them are overwritten", plural(self.lost, "event"));
+                }
+                text += match self.accesses.len() {
+                    all if all == self.count => ". The latest first:\n\n",
+                    _ => ". The last ones, the latest first:\n\n",
+                };
+            }
+        }
+        for access in &self.accesses {
+            let _ = writeln!(text, "  {}  {}", access.when(zone), access.what());
+            for note in &access.notes {
+                let _ = writeln!(text, "    {}", note.text);
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! After a crash: which access it was, and whose.
+//!
+//! - [`event`]: an access as the tracepoint has it; [`text`](mod@text) and [`pages`] read events
+//!   from what the kernel prints and from the pages of its ring buffer.
+//! - [`instance`]: the ring buffer that outlives the machine; [`saved`]: what is kept of it.
+//! - [`ended`]: how a boot ended; [`last_boot`]: what the ring of the last boot tells.
+//! - [`moment`]: when something was, by the clocks that there are.
+//! - [`error`]: what devices and processors report, as the [`kernel_log`], [`rasdaemon`]'s database
+//!   and the files that [`sources`] finds have it.
+//! - [`topology`]: which port a device is below; [`blame`](mod@blame) joins errors and accesses,
+//!   [`blame_text`] tells it, and [`setting`] is what blocks the culprit's bytes.
+
+pub mod accesses;
+pub mod blame;
+pub mod blame_text;
+pub mod ended;
+pub mod error;
+pub mod event;
+pub mod instance;
+pub mod kernel_log;
+pub mod last_boot;
+pub mod moment;
+pub mod pages;
+pub mod rasdaemon;
+pub mod run;
+pub mod saved;
+pub mod setting;
+pub mod sources;
+pub mod text;
+pub mod topology;

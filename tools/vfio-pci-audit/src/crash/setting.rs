@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What blocks some bytes of one device, and nothing else.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use pci_config::Bdf;
+use pci_config::Id;
+use serde::Serialize;
+
+use crate::known::machine::Machine;
+use crate::record::Op;
+
+/// The end of configuration space.
+const END: usize = 0x1000;
+
+/// A setting, and what there is to say of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// The device.
+    pub device: String,
+    /// `block_pci_unassigned_write=Y uaccess_allow_ids=…`
+    pub options: String,
+    /// What else has to be known.
+    pub notes: Vec<String>,
+}
+
+/// Block what an access to bytes of a device did. Everything else is exempted: the rest of the
+/// device, and the other devices of `machine` that VFIO has.
+pub fn setting(machine: &Machine, device: Bdf, range: &Range<usize>, op: Op) -> Setting {
+    let id = machine
+        .subject(None, device)
+        .map(|subject| subject.device.id);
+    let others = machine.of_vfio();
+    let same = others
+        .iter()
+        .filter(|(bdf, _, other)| *bdf != device && Some(other.device.id) == id)
+        .count();
+    let ids: BTreeSet<String> = others
+        .iter()
+        .filter(|(bdf, _, other)| *bdf != device && Some(other.device.id) != id)
+        .map(|(_, _, other)| other.device.id.to_string())
+        .collect();
+    let mut notes = Vec::new();
+    let mut exceptions = id.map_or_else(Vec::new, |id| rest_of(id, range));
+    exceptions.extend(ids);
+    match id {
+        None => notes.push(format!(
+            "what {device} is is not known here (--dump): put VENDOR:DEVICE@START-END for the bytes of it that are not to be blocked into uaccess_allow_ids"
+        )),
+        Some(id) if same > 0 => notes.push(format!(
+            "it applies to all devices that are {id}, of which there are {}",
+            same + 1
+        )),
+        Some(_) => {}
+    }
+    notes.push(
+        "other devices that come later have to be added, or they are blocked, too".to_owned(),
+    );
+    let mut options = match op {
+        Op::Write => "block_pci_unassigned_write=Y".to_owned(),
+        // Reads that are blocked alone have read-modify-write put wrong bits into registers.
+        Op::Read => "block_pci_unassigned_read=Y block_pci_unassigned_write=Y".to_owned(),
+    };
+    if !exceptions.is_empty() {
+        options += &format!(" uaccess_allow_ids={}", exceptions.join(","));
+    }
+    Setting {
+        device: device.to_string(),
+        options,
+        notes,
+    }
+}
+
+/// The bytes before and behind a range, as exceptions.
+fn rest_of(id: Id, range: &Range<usize>) -> Vec<String> {
+    let before = (range.start > 0).then(|| format!("{id}@0-{:x}", range.start - 1));
+    let behind = (range.end < END).then(|| format!("{id}@{:x}-{:x}", range.end, END - 1));
+    before.into_iter().chain(behind).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::map::Maps;
+
+    fn device(root: &Path, bdf: &str, vendor: &str, id: &str) {
+        let folder = root.join("bus/pci/devices").join(bdf);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("vendor"), vendor).unwrap();
+        fs::write(folder.join("device"), id).unwrap();
+        fs::write(folder.join("driver_override"), "vfio-pci\n").unwrap();
+    }
+
+    fn machine(root: &Path) -> Machine {
+        Machine::new(Maps {
+            sysfs: root.to_owned(),
+            ..Maps::default()
+        })
+    }
+
+    #[test]
+    fn everything_else_is_exempt() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        device(root, "0000:01:00.0", "0x8086", "0x10d3");
+        device(root, "0000:02:00.0", "0x1af4", "0x1044");
+        let of = |range, op| setting(&machine(root), "01:00.0".parse().unwrap(), &range, op);
+        let found = of(0x2f8..0x2fc, Op::Write);
+        assert_eq!(found.options, "block_pci_unassigned_write=Y uaccess_allow_ids=8086:10d3@0-2f7,8086:10d3@2fc-fff,1af4:1044");
+        assert_eq!(found.notes.len(), 1);
+        assert!(of(0xffc..0x1000, Op::Read)
+            .options
+            .ends_with("uaccess_allow_ids=8086:10d3@0-ffb,1af4:1044"));
+        // The other one of the kind is blocked, too, and that is said.
+        device(root, "0000:03:00.0", "0x8086", "0x10d3");
+        let found = of(0x2f8..0x2fc, Op::Write);
+        assert!(
+            found.notes[0].contains("of which there are 2"),
+            "{:?}",
+            found.notes
+        );
+        let unknown = setting(
+            &machine(root),
+            "09:00.0".parse().unwrap(),
+            &(8..12),
+            Op::Write,
+        );
+        assert!(unknown.notes[0].contains("--dump"), "{:?}", unknown.notes);
+        assert!(unknown
+            .options
+            .ends_with("uaccess_allow_ids=1af4:1044,8086:10d3"));
+    }
+}

@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where errors are written, and the lines of kernel logs whatever they are wrapped in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{ensure, Context, Result};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::error::DeviceError;
+use super::kernel_log::KernelLog;
+use super::moment::{Boot, Moment};
+use super::rasdaemon;
+use crate::input::Source;
+use crate::record::number;
+
+/// Where pstore shows what it kept, and where systemd moves that.
+const PSTORE: [&str; 2] = ["sys/fs/pstore", "var/lib/systemd/pstore"];
+/// rasdaemon's database.
+const RASDAEMON: &str = "var/lib/rasdaemon/ras-mc_event.db";
+/// The most bytes of a line.
+const LONGEST: u64 = 1 << 20;
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The errors.
+    pub errors: Vec<DeviceError>,
+    /// The kernel logs, without their errors.
+    pub logs: Vec<KernelLog>,
+    /// What was read.
+    pub names: Vec<String>,
+    /// What cannot be read.
+    pub complaints: Vec<String>,
+}
+
+impl Found {
+    fn log(&mut self, mut log: KernelLog) {
+        self.errors.append(&mut log.errors);
+        self.logs.push(log);
+    }
+
+    /// Read a file, or all files of a folder; `-` is standard input.
+    pub fn read(&mut self, path: &Path, boot: Option<Boot>, zone: &TimeZone) -> Result<()> {
+        if path.is_dir() {
+            let mut entries: Vec<PathBuf> = fs::read_dir(path)?
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .collect();
+            entries.sort();
+            for entry in entries {
+                if let Err(error) = self.read(&entry, boot, zone) {
+                    self.complaints
+                        .push(format!("{}: {error:#}", entry.display()));
+                }
+            }
+            return Ok(());
+        }
+        let name = path.display().to_string();
+        self.names.push(name.clone());
+        if path.is_file() && rasdaemon::is_database(path)? {
+            self.errors.extend(rasdaemon::read(path)?);
+            return Ok(());
+        }
+        let source = match path.to_str() {
+            Some("-") => Source::Standard,
+            _ => Source::File(path.to_owned()),
+        };
+        ensure!(
+            !name.ends_with(".enc.z"),
+            "pstore could not unpack it: no kernel log"
+        );
+        let lines = Lines::new(name, boot, zone.clone());
+        self.log(lines.all(source.open(|raw| raw)?)?);
+        Ok(())
+    }
+
+    /// Read what a machine has: the kernel's log of this boot and of the one before, pstore and
+    /// rasdaemon's database.
+    pub fn system(root: &Path, zone: &TimeZone) -> Self {
+        let mut found = Self::default();
+        for folder in PSTORE {
+            found.try_read(&root.join(folder), Some(Boot::Last), zone);
+        }
+        found.try_read(&root.join(RASDAEMON), None, zone);
+        if root == Path::new("/") {
+            found.journal(Boot::Last, zone);
+            if !found.journal(Boot::This, zone) {
+                found.command(
+                    Command::new("dmesg").arg("--raw"),
+                    "dmesg",
+                    Boot::This,
+                    zone,
+                );
+            }
+        }
+        found
+    }
+
+    fn try_read(&mut self, path: &Path, boot: Option<Boot>, zone: &TimeZone) {
+        if !path.exists() {
+            return;
+        }
+        if let Err(error) = self.read(path, boot, zone) {
+            self.complaints
+                .push(format!("{}: {error:#}", path.display()));
+        }
+    }
+
+    fn journal(&mut self, boot: Boot, zone: &TimeZone) -> bool {
+        let (which, name) = match boot {
+            Boot::This => ("0", "the journal"),
+            Boot::Last => ("-1", "the journal of the last boot"),
+        };
+        let mut command = Command::new("journalctl");
+        // Not only what the kernel said: systemd's last words tell of an orderly end.
+        command.args(["--no-pager", "--quiet", "--output=json", "--boot", which]);
+        if boot == Boot::This {
+            command.arg("--dmesg");
+        } else {
+            command.args([
+                "_TRANSPORT=kernel",
+                "+",
+                "_COMM=systemd-shutdow",
+                "+",
+                "_PID=1",
+            ]);
+        }
+        self.command(&mut command, name, boot, zone)
+    }
+
+    /// Read what a program prints. False if it cannot be run, or prints nothing.
+    fn command(&mut self, command: &mut Command, name: &str, boot: Boot, zone: &TimeZone) -> bool {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut child) = child else {
+            return false;
+        };
+        let Some(out) = child.stdout.take() else {
+            return false;
+        };
+        let read = Lines::new(name.to_owned(), Some(boot), zone.clone()).all(out);
+        let ended = child.wait().is_ok_and(|status| status.success());
+        match read {
+            Ok(log) if log.last.is_some() && ended => {
+                self.names.push(name.to_owned());
+                self.log(log);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Reads a kernel log line by line.
+pub struct Lines {
+    log: KernelLog,
+    zone: TimeZone,
+    number: u64,
+    /// The fields of an entry of `journalctl -o export` so far.
+    entry: Option<BTreeMap<String, String>>,
+}
+
+impl Lines {
+    /// Read a log of a name; times without a zone are in `zone`.
+    pub fn new(name: String, boot: Option<Boot>, zone: TimeZone) -> Self {
+        Self {
+            log: KernelLog::new(name, boot),
+            zone,
+            number: 0,
+            entry: None,
+        }
+    }
+
+    fn all(mut self, from: impl Read) -> Result<KernelLog> {
+        let mut reader = BufReader::new(from);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = reader
+                .by_ref()
+                .take(LONGEST)
+                .read_until(b'\n', &mut line)
+                .context("reading")?;
+            if read == 0 {
+                return Ok(self.end());
+            }
+            while line
+                .last()
+                .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+            {
+                line.pop();
+            }
+            self.line(&line);
+        }
+    }
+
+    /// Take a line, without its newline.
+    pub fn line(&mut self, line: &[u8]) {
+        self.number += 1;
+        let line = String::from_utf8_lossy(line);
+        let line = &*line;
+        if line.starts_with("__CURSOR=") {
+            self.entry = Some(BTreeMap::new());
+        }
+        if let Some(entry) = &mut self.entry {
+            match line.split_once('=') {
+                Some((key, value)) => {
+                    entry.insert(key.to_owned(), value.to_owned());
+                }
+                // Between two entries there is an empty line.
+                None if line.is_empty() => self.entry_ends(),
+                None => {}
+            }
+            return;
+        }
+        if line.starts_with('{') {
+            if let Ok(Value::Object(fields)) = serde_json::from_str(line) {
+                let fields = fields
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key, value.as_str()?.to_owned())))
+                    .collect();
+                self.journal(&fields);
+                return;
+            }
+        }
+        let (moment, text) = unwrap(line, &self.zone);
+        self.log.message(moment, text, self.number);
+    }
+
+    fn entry_ends(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.journal(&entry);
+        }
+    }
+
+    /// An entry of journald's.
+    fn journal(&mut self, fields: &BTreeMap<String, String>) {
+        let time = |key: &str| fields.get(key).and_then(|text| number(text));
+        let Some(message) = fields.get("MESSAGE") else {
+            return;
+        };
+        let moment = Moment {
+            wall: time("_SOURCE_REALTIME_TIMESTAMP").or_else(|| time("__REALTIME_TIMESTAMP")),
+            up: time("_SOURCE_MONOTONIC_TIMESTAMP").or_else(|| time("__MONOTONIC_TIMESTAMP")),
+            boot: None,
+            within: 1000,
+        };
+        let of = fields.get("SYSLOG_IDENTIFIER").map(String::as_str);
+        match of {
+            Some("systemd-shutdown") => {
+                let text = format!("systemd-shutdown[1]: {message}");
+                self.log.message(moment, &text, 0);
+            }
+            Some("systemd") if is_last_target(message) => {
+                self.log.message(moment, "systemd-shutdown[1]: ", 0);
+            }
+            Some("systemd") => {}
+            _ => self.log.message(moment, message, 0),
+        }
+    }
+
+    /// All lines were taken.
+    pub fn end(mut self) -> KernelLog {
+        self.entry_ends();
+        self.log.end();
+        self.log
+    }
+}
+
+/// What systemd reaches last.
+fn is_last_target(message: &str) -> bool {
+    message.starts_with("Reached target")
+        && [
+            "Reboot",
+            "Power-Off",
+            "Power Off",
+            "Shutdown",
+            "Halt",
+            "shutdown.target",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Take the time, the level and the caller off a line.
+fn unwrap<'a>(line: &'a str, zone: &TimeZone) -> (Moment, &'a str) {
+    let mut moment = Moment::default();
+    let mut rest = without_level(line.trim_start());
+    if let Some((wall, within, behind)) = dated(rest, zone) {
+        moment.wall = Some(wall);
+        moment.within = within;
+        // What is left is HOST kernel: TEXT, or TEXT.
+        rest = behind
+            .split_once("kernel: ")
+            .map_or(behind, |(_, text)| text);
+        rest = without_level(rest.trim_start());
+    }
+    if let Some((up, behind)) = bracketed(rest) {
+        moment.up = Some(up);
+        rest = behind;
+        // The thread or the processor, as some kernels are told to print it.
+        if let Some((caller, behind)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+            let caller = caller.trim();
+            let is_caller = caller
+                .strip_prefix(['T', 'C'])
+                .is_some_and(|digits| number(digits).is_some());
+            if is_caller {
+                rest = behind;
+            }
+        }
+    }
+    // A second time is that of the kernel: the first one is when it was printed.
+    (moment, rest.strip_prefix(' ').unwrap_or(rest))
+}
+
+/// `<4>`
+fn without_level(text: &str) -> &str {
+    let level = text.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    match level {
+        Some((digits, rest)) if number(digits).is_some() => rest,
+        _ => text,
+    }
+}
+
+/// `[   19.004123]`, in microseconds.
+fn bracketed(text: &str) -> Option<(u64, &str)> {
+    let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let (seconds, fraction) = inner.trim().split_once('.')?;
+    if fraction.len() != 6 {
+        return None;
+    }
+    let us = number(seconds)?.checked_mul(1_000_000)?;
+    Some((us.checked_add(number(fraction)?)?, rest))
+}
+
+/// A date at the start: that of `dmesg -T`, ISO 8601, or that of syslog; in microseconds, how exact
+/// it is, and the rest.
+fn dated<'a>(text: &'a str, zone: &TimeZone) -> Option<(u64, u64, &'a str)> {
+    const SECOND: u64 = 1_000_000;
+
+    let local = |format: &str, text: &str| {
+        let time = DateTime::strptime(format, text).ok()?;
+        let zoned = time.to_zoned(zone.clone()).ok()?;
+        zoned.timestamp().as_microsecond().try_into().ok()
+    };
+    if let Some((inner, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let words = inner.split_whitespace().collect::<Vec<_>>().join(" ");
+        return Some((local("%a %b %d %H:%M:%S %Y", &words)?, SECOND, rest));
+    }
+    if text.as_bytes().first()?.is_ascii_digit() {
+        let (first, rest) = text.split_once(' ')?;
+        let first = first.replace(',', ".");
+        // journalctl -o short-iso leaves the colon of the zone out.
+        let stamp = first.parse::<jiff::Timestamp>().ok().or_else(|| {
+            let zoned = jiff::Zoned::strptime("%Y-%m-%dT%H:%M:%S%.f%z", &first).ok()?;
+            Some(zoned.timestamp())
+        });
+        let within = if first.contains('.') { 1 } else { SECOND };
+        let us = stamp?.as_microsecond().try_into().ok()?;
+        return Some((us, within, rest));
+    }
+    // Syslog leaves the year out: it is the last one in which that was not in the future.
+    let date = text.get(..15)?;
+    let rest = text.get(15..)?.strip_prefix(' ')?;
+    let words = date.split_whitespace().collect::<Vec<_>>().join(" ");
+    let now = jiff::Timestamp::now();
+    let year = now.to_zoned(zone.clone()).year();
+    let tomorrow: u64 = (now.as_microsecond() + 86_400_000_000).try_into().ok()?;
+    let found = [year, year - 1]
+        .iter()
+        .filter_map(|year| local("%Y %b %d %H:%M:%S", &format!("{year} {words}")))
+        .find(|us: &u64| *us <= tomorrow)?;
+    Some((found, SECOND, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crash::error::{Kind, Severity};
+
+    fn moment(line: &str) -> (Option<u64>, Option<u64>, String) {
+        let (moment, text) = unwrap(line, &TimeZone::UTC);
+        (moment.wall, moment.up, text.to_owned())
+    }
+
+    #[test]
+    fn lines_are_unwrapped() {
+        const WALL: u64 = 1_747_758_000_000_000;
+        for (line, wall, up) in [
+            ("[   19.000123] hello: x", None, Some(19_000_123)),
+            ("<3>[   19.000123] hello: x", None, Some(19_000_123)),
+            ("[   19.000123][  T123] hello: x", None, Some(19_000_123)),
+            ("[   19.000123][    C0] hello: x", None, Some(19_000_123)),
+            ("[Tue May 20 16:20:00 2025] hello: x", Some(WALL), None),
+            (
+                "2025-05-20T16:20:00,000123+00:00 hello: x",
+                Some(WALL + 123),
+                None,
+            ),
+            (
+                "2025-05-20T16:20:00.5+00:00 host kernel: hello: x",
+                Some(WALL + 500_000),
+                None,
+            ),
+            (
+                "2025-05-20T18:20:00+0200 host kernel: [   19.000123] hello: x",
+                Some(WALL),
+                Some(19_000_123),
+            ),
+            ("hello: x", None, None),
+        ] {
+            assert_eq!(moment(line), (wall, up, "hello: x".to_owned()), "{line}");
+        }
+        let (wall, up, text) = moment("May 20 16:20:00 host kernel: [ 19.000123] hello: x");
+        assert!(wall.is_some_and(|wall| wall >= WALL), "{wall:?}");
+        assert_eq!((up, &*text), (Some(19_000_123), "hello: x"));
+    }
+
+    #[test]
+    fn journals_of_both_forms() {
+        let json = r#"{"__REALTIME_TIMESTAMP":"1747758000000900","_SOURCE_MONOTONIC_TIMESTAMP":"19000000","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel","MESSAGE":"NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0."}"#;
+        let export = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1747758000000900\n_SOURCE_MONOTONIC_TIMESTAMP=19000000\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0.\n\n";
+        for text in [json, export] {
+            let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
+            for line in text.lines() {
+                lines.line(line.as_bytes());
+            }
+            let log = lines.end();
+            let error = &log.errors[0];
+            assert_eq!((error.kind, error.severity), (Kind::Nmi, Severity::Fatal));
+            assert_eq!(error.moment.wall, Some(1_747_758_000_000_900));
+            assert_eq!(error.moment.up, Some(19_000_000));
+            assert!(!log.shut_down);
+        }
+        let end = r#"{"__REALTIME_TIMESTAMP":"1747758000000900","SYSLOG_IDENTIFIER":"systemd","MESSAGE":"Reached target reboot.target - System Reboot."}"#;
+        let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
+        lines.line(end.as_bytes());
+        assert!(lines.end().shut_down);
+    }
+
+    #[test]
+    fn pstore_and_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("dmesg-ramoops-0"),
+            "Panic#1 Part1\n<0>[   19.500000] Kernel panic - not syncing: NMI: Not continuing\n",
+        )
+        .unwrap();
+        fs::create_dir(folder.path().join("1747758000")).unwrap();
+        fs::write(
+            folder.path().join("1747758000/dmesg.txt"),
+            "<0>[   19.400000] NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0.\n",
+        )
+        .unwrap();
+        fs::write(folder.path().join("dmesg-efi-1.enc.z"), "x").unwrap();
+        let mut found = Found::default();
+        found
+            .read(folder.path(), Some(Boot::Last), &TimeZone::UTC)
+            .unwrap();
+        let kinds: Vec<_> = found.errors.iter().map(|error| error.kind).collect();
+        assert_eq!(kinds, [Kind::Nmi, Kind::Panic]);
+        assert!(found
+            .errors
+            .iter()
+            .all(|e| e.moment.boot == Some(Boot::Last)));
+        assert_eq!(found.complaints.len(), 1, "{:?}", found.complaints);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_panics(texts in proptest::collection::vec(".*", 0..5)) {
+            let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
+            for text in texts {
+                for start in ["", "<4>[ 1.0", "[", "[Tue May 20 16:20:00 ", "2025-05-20T", "May 20 16:20:00 ", "{\"MESSAGE\":", "__CURSOR="] {
+                    lines.line(format!("{start}{text}").as_bytes());
+                }
+                lines.line(text.as_bytes());
+                lines.line(b"");
+            }
+            lines.end();
+        }
+    }
+}
