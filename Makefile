@@ -6,7 +6,8 @@ export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
 # Options given to make, such as CONFIG_SAMPLE_PCI_AUDIT_C=m, choose modules for a stock kernel.
 export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
-.PHONY: help run stock run-stock test host-test kunit e2e bench lint series deb deb-tool test-deb-tool shell clean
+.PHONY: help run stock run-stock test host-test kunit e2e crash bench lint series deb deb-tool
+.PHONY: test-deb-tool shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
@@ -21,11 +22,15 @@ help:
 	@echo 'make kunit      the KUnit suites of both modules, with kunit.py in QEMU'
 	@echo 'make e2e        the end-to-end scenarios in a VM (LONG=1: the long ones too; DEBUG=1: see'
 	@echo '                below)'
+	@echo 'make crash      machines that die after the write of a guest: is it named at the next'
+	@echo '                boot?'
 	@echo 'make bench      what an access costs, in instructions: table, charts and targets in'
 	@echo '                build/bench (UPDATE=1: and in Documentation)'
 	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more'
-	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10 minutes the first time)'
-	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by CONFIG=FILE, in build/deb'
+	@echo 'make series     a mail-ready patch series in build/series, each patch of it built (10'
+	@echo '                minutes the first time)'
+	@echo 'make deb        Debian packages of a kernel with it, configured as the running one or by'
+	@echo '                CONFIG=FILE, in build/deb'
 	@echo 'make deb-tool   Debian packages of the tool for operators, and of the modules with dkms, in'
 	@echo '                build/deb-tool'
 	@echo 'make test-deb-tool  lintian on them, and a try in fresh systems of Debian 12 and 13'
@@ -64,8 +69,13 @@ kunit:
 	@scripts/kunit.sh
 
 e2e:
-	@scripts/lab.sh build $(if $(filter stock,$(FRONT)),setup-stock audit unpatched-audit,setup audit $(if $(filter-out 0,$(DEBUG)),debug,m guest unpatched))
+	@scripts/lab.sh build $(if $(filter stock,$(FRONT)),setup-stock audit unpatched-audit,setup \
+		audit $(if $(filter-out 0,$(DEBUG)),debug,m guest unpatched))
 	@scripts/e2e.sh
+
+crash:
+	@scripts/lab.sh build setup m tools
+	@scripts/crash.sh
 
 bench:
 	@scripts/lab.sh bench

@@ -56,6 +56,7 @@ const BESIDE: &[Job] = &[
     ),
     build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]),
     test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
+    test("crash", &["scripts/crash.sh"]),
     test("host", &["scripts/host-test.sh"]),
     test("tree", &[LAB, "check", "scripts/test-tree.sh"]),
     test("audit", &[LAB, "audit-suite"]),

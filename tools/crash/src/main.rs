@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Has a machine die after a guest's write, boots it again with its memory kept, and looks whether
+//! the operator's tool names the guest.
+//!
+//! The same program runs in two places. On the host it starts QEMU, injects errors into devices and
+//! judges (`machine`, `monitor`, `judge`). In the machine it is the first process, since a shell and
+//! its tools are not needed there (`inside`): it starts a guest (`guest`), waits for what the host
+//! does, and asks the tool. `case` has what is tried.
+
+mod case;
+mod guest;
+mod inside;
+mod judge;
+mod machine;
+mod monitor;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::case::Case;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    /// Only cases whose names contain this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// The kernel to boot.
+    #[arg(long)]
+    kernel: PathBuf,
+    /// The repository.
+    #[arg(long, default_value = ".")]
+    top: PathBuf,
+    /// Where everything is built; what the machine says comes to its folder crash.
+    #[arg(long)]
+    build: PathBuf,
+}
+
+fn run(arguments: &Arguments) -> Result<bool> {
+    let cases: Vec<Case> = Case::ALL
+        .into_iter()
+        .filter(|case| case.name().contains(&arguments.only))
+        .collect();
+    println!("KTAP version 1\n1..{}", cases.len());
+    let mut all_passed = true;
+    for (number, case) in cases.iter().enumerate() {
+        let result = machine::run(*case, arguments).and_then(|folder| judge::judge(*case, &folder));
+        let number = number + 1;
+        match result {
+            Ok(notes) => {
+                for note in notes {
+                    println!("# {note}");
+                }
+                println!("ok {number} - crash/{}", case.name());
+            }
+            Err(error) => {
+                println!("# {error:#}");
+                println!("not ok {number} - crash/{}", case.name());
+                all_passed = false;
+            }
+        }
+    }
+    Ok(all_passed)
+}
+
+fn main() -> ExitCode {
+    // The first process of the machine is this one.
+    if std::process::id() == 1 {
+        inside::main();
+    }
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
