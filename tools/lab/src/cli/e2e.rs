@@ -136,7 +136,11 @@ pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> Result<u8> {
     )];
     match on {
         // What is compared with belongs to this kernel.
-        On::Modules | On::Parallel => environment.clear(),
+        On::Modules | On::Parallel => {
+            environment.clear();
+            // The last one may be of a stock kernel, without its drivers.
+            progress::run(paths, &[prepare::guest(paths, &paths.image("m"))])?;
+        }
         On::Debug => options.machine.memory = "4G".to_owned(),
         On::Stock => {
             progress::run(paths, &[prepare::stock()])?;
