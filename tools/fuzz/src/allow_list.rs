@@ -61,8 +61,7 @@ fn exception(entry: &[u8]) -> Option<Exception> {
         b"*" => None,
         device => Some(number(device)?),
     };
-    (range.0 <= range.1 && range.1 <= 0xfff)
-        .then_some((number(vendor)?, device, range.0, range.1))
+    (range.0 <= range.1 && range.1 <= 0xfff).then_some((number(vendor)?, device, range.0, range.1))
 }
 
 /// The exceptions, or the first bad entry.
