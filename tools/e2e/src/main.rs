@@ -10,12 +10,14 @@ mod budget;
 mod collector;
 mod holder;
 mod insmod;
+mod journald;
 mod lab;
 mod modules;
 mod record;
 mod rules;
 mod scenarios;
 mod slab;
+mod virt;
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};

@@ -2,6 +2,8 @@
 
 //! Runs other programs to completion.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{bail, Context, Result};
@@ -16,7 +18,16 @@ pub fn output(command: &mut Command) -> Result<Output> {
 
 /// Runs a command that has to succeed. Returns its standard output.
 pub fn stdout(command: &mut Command) -> Result<String> {
-    let output = output(command)?;
+    stdout_of_input(command, Path::new("/dev/null"))
+}
+
+/// The same with a file on its standard input.
+pub fn stdout_of_input(command: &mut Command, input: &Path) -> Result<String> {
+    let input = File::open(input).with_context(|| input.display().to_string())?;
+    let output = command
+        .stdin(input)
+        .output()
+        .with_context(|| format!("running {command:?}"))?;
     if !output.status.success() {
         bail!(
             "{command:?} ended with {}: {}{}",

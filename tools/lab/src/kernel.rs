@@ -53,6 +53,22 @@ pub fn has_policy() -> bool {
     Path::new(PARAMETERS).exists()
 }
 
+/// How many messages a process lost that listens to audit's records; nothing if none does: see
+/// net/netlink/af_netlink.c for the columns.
+pub fn audit_listener(pid: u32) -> Result<Option<u64>> {
+    const AUDIT: &str = "9";
+    const READLOG: &str = "00000001";
+    const DROPS: usize = 8;
+
+    let table = fs::read_to_string("/proc/net/netlink")?;
+    let port = pid.to_string();
+    Ok(table.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ours = words.get(1..4) == Some(&[AUDIT, &port, READLOG]);
+        ours.then(|| words.get(DROPS)?.parse().ok())?
+    }))
+}
+
 /// The file that shows one session per line, to root only.
 pub const SESSIONS: &str = "/sys/kernel/debug/vfio_pci_audit/sessions";
 

@@ -45,6 +45,7 @@ mod turns;
 mod unpatchable;
 mod unpatched;
 mod variant;
+mod watch;
 
 use anyhow::{bail, ensure, Context, Result};
 use vfio_client::stream::Op;
@@ -113,6 +114,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         flood::SCENARIOS,
         leaks::SCENARIOS,
         operator::SCENARIOS,
+        watch::SCENARIOS,
         faults::SCENARIOS,
         kselftest::SCENARIOS,
         guest::SCENARIOS,
