@@ -401,7 +401,8 @@ fn refused(lab: &mut Lab) -> Result<()> {
         output.status
     );
     lab.audit().ctl(&["-e", "0"])?;
-    let output = command::output(Command::new(tool()?).args(["watch", "--for=1s"]))?;
+    // The answer of a machine that is emulated and shared may take seconds.
+    let output = command::output(Command::new(tool()?).args(["watch", "--for=10s"]))?;
     lab.audit().ctl(&["-e", "1"])?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(
