@@ -26,6 +26,7 @@ fresh() {
 	mkdir -p "$root"
 	# An index past its date is signed all the same; and nothing in there needs to outlive a
 	# power cut.
+	# shellcheck disable=SC2016
 	as_root mmdebstrap --mode=root --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
 		--aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io "${hooks[@]}" \
 		--customize-hook="copy-in $sample /root" \
