@@ -60,7 +60,7 @@ fn documented() -> (Vec<String>, Vec<String>) {
 /// The logs of a fleet, exported to a folder for each host.
 fn export(folder: &Path, format: &str) {
     for host in 1..=HOSTS {
-        let log = Command::new(generator())
+        let mut log = Command::new(generator())
             .args([host.to_string(), ROWS.to_string()])
             .stdout(Stdio::piped())
             .spawn()
@@ -78,10 +78,11 @@ fn export(folder: &Path, format: &str) {
             ])
             .arg(&out)
             .args(["--dump", data.join("gpu.lspci").to_str().unwrap()])
-            .stdin(log.stdout.unwrap())
+            .stdin(log.stdout.take().unwrap())
             .status()
             .unwrap();
         assert!(status.success());
+        assert!(log.wait().unwrap().success());
     }
 }
 
