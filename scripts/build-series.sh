@@ -4,7 +4,8 @@
 # Build every patch of the series in build/series, with the option off and on, in a tree and an
 # object folder of its own under build/linux/series. Only the folders that the series touches are
 # built, and that their symbols fit is checked without linking the kernel: 10 minutes on two cores
-# the first time, most of it the kernel crate, and 5 later. "lab.sh check" makes KTAP of what it says.
+# the first time, most of it the kernel crate, and 5 later. "lab.sh check" makes KTAP of what it
+# says.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -18,7 +18,8 @@ case ${1:-} in
 	exit
 	;;
 --needs)
-	{ "$TOP/scripts/setup.sh" --list stock && "$TOP/scripts/debian13.sh" --list; } | sort -u | paste -sd, | sed 's/,/, /g'
+	{ "$TOP/scripts/setup.sh" --list stock && "$TOP/scripts/debian13.sh" --list; } | sort -u |
+		paste -sd, | sed 's/,/, /g'
 	exit
 	;;
 '') ;;
@@ -29,7 +30,8 @@ dest=$BUILD/deb-tool work=$BUILD/deb-tool/work
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$TOP/Cargo.toml" | head -n 1)
 for said in "$(dpkg-parsechangelog -l "$TOP/packaging/debian/changelog" -S Version)" \
 	"$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' "$TOP/dkms.conf")"; do
-	[ "$said" = "$version" ] || die "Cargo.toml has version $version, and packaging/debian/changelog or dkms.conf $said"
+	[ "$said" = "$version" ] ||
+		die "Cargo.toml has version $version, and packaging/debian/changelog or dkms.conf $said"
 done
 rm -rf "$dest"
 mkdir -p "$work"

@@ -30,7 +30,8 @@ fresh() {
 	as_root mmdebstrap --mode=root --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
 		--aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io "${hooks[@]}" \
 		--customize-hook="copy-in $sample /root" \
-		--customize-hook='chroot "$1" sh -c "DEBIAN_FRONTEND=noninteractive apt-get install --yes /root/*.deb"' \
+		--customize-hook='export DEBIAN_FRONTEND=noninteractive
+			chroot "$1" sh -c "apt-get install --yes /root/*.deb"' \
 		"$suite" "$root" "$BUILD/apt/$suite/debian.sources"
 }
 within() {
@@ -39,7 +40,8 @@ within() {
 }
 
 tool_works() {
-	within "$1" vfio-pci-audit report --utc "/root/$(basename "$sample")" | diff "$expected" - || return 1
+	within "$1" vfio-pci-audit report --utc "/root/$(basename "$sample")" |
+		diff "$expected" - || return 1
 	# shellcheck disable=SC2016
 	within "$1" bash -ec '
 		. /usr/share/bash-completion/completions/vfio-pci-audit

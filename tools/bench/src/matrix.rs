@@ -76,8 +76,8 @@ fn devices(length: u32) -> Vec<String> {
         .collect()
 }
 
-/// Entries for `count` ranges of the device that is measured, half of them for every device of its vendor. They are where
-/// the device has no capability, and far from its first unassigned byte.
+/// Entries for `count` ranges of the device that is measured, half of them for every device of its
+/// vendor. They are where the device has no capability, and far from its first unassigned byte.
 fn ranges(count: u32) -> Vec<String> {
     (0..count)
         .map(|n| {

@@ -256,8 +256,8 @@ fn unassigned(device: &str) -> Result<u8> {
     Ok(dword.context("no unassigned dword")?.try_into()?)
 }
 
-/// Start a guest that writes a dword of each device, the first one first, and say of it what libvirt
-/// says.
+/// Start a guest that writes a dword of each device, the first one first, and say of it what
+/// libvirt says.
 fn guest(devices: &[&str], offset: u8) -> Result<Guest> {
     let writes: Vec<Write> = SLOTS[..devices.len()]
         .iter()
@@ -291,7 +291,10 @@ fn guest(devices: &[&str], offset: u8) -> Result<Guest> {
     let guest = qemu.spawn().context("qemu-system-x86_64")?;
     let now = milliseconds();
     let record = format!(
-        "type=VIRT_CONTROL msg=audit({}.{:03}:100): pid=1 uid=0 auid=4294967295 ses=4294967295 msg='virt=kvm op=start reason=booted vm=\"{GUEST}\" uuid=8f3b2c11-1c2d-4e5f-8a9b-0c1d2e3f4a5b vm-pid={} init-pid=0 exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'\n",
+        "type=VIRT_CONTROL msg=audit({}.{:03}:100): pid=1 uid=0 auid=4294967295 ses=4294967295 \
+         msg='virt=kvm op=start reason=booted vm=\"{GUEST}\" \
+         uuid=8f3b2c11-1c2d-4e5f-8a9b-0c1d2e3f4a5b vm-pid={} init-pid=0 \
+         exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'\n",
         now / 1000,
         now % 1000,
         guest.id()

@@ -22,7 +22,8 @@ const PARAMETERS: &str = "\
     reserve_mem=4M:4096:pci_audit trace_instance=pci_audit^traceoff@pci_audit \
     panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
     console=ttyS0 loglevel=7 printk.time=1 tsc=unstable no_timer_check \
-    root=/dev/root rootfstype=9p rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose,access=any ro";
+    root=/dev/root rootfstype=9p \
+    rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose,access=any ro";
 
 /// The console, as far as it was read.
 struct Console {

@@ -4,9 +4,9 @@
 //! the operator's tool names the guest.
 //!
 //! The same program runs in two places. On the host it starts QEMU, injects errors into devices and
-//! judges (`machine`, `monitor`, `judge`). In the machine it is the first process, since a shell and
-//! its tools are not needed there (`inside`): it starts a guest (`guest`), waits for what the host
-//! does, and asks the tool. `case` has what is tried.
+//! judges (`machine`, `monitor`, `judge`). In the machine it is the first process, since a shell
+//! and its tools are not needed there (`inside`): it starts a guest (`guest`), waits for what the
+//! host does, and asks the tool. `case` has what is tried.
 
 mod case;
 mod guest;

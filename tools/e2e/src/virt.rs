@@ -10,11 +10,12 @@ use rustix::net::{sendto, socket, AddressFamily, SendFlags, SocketType};
 const VIRT_CONTROL: u16 = 2500;
 const NLM_F_REQUEST: u16 = 1;
 
-/// Say that a virtual machine was started as a process; its name is as it is written in a record: virDomainAuditLifecycle() of libvirt, by
-/// libaudit's audit_log_user_message().
+/// Say that a virtual machine was started as a process; its name is as it is written in a record:
+/// virDomainAuditLifecycle() of libvirt, by libaudit's audit_log_user_message().
 pub(crate) fn started(vm: &str, uuid: &str, pid: u32) -> Result<()> {
     let text = format!(
-        "virt=kvm op=start reason=booted vm={vm} uuid={uuid} vm-pid={pid} init-pid=0 exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success\0"
+        "virt=kvm op=start reason=booted vm={vm} uuid={uuid} vm-pid={pid} init-pid=0 \
+         exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success\0"
     );
     let length = 16 + text.len() as u32;
     let mut message = length.to_ne_bytes().to_vec();

@@ -98,11 +98,13 @@ fn look_up(list: &[pci_audit_core::allow_list::Entry], model: &[Exception], id: 
     }
 }
 
-/// Parses `data` as the parameter's text, shows it as sysfs does, and looks up what is in it and what is next to that.
+/// Parses `data` as the parameter's text, shows it as sysfs does, and looks up what is in it and
+/// what is next to that.
 ///
 /// # Panics
 ///
-/// If the parser and the model disagree on a byte or on the entry that is bad, or if what is shown is not the same list.
+/// If the parser and the model disagree on a byte or on the entry that is bad, or if what is shown
+/// is not the same list.
 pub fn allow_list(data: &[u8]) {
     let mut list = Vec::new();
     let parsed = parse(data, |entry| {

@@ -27,7 +27,8 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// The configuration of a daemon with an empty log in `folder`; it is not started, and the kernel's side stays as it is.
+    /// The configuration of a daemon with an empty log in `folder`; it is not started, and the
+    /// kernel's side stays as it is.
     pub fn new(prefix: &Path, folder: PathBuf) -> Result<Self> {
         ensure!(
             prefix.join("sbin/auditd").exists(),

@@ -15,7 +15,8 @@ const WORDS: &[&str] = &[
     "blocked for more than",
 ];
 
-/// The init of the virtual machine, which warns in the kernel's log of what is none of the kernel's.
+/// The init of the virtual machine, which warns in the kernel's log of what is none of the
+/// kernel's.
 const OTHERS: &[&str] = &["] virtme-init: ", "] virtme-ng-init: "];
 
 /// Whether a message of the kernel's means that the kernel is broken.
@@ -24,7 +25,8 @@ pub fn is_complaint(message: &str) -> bool {
         && !OTHERS.iter().any(|word| message.contains(word))
 }
 
-/// The complaints in a log, each with the number of its line, but for those that have a text which is expected.
+/// The complaints in a log, each with the number of its line, but for those that have a text which
+/// is expected.
 pub fn find<'a>(log: &'a str, expected: &[String]) -> Vec<(usize, &'a str)> {
     log.lines()
         .enumerate()

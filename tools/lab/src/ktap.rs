@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's test protocol: Documentation/dev-tools/ktap.rst. This is the only place that writes it and has it counted.
+//! The kernel's test protocol: Documentation/dev-tools/ktap.rst. This is the only place that writes
+//! it and has it counted.
 
 use std::io::{self, Write};
 use std::ops::AddAssign;
@@ -65,7 +66,7 @@ impl<W: Write> Ktap<W> {
                 writeln!(self.out, "not ok {number} - {name}")?;
             }
         }
-        // Whoever watches wants to see it now, and after a crash of the kernel there is no later.
+        // After a crash of the kernel, what is in a buffer is lost.
         self.out.flush()
     }
 
@@ -113,7 +114,8 @@ impl Counts {
     }
 }
 
-/// The sum that kunit.py prints at its end: "Testing complete. Ran 5 tests: passed: 3, failed: 1, skipped: 1".
+/// The sum that kunit.py prints at its end: "Testing complete. Ran 5 tests: passed: 3, failed: 1,
+/// skipped: 1".
 fn kunit(text: &str) -> Counts {
     let mut counts = Counts::default();
     let line = text
@@ -136,7 +138,8 @@ fn kunit(text: &str) -> Counts {
     counts
 }
 
-/// The lines that each test program of cargo's ends with: "test result: ok. 5 passed; 0 failed; 1 ignored; …".
+/// The lines that each test program of cargo's ends with: "test result: ok. 5 passed; 0 failed; 1
+/// ignored; …".
 fn cargo(text: &str) -> Counts {
     let mut counts = Counts::default();
     for line in text
@@ -175,14 +178,16 @@ mod tests {
         assert_eq!(ktap.failed(), 1);
         assert_eq!(
             String::from_utf8(text).unwrap(),
-            "KTAP version 1\n1..3\nok 1 - policy/one\n# expected 1\n# got 2\nnot ok 2 - policy/two\n\
+            "KTAP version 1\n1..3\nok 1 - policy/one\n# expected 1\n# got 2\nnot ok 2 - \
+             policy/two\n\
              ok 3 - guest/real # SKIP no guest\n"
         );
     }
 
     #[test]
     fn sums_of_kunit_py() {
-        let text = "[12:00:00] Testing complete. Ran 9 tests: passed: 3, crashed: 1, failed: 2, skipped: 3, errors: 1\n";
+        let text = "[12:00:00] Testing complete. Ran 9 tests: passed: 3, crashed: 1, failed: 2, \
+         skipped: 3, errors: 1\n";
         let expected = Counts {
             passed: 3,
             failed: 4,
@@ -194,8 +199,10 @@ mod tests {
 
     #[test]
     fn sums_of_cargo() {
-        let text = "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.50s\n\
-             test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1.00s\n";
+        let text = "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; \
+             0 filtered out; finished in 0.50s\n\
+             test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; \
+             7 filtered out; finished in 1.00s\n";
         let expected = Counts {
             passed: 7,
             failed: 3,

@@ -11,8 +11,8 @@
 //!
 //! In the virtual machine:
 //!
-//! - [`modules`] and [`livepatch`] load and unload modules, [`kernel`] reads and sets what the kernel shows, [`trace`] its
-//!   events.
+//! - [`modules`] and [`livepatch`] load and unload modules, [`kernel`] reads and sets what the
+//!   kernel shows, [`trace`] its events.
 //! - [`auditd`] starts and stops audit daemons.
 //! - [`guest`] goes on with the guest, and plugs a device into it.
 //! - [`ktap`] writes the results of tests.

@@ -80,8 +80,9 @@ pub fn is_enabled() -> bool {
     Path::new(FOLDER).exists()
 }
 
-/// Wait until every task is where the livepatch wants it: a task keeps to the old function until it was seen outside of
-/// it, a moment, or as long as it sleeps in there. Without a livepatch there is nothing to wait for.
+/// Wait until every task is where the livepatch wants it: a task keeps to the old function until it
+/// was seen outside of it, a moment, or as long as it sleeps in there. Without a livepatch there is
+/// nothing to wait for.
 pub fn settle() -> Result<()> {
     ensure!(
         wait_until(PATIENCE, || Ok(!in_transition()))?,

@@ -3,8 +3,10 @@
 //! The lab's command line.
 //!
 //! - [`prepare`]: what is built before anything runs; [`audit`]: audit userspace, a part of it.
-//! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the machine.
-//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`] and [`checks`]: each kind of them.
+//! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the
+//!   machine.
+//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`] and [`checks`]: each
+//!   kind of them.
 
 #[path = "cli/audit.rs"]
 mod audit;
@@ -48,14 +50,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Boot a kernel and run a command in it; the exit code is the command's, 124 if it took too long, 70 if the kernel complained
+    /// Boot a kernel and run a command in it; the exit code is the command's, 124 if it took too
+    /// long, 70 if the kernel complained
     Vm {
         #[command(flatten)]
         options: vm::Options,
         #[arg(required = true, trailing_var_arg = true)]
         command: Vec<String>,
     },
-    /// A machine to try things in: a device bound to vfio-pci, an audit daemon, a shell on this terminal
+    /// A machine to try things in: a device bound to vfio-pci, an audit daemon, a shell on this
+    /// terminal
     Shell,
     /// Build everything and show it
     Run {

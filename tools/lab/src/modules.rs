@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! In the virtual machine: loads and unloads modules with their dependencies, without installing them.
+//! In the virtual machine: loads and unloads modules with their dependencies, without installing
+//! them.
 //!
-//! This is the only place that loads modules of a kernel's object folder, or of a stock kernel's image. What is built in
-//! counts as loaded; its parameters belong on the kernel's command line.
+//! This is the only place that loads modules of a kernel's object folder, or of a stock kernel's
+//! image. What is built in counts as loaded; its parameters belong on the kernel's command line.
 
 use std::ffi::CString;
 use std::fs;
@@ -42,7 +43,8 @@ pub struct Load {
     pub options: Option<PathBuf>,
     /// `MODULE.PARAMETER=VALUE`, also for modules that come in as dependencies.
     pub parameters: Vec<String>,
-    /// The modules; if there are none, those that a user of VFIO wants, and on a stock kernel the livepatch before them.
+    /// The modules; if there are none, those that a user of VFIO wants, and on a stock kernel the
+    /// livepatch before them.
     pub names: Vec<String>,
 }
 
@@ -78,8 +80,8 @@ impl Load {
 }
 
 impl Modules {
-    /// Those in build/linux/m, or in the folder that OBJECTS names; with STOCK, a folder of build-stock.sh --image, those
-    /// of a stock kernel.
+    /// Those in build/linux/m, or in the folder that OBJECTS names; with STOCK, a folder of
+    /// build-stock.sh --image, those of a stock kernel.
     pub fn find(paths: &Paths) -> Self {
         Self {
             objects: given("OBJECTS").map_or_else(|| paths.build.join("linux/m"), PathBuf::from),
@@ -136,8 +138,8 @@ impl Modules {
         livepatch::settle()
     }
 
-    /// A folder as modprobe wants it, with the object folder's modules and those that take their place. It is made when the
-    /// modules are others than last time.
+    /// A folder as modprobe wants it, with the object folder's modules and those that take their
+    /// place. It is made when the modules are others than last time.
     fn tree(&self, replace: &[PathBuf]) -> Result<PathBuf> {
         let root = PathBuf::from(ROOT);
         let tree = root.join("lib/modules").join(release());

@@ -19,7 +19,8 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The repository that this was started in, and its build folder, unless TOP and BUILD say otherwise.
+    /// The repository that this was started in, and its build folder, unless TOP and BUILD say
+    /// otherwise.
     pub fn find() -> Result<Self> {
         let top = match given("TOP") {
             Some(top) => PathBuf::from(top),

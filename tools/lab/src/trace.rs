@@ -140,7 +140,8 @@ pub fn without_session(text: &str) -> Result<(Session, String)> {
     Ok((session, format!("{before} {after}")))
 }
 
-/// Probes on the kernel's last functions before the hardware: what reaches a byte of configuration space.
+/// Probes on the kernel's last functions before the hardware: what reaches a byte of configuration
+/// space.
 pub struct Probe(());
 
 impl Probe {

@@ -19,7 +19,8 @@ use crate::record::{Kind, Record};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "backlog/places",
-    "the bursts of a device, two holders that come last and a report are 62 records, and fit the default backlog",
+    "the bursts of a device, two holders that come last and a report are 62 records, and fit the \
+     default backlog",
     places,
 )];
 

@@ -13,7 +13,8 @@ use crate::lab::Lab;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "cfg-size/reads",
-        "spaces of 0x600 and 0xa0 bytes: assigned bytes exact, unassigned ones zero, one record a run",
+        "spaces of 0x600 and 0xa0 bytes: assigned bytes exact, unassigned ones zero, one record a \
+         run",
         |lab| with_sizes(lab, spans::reads),
     ),
     Scenario::new(

@@ -13,7 +13,8 @@ use crate::lab::{Lab, Skip};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "livepatch/disarmed",
-    "a device at the address of one whose end was missed has a session of its own, and the other's ends",
+    "a device at the address of one whose end was missed has a session of its own, and the \
+     other's ends",
     disarmed,
 )];
 

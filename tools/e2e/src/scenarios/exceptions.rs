@@ -15,7 +15,8 @@ use crate::lab::Lab;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "exceptions/bytes",
-        "with both toggles only excepted bytes reach the device, each run with a record of its own decision",
+        "with both toggles only excepted bytes reach the device, each run with a record of its \
+         own decision",
         |lab| bytes(lab, true),
     ),
     Scenario::new(
@@ -61,7 +62,8 @@ struct Exceptions {
 }
 
 impl Exceptions {
-    /// By device and by vendor, overlapping and not, on both sides of a dword, and more that are of other devices.
+    /// By device and by vendor, overlapping and not, on both sides of a dword, and more that are of
+    /// other devices.
     fn near(bdf: Bdf, at: usize) -> Result<Self> {
         let (vendor, device) = sysfs::id(bdf)?;
         let own = [
@@ -113,7 +115,8 @@ impl Exceptions {
     }
 }
 
-/// Every access of some sizes near some exceptions. Returns the texts of the records that there should be.
+/// Every access of some sizes near some exceptions. Returns the texts of the records that there
+/// should be.
 fn access_all(device: &Device, exceptions: &Exceptions, at: usize) -> Result<Vec<String>> {
     let (bdf, map) = (device.bdf(), device.map());
     let window = at - 8..at + 0x30;
@@ -301,8 +304,8 @@ fn round_trip(lab: &mut Lab) -> Result<()> {
 }
 
 fn a_page(lab: &mut Lab) -> Result<()> {
-    // Six bytes an entry with its comma, ten with the zeros that are shown where there is room for them. With all that
-    // sysfs takes there is not even room for a newline.
+    // Six bytes an entry with its comma, ten with the zeros that are shown where there is room for
+    // them. With all that sysfs takes there is not even room for a newline.
     const LONGEST: usize = 4095;
     let mut list: Vec<_> = (0..LONGEST / 6)
         .map(|id| format!("{:x}:2", 0x100 + id))

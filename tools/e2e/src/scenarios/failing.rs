@@ -20,7 +20,8 @@ use crate::trace::Trace;
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "failing/open",
-        "a device is not opened without memory for its session, and what was allocated for it is freed",
+        "a device is not opened without memory for its session, and what was allocated for it is \
+         freed",
         open,
     ),
     Scenario::new(
@@ -30,7 +31,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "failing/first-access",
-        "a device that is open has its accesses decided, traced and counted as lost without memory for its session",
+        "a device that is open has its accesses decided, traced and counted as lost without \
+         memory for its session",
         first_access,
     ),
 ];

@@ -14,7 +14,8 @@ use crate::lab::Lab;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "other-sources/refused",
-    "a module that was built against other sources of pci_audit fails with \"Unknown symbol\", and is not loaded",
+    "a module that was built against other sources of pci_audit fails with \"Unknown symbol\", \
+     and is not loaded",
     refused,
 )];
 

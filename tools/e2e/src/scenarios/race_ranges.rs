@@ -16,11 +16,13 @@ use crate::record::Kind;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "race/ranges",
-    "while ranges change, each access has the runs of one list, and its records say what happened to each",
+    "while ranges change, each access has the runs of one list, and its records say what happened \
+     to each",
     ranges,
 )];
 
-/// How many accesses a thread makes at least, and at most, and how many different decisions it wants to see.
+/// How many accesses a thread makes at least, and at most, and how many different decisions it
+/// wants to see.
 const ACCESSES: usize = 1200;
 const PATIENCE: usize = 40_000;
 const DECISIONS: usize = 4;
@@ -128,7 +130,8 @@ fn ranges(lab: &mut Lab) -> Result<()> {
     let device = &Device::open(lab.express()?)?;
     let at = spot(device.map())?;
     sysfs::write_config_at(device.bdf(), at as u64, &[0xa5; 128])?;
-    // Each thread has its own place, so that a record tells whose access it is of. One is across two dwords' borders.
+    // Each thread has its own place, so that a record tells whose access it is of. One is across
+    // two dwords' borders.
     let threads = [
         (Op::Read, at),
         (Op::Read, at + 0x1e),

@@ -20,7 +20,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "tracing/of-whom",
-        "an event says of which session and which process the access is, from any thread and after a change of hands",
+        "an event says of which session and which process the access is, from any thread and \
+         after a change of hands",
         of_whom,
     ),
     Scenario::new(

@@ -15,7 +15,8 @@ use crate::livepatch;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "livepatch/missing",
-    "without a function that the livepatch calls nothing is patched, and a message names the function",
+    "without a function that the livepatch calls nothing is patched, and a message names the \
+     function",
     missing,
 )];
 

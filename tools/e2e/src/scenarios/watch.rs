@@ -135,8 +135,8 @@ impl Drop for Watch {
     }
 }
 
-/// Try something without an audit daemon. What the kernel holds for one is not for the scenario that
-/// comes next.
+/// Try something without an audit daemon. What the kernel holds for one is not for the scenario
+/// that comes next.
 fn without_daemon(lab: &mut Lab, what: fn(&mut Lab) -> Result<()>) -> Result<()> {
     lab.unlimited()?;
     lab.audit().stop(Signal::TERM)?;
@@ -150,7 +150,15 @@ fn without_daemon(lab: &mut Lab, what: fn(&mut Lab) -> Result<()>) -> Result<()>
 fn accesses(lab: &mut Lab) -> Result<Vec<Value>> {
     let device = Device::open(lab.express()?)?;
     let at = spot(device.map())?;
-    let row = |op: &str, result: &str, offset: usize, size: usize| json!({"device": device.bdf().to_string(), "op": op, "result": result, "offset": offset, "size": size});
+    let row = |op: &str, result: &str, offset: usize, size: usize| {
+        json!({
+            "device": device.bdf().to_string(),
+            "op": op,
+            "result": result,
+            "offset": offset,
+            "size": size,
+        })
+    };
     let mut expected = Vec::new();
     for blocked in [false, true] {
         lab.block(false, blocked)?;
@@ -172,7 +180,13 @@ fn expect(rows: &[Value], expected: &[Value]) -> Result<()> {
         .iter()
         .filter(|row| row["kind"] == "access")
         .map(|row| {
-            json!({"device": row["device"], "op": row["op"], "result": row["result"], "offset": row["offset"], "size": row["size"]})
+            json!({
+                "device": row["device"],
+                "op": row["op"],
+                "result": row["result"],
+                "offset": row["offset"],
+                "size": row["size"],
+            })
         })
         .collect();
     ensure!(

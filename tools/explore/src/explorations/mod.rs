@@ -23,8 +23,8 @@ use kernel::{
 };
 use loom::thread::{self, JoinHandle};
 
-/// Explores `f` with at most `preemptions` threads stopped where they need not wait. Panics with the
-/// first order of threads in which `f` does, or in which no thread can go on.
+/// Explores `f` with at most `preemptions` threads stopped where they need not wait. Panics with
+/// the first order of threads in which `f` does, or in which no thread can go on.
 fn explore(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Builds audit userspace with the patches of patches/audit-userspace, into a private prefix: programs, plugins and
-//! etc/audit. Nothing goes onto the host.
+//! Builds audit userspace with the patches of patches/audit-userspace, into a private prefix:
+//! programs, plugins and etc/audit. Nothing goes onto the host.
 //!
-//! The source is that of a suite of Debian's. The next suite follows where a mirror does not hold the version that an index
-//! names, or where the patches do not apply to it, unless AUDIT_SUITE= is given.
+//! The source is that of a suite of Debian's. The next suite follows where a mirror does not hold
+//! the version that an index names, or where the patches do not apply to it, unless AUDIT_SUITE= is
+//! given.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -191,8 +192,8 @@ impl Build<'_> {
         Ok(source)
     }
 
-    /// The patch that adds tests touches Makefiles that change from version to version: a build that is not to be tested
-    /// does without.
+    /// The patch that adds tests touches Makefiles that change from version to version: a build
+    /// that is not to be tested does without.
     fn apply(&self, source: &Source, tests: bool) -> Result<()> {
         let wanted = |file: &&PathBuf| file.to_string_lossy().contains("-tests-") == tests;
         for patch in self.patches.iter().filter(wanted) {
@@ -274,8 +275,9 @@ impl Build<'_> {
         fs::write(self.prefix.join(".stamp"), &self.key).context("the prefix's stamp")
     }
 
-    /// The files that the patches change, as they were, in a copy of what is built: no need to configure and build it all
-    /// again. Only what the two programs are linked from is built, and that statically.
+    /// The files that the patches change, as they were, in a copy of what is built: no need to
+    /// configure and build it all again. Only what the two programs are linked from is built, and
+    /// that statically.
     fn unpatched(&self, source: &Source, to: &Path) -> Result<()> {
         let copy = source.folder.with_extension("unpatched");
         for folder in [copy.as_path(), to] {
@@ -445,10 +447,12 @@ mod tests {
 
     #[test]
     fn plugins_run_programs_of_the_prefix() {
-        let text = "path = /sbin/audisp-af_unix\npath = /usr/sbin/other\nargs = --allowlist /etc/audit/x\nactive = no\n";
+        let text = "path = /sbin/audisp-af_unix\npath = /usr/sbin/other\nargs = --allowlist \
+         /etc/audit/x\nactive = no\n";
         assert_eq!(
             in_prefix(text, Path::new("/p")),
-            "path = /p/sbin/audisp-af_unix\npath = /p/sbin/other\nargs = --allowlist /p/etc/audit/x\nactive = no\n"
+            "path = /p/sbin/audisp-af_unix\npath = /p/sbin/other\nargs = --allowlist \
+             /p/etc/audit/x\nactive = no\n"
         );
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Audit userspace with our patches, in the stable and in the newest version: builds both, and runs the test suite of each
-//! with our tests in it. Prints KTAP, a result for each of its tests.
+//! Audit userspace with our patches, in the stable and in the newest version: builds both, and runs
+//! the test suite of each with our tests in it. Prints KTAP, a result for each of its tests.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counts the instructions of system calls on configuration space: with the series and without, in a VM whose time-stamp
-//! counter counts instructions, and with the livepatch and without in another, on Debian's own kernel.
+//! Counts the instructions of system calls on configuration space: with the series and without, in
+//! a VM whose time-stamp counter counts instructions, and with the livepatch and without in
+//! another, on Debian's own kernel.
 
 use std::fs;
 

@@ -2,8 +2,9 @@
 
 //! Runs a script of checks, and makes KTAP of what it says.
 //!
-//! Such a script says `@plan COUNT`, and for each check `@check NAME`, what was printed, and `@result CODE` (scripts/lib.sh has
-//! functions for these). Exit code 4 means that it cannot be tried, and the last line why, as in the kernel's selftests.
+//! Such a script says `@plan COUNT`, and for each check `@check NAME`, what was printed, and
+//! `@result CODE` (scripts/lib.sh has functions for these). Exit code 4 means that it cannot be
+//! tried, and the last line why, as in the kernel's selftests.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -91,12 +92,13 @@ mod tests {
     fn ktap_of_checks() {
         let said =
             "noise\n@plan 3\n@check one\nfine\n@result 0\n@check two\nbad\nworse\n@result 1\n\
-            @check three\nno clippy\n@result 4\n";
+             @check three\nno clippy\n@result 4\n";
         let (passed, text) = text(said);
         assert!(!passed.unwrap());
         assert_eq!(
             text,
-            "KTAP version 1\n1..3\nok 1 - one\n# bad\n# worse\nnot ok 2 - two\nok 3 - three # SKIP no clippy\n"
+            "KTAP version 1\n1..3\nok 1 - one\n# bad\n# worse\nnot ok 2 - two\nok 3 - three # \
+             SKIP no clippy\n"
         );
     }
 

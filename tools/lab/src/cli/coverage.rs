@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much of the modules' files that import only core the host's tests run: lines and branches, for each file. Prints
-//! KTAP; a file's lines or branches at 95 % or below are a failure.
+//! How much of the modules' files that import only core the host's tests run: lines and branches,
+//! for each file. Prints KTAP; a file's lines or branches at 95 % or below are a failure.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,10 +22,11 @@ use crate::prepare;
 /// In percent.
 const LEAST: f64 = 95.0;
 
-/// A wrapper, so that what the tests depend on is built once, without coverage. Branches are counted by an option that is
-/// not stable, as the kernel uses many.
+/// A wrapper, so that what the tests depend on is built once, without coverage. Branches are
+/// counted by an option that is not stable, as the kernel uses many.
 const WRAPPER: &str = "#!/bin/sh\n\
-    RUSTC_BOOTSTRAP=1 exec \"$@\" -Cinstrument-coverage -Zcoverage-options=branch -Copt-level=0 -Zcross-crate-inline-threshold=never\n";
+    RUSTC_BOOTSTRAP=1 exec \"$@\" -Cinstrument-coverage -Zcoverage-options=branch -Copt-level=0 \
+     -Zcross-crate-inline-threshold=never\n";
 
 /// How often each place was passed.
 type Times = BTreeMap<String, u64>;
@@ -41,7 +42,8 @@ struct Passed {
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let version = command::stdout(Command::new("/usr/bin/rustc").arg("-vV"))?;
     let llvm = llvm_version(&version).context("rustc does not tell its LLVM")?;
-    // Only the LLVM that rustc was built with is sure to read what its programs write; setup.sh installs its tools.
+    // Only the LLVM that rustc was built with is sure to read what its programs write; setup.sh
+    // installs its tools.
     let tools = PathBuf::from(format!("/usr/lib/llvm-{llvm}/bin"));
     if !tools.join("llvm-cov").exists() {
         let mut ktap = Ktap::new(io::stdout(), 1)?;
@@ -205,7 +207,8 @@ fn lines(text: &str, passed: &mut BTreeMap<PathBuf, Passed>) {
     }
 }
 
-/// Take branches from LLVM's own form: an array of line and column of both ends, and how often they were true and false.
+/// Take branches from LLVM's own form: an array of line and column of both ends, and how often they
+/// were true and false.
 fn branches(text: &str, passed: &mut BTreeMap<PathBuf, Passed>) -> Result<()> {
     let all: Value = serde_json::from_str(text).context("llvm-cov's JSON")?;
     let files = all["data"][0]["files"]

@@ -2,8 +2,8 @@
 
 //! In the VM: shows what the modules do, scene by scene, on an emulated e1000e.
 //!
-//! What reached the device is not guessed: probes on the kernel's last functions before the hardware tell. All accesses
-//! are of one byte, unlike those that others make by the way.
+//! What reached the device is not guessed: probes on the kernel's last functions before the
+//! hardware tell. All accesses are of one byte, unlike those that others make by the way.
 
 use std::path::Path;
 use std::process::Command;
@@ -72,7 +72,10 @@ impl Demo<'_> {
         println!(
             "Device {device} ({vendor:04x}:{id:04x}), an emulated e1000e, is bound to vfio-pci."
         );
-        println!("Byte {OFFSET_TEXT} of its configuration space belongs to no capability. Its config space:");
+        println!(
+            "Byte {OFFSET_TEXT} of its configuration space belongs to no capability. Its \
+             config space:"
+        );
         let map = self.client(&["map", DEVICE])?;
         for line in map.lines().take(12) {
             println!("    {line}");
@@ -97,7 +100,8 @@ impl Demo<'_> {
 
     fn real_guest(&mut self) -> Result<()> {
         println!(
-            "\nA real guest comes next: QEMU with a vfio-pci device, in which root writes through the guest's own sysfs.\n\
+            "\nA real guest comes next: QEMU with a vfio-pci device, in which root writes through \
+             the guest's own sysfs.\n\
              (It is an emulated machine inside an emulated machine. Give it a minute.)"
         );
         self.scene("a guest's root writes, both toggles Y", |demo| {
@@ -112,7 +116,8 @@ impl Demo<'_> {
     /// A guest holds the device before the modules are there, and goes on while they come and go.
     fn modules_come_and_go(&mut self) -> Result<()> {
         println!(
-            "\nFirst a real guest takes the device, before the modules are there: QEMU with a vfio-pci device, an emulated machine\n\
+            "\nFirst a real guest takes the device, before the modules are there: QEMU with a \
+             vfio-pci device, an emulated machine\n\
              inside an emulated machine. Give it a minute."
         );
         let mut guest = Guest::resume(self.paths, PATIENCE)?;

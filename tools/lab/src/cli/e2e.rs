@@ -73,12 +73,16 @@ impl On {
                 name: "e2e-stock",
                 ..MODULES
             },
-            // KUnit has its own turn. The rest is to be found again in sysfs, read from the command line.
+            // KUnit has its own turn. The rest is to be found again in sysfs, read from the command
+            // line.
             Self::Builtin => Kind {
                 name: "e2e-builtin",
                 kernel: "y",
                 only: &["builtin/"],
-                append: Some("kunit.enable=0 vfio_pci_audit.block_pci_unassigned_write vfio_pci_audit.uaccess_allow_ids=8086:10d3,10DE:1eb8"),
+                append: Some(
+                    "kunit.enable=0 vfio_pci_audit.block_pci_unassigned_write \
+                     vfio_pci_audit.uaccess_allow_ids=8086:10d3,10DE:1eb8",
+                ),
                 ..MODULES
             },
             Self::Novfio => Kind {
@@ -93,12 +97,18 @@ impl On {
                 only: &["race/", "limits/"],
                 ..MODULES
             },
-            // Linux's ACPI drops a reference that it did not get when it is short of memory, of which the faults that are
-            // injected make sure.
+            // Linux's ACPI drops a reference that it did not get when it is short of memory, of
+            // which the faults that are injected make sure.
             Self::Debug => Kind {
                 name: "e2e-debug",
                 kernel: "debug",
-                default: &["leaks/rounds", "leaks/load", "faults/", "sessions/", "limits/burst"],
+                default: &[
+                    "leaks/rounds",
+                    "leaks/load",
+                    "faults/",
+                    "sessions/",
+                    "limits/burst",
+                ],
                 append: Some("kasan_multi_shot"),
                 allow: Some(" in acpi_"),
                 ..MODULES
@@ -152,7 +162,8 @@ pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> Result<u8> {
         On::Builtin | On::Novfio => {}
     }
     if !arguments.no_build {
-        // All of them, as the other steps do: cargo builds what they share again for any other choice.
+        // All of them, as the other steps do: cargo builds what they share again for any other
+        // choice.
         let programs = ["build", "--release"];
         progress::run(
             paths,

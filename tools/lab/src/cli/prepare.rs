@@ -34,7 +34,8 @@ pub(crate) enum Part {
     Debug,
     /// The guest that runs inside the VM
     Guest,
-    /// What tests load and run besides: modules and audit userspace without our patches, a variant driver, a kselftest
+    /// What tests load and run besides: modules and audit userspace without our patches, a variant
+    /// driver, a kselftest
     Unpatched,
 }
 

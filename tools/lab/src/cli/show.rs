@@ -41,7 +41,8 @@ pub(crate) fn run_stock(paths: &Paths) -> Result<u8> {
     let release = given("RELEASE").unwrap_or_default();
     ensure!(
         !release.to_string_lossy().contains("cloud-"),
-        "Debian's cloud kernels have no 9P, by which the VM has its root file system: make stock builds for {0}, and make run-stock shows it on {0} without \"cloud-\"",
+        "Debian's cloud kernels have no 9P, by which the VM has its root file system: make stock \
+         builds for {0}, and make run-stock shows it on {0} without \"cloud-\"",
         release.to_string_lossy()
     );
     prepare::run(paths, &[Part::SetupStock])?;
@@ -101,7 +102,9 @@ pub(crate) fn welcome(paths: &Paths) -> Result<()> {
         &rc,
         format!(
             "cd '{}'\n\
-             export HOME=/root LD_LIBRARY_PATH='{audit}/lib' PATH='{tools}:{audit}/sbin':/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
+             export HOME=/root LD_LIBRARY_PATH='{audit}/lib'\n\
+             export PATH='{tools}:{audit}/sbin':/usr/local/sbin:/usr/local/bin\n\
+             export PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin\n\
              PS1='lab# '\n",
             paths.top.display(),
             audit = paths.audit().display(),

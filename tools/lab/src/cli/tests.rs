@@ -2,8 +2,9 @@
 
 //! All that CI runs: sets everything up, runs every kind of test, and counts.
 //!
-//! The scenarios are emulated on one processor for twenty minutes. What needs no other processor runs beside them, and
-//! gives way to them. What a part prints is shown whole when it has ended, so that nothing is mixed.
+//! The scenarios are emulated on one processor for twenty minutes. What needs no other processor
+//! runs beside them, and gives way to them. What a part prints is shown whole when it has ended, so
+//! that nothing is mixed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -165,7 +166,8 @@ fn one(paths: &Paths, job: &Job, gentle: bool, total: &Mutex<Counts>) -> Result<
         // What wanted it says so when it fails.
         if !status.success() {
             eprintln!(
-                "==> {}: {status} after {seconds} s; the last lines of {shown}:\n{}\nTo repeat it alone: {repeat}",
+                "==> {}: {status} after {seconds} s; the last lines of {shown}:\n{}\nTo repeat it \
+                 alone: {repeat}",
                 job.name,
                 last_lines(&log, 25)
             );

@@ -36,9 +36,11 @@ const DRIVERS: &[&str] = &[
 ];
 
 /// Its kernel's arguments.
-const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable pty.legacy_count=0 8250.nr_uarts=1 pcie_ports=compat";
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable \
+ pty.legacy_count=0 8250.nr_uarts=1 pcie_ports=compat";
 
-/// Boot the guest with this kernel and save it, unless that was done with the very same parts; whether it had to be.
+/// Boot the guest with this kernel and save it, unless that was done with the very same parts;
+/// whether it had to be.
 pub fn build(paths: &Paths, kernel: &Path) -> Result<bool> {
     let folder = paths.build.join("guest");
     let busybox = busybox()?;
@@ -149,8 +151,8 @@ fn root(work: &Path, busybox: &Path, init: &Path, drivers: &[PathBuf]) -> Result
     Ok(packed)
 }
 
-/// Boot and save until what was saved goes on: one in a dozen was saved where QEMU 7.2 retries the same instruction for
-/// ever; likely so while it writes to the console.
+/// Boot and save until what was saved goes on: one in a dozen was saved where QEMU 7.2 retries the
+/// same instruction for ever; likely so while it writes to the console.
 fn boot_and_try(work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf> {
     for attempt in 1..=3 {
         let saved = boot(work, kernel, initramfs)?;

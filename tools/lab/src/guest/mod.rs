@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest that runs inside the virtual machine: QEMU with a vfio-pci device, an emulated machine in an emulated one.
+//! The guest that runs inside the virtual machine: QEMU with a vfio-pci device, an emulated machine
+//! in an emulated one.
 //!
-//! - [`image`]: on the host, boots it once and saves it, since a boot inside the virtual machine takes minutes.
-//! - This module: in the virtual machine, goes on with it, plugs a device into it, and has its root user do things.
+//! - [`image`]: on the host, boots it once and saves it, since a boot inside the virtual machine
+//!   takes minutes.
+//! - This module: in the virtual machine, goes on with it, plugs a device into it, and has its root
+//!   user do things.
 //!
 //! Its root file system is busybox and scripts/guest/init, which says what it can be asked.
 
@@ -102,7 +105,8 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Plug a device into it, which is given to vfio-pci first, and have the guest find it; what it says.
+    /// Plug a device into it, which is given to vfio-pci first, and have the guest find it; what it
+    /// says.
     pub fn plug(&mut self, bdf: Bdf, backend: Backend) -> Result<String> {
         kernel::bind(bdf)?;
         let (vendor, device) = sysfs::id(bdf)?;

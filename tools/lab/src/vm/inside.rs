@@ -2,8 +2,8 @@
 
 //! In the virtual machine: runs the command, with its output on ports of its own.
 //!
-//! virtme-ng's own ports need udev, which a small host has not. The command's output goes through pipes, since a port
-//! cannot be opened twice, as /dev/stderr would be.
+//! virtme-ng's own ports need udev, which a small host has not. The command's output goes through
+//! pipes, since a port cannot be opened twice, as /dev/stderr would be.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The machine that is emulated: processors, memory, and the devices to try VFIO on, each in an IOMMU group of its own.
+//! The machine that is emulated: processors, memory, and the devices to try VFIO on, each in an
+//! IOMMU group of its own.
 //!
 //! | | | |
 //! | --- | --- | --- |
@@ -19,8 +20,8 @@ use rustix::fs::{access, Access};
 
 use crate::paths::given;
 
-/// An emulated TSC is calibrated wrongly on a busy host, by a factor even: the time comes from the HPET. There, too, a
-/// test of the timer's interrupt may wait in vain, which is a panic.
+/// An emulated TSC is calibrated wrongly on a busy host, by a factor even: the time comes from the
+/// HPET. There, too, a test of the timer's interrupt may wait in vain, which is a panic.
 const KERNEL_ARGUMENTS: &str =
     "root=/dev/root tsc=unstable no_timer_check intel_iommu=on audit=1 loglevel=7 printk.time=1";
 
@@ -37,7 +38,12 @@ pub struct Machine {
     #[arg(long, value_name = "ARGS", action = ArgAction::Append, allow_hyphen_values = true)]
     pub append: Vec<String>,
     /// More arguments of QEMU's; may be given several times
-    #[arg(long = "qemu", value_name = "ARGS", action = ArgAction::Append, allow_hyphen_values = true)]
+    #[arg(
+        long = "qemu",
+        value_name = "ARGS",
+        action = ArgAction::Append,
+        allow_hyphen_values = true
+    )]
     pub extra: Vec<String>,
     /// One CPU whose time-stamp counter counts instructions
     #[arg(long)]
@@ -106,10 +112,11 @@ impl Machine {
                 "instructions can be counted with ACCEL=tcg only"
             );
         } else {
-            // With a host thread for each processor, QEMU's own races end the VM every few hundred tests: a processor
-            // that is at a device's register while another has the register remapped (any reset of a PCI device does)
-            // takes QEMU down, or loses an interrupt and hangs for ever; and a breakpoint that a livepatch set in
-            // __schedule() for a moment was hit after it had gone ("Oops: int3"). One thread for all it is.
+            // With a host thread for each processor, QEMU's own races end the VM every few hundred
+            // tests: a processor that is at a device's register while another has the register
+            // remapped (any reset of a PCI device does) takes QEMU down, or loses an interrupt and
+            // hangs for ever; and a breakpoint that a livepatch set in __schedule() for a moment
+            // was hit after it had gone ("Oops: int3"). One thread for all it is.
             let threads = if self.parallel { "multi" } else { "single" };
             words.push(format!("-accel tcg,thread={threads}"));
         }
@@ -127,7 +134,8 @@ fn devices() -> Vec<String> {
     let mut words = Vec::new();
     for port in 1..=4 {
         words.push(format!(
-            "-device pcie-root-port,id=port{port},bus=pcie.0,addr=0x1{port},chassis={port},slot={port}"
+            "-device \
+             pcie-root-port,id=port{port},bus=pcie.0,addr=0x1{port},chassis={port},slot={port}"
         ));
     }
     for nic in [1, 2, 5] {
@@ -149,13 +157,17 @@ fn devices() -> Vec<String> {
     words
 }
 
-/// Devices to hold many sessions on: `count` of them, each in a group of its own behind a root port of its own.
+/// Devices to hold many sessions on: `count` of them, each in a group of its own behind a root port
+/// of its own.
 pub fn crowd(count: usize) -> Vec<String> {
     (0..count)
         .flat_map(|n| {
             let (slot, function, number) = (0x15 + n / 8, n % 8, 100 + n);
             [
-                format!("-device pcie-root-port,id=crowd{n},bus=pcie.0,addr={slot:#x}.{function},multifunction=on,chassis={number},slot={number}"),
+                format!(
+                    "-device pcie-root-port,id=crowd{n},bus=pcie.0,addr={slot:#x}.{function},\
+                     multifunction=on,chassis={number},slot={number}"
+                ),
                 format!("-device edu,bus=crowd{n}"),
             ]
         })

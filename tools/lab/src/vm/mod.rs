@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Boots a kernel in QEMU on the host's own root file system, by virtme-ng, and runs a command in it as root.
+//! Boots a kernel in QEMU on the host's own root file system, by virtme-ng, and runs a command in
+//! it as root.
 //!
 //! - [`machine`]: what QEMU is told.
 //! - [`inside`]: what runs the command in there.
 //!
-//! Standard output and error are the command's, live; its standard input is empty. The kernel's messages are in the log
-//! only. The host's files are visible, and changes to them are lost at the end, except under build/.
+//! Standard output and error are the command's, live; its standard input is empty. The kernel's
+//! messages are in the log only. The host's files are visible, and changes to them are lost at the
+//! end, except under build/.
 
 pub mod inside;
 pub mod machine;
@@ -31,7 +33,8 @@ use process::End;
 /// What is booted, and for how long.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The kernel to boot (default: build/linux/m); one in a lib/modules folder boots with those modules
+    /// The kernel to boot (default: build/linux/m); one in a lib/modules folder boots with those
+    /// modules
     #[arg(long, value_name = "BZIMAGE")]
     pub kernel: Option<PathBuf>,
     #[command(flatten)]
@@ -64,7 +67,10 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[error("the VM was killed, since '{command}' took longer than {seconds} s; the kernel's last messages, from {log}:\n{last}")]
+    #[error(
+        "the VM was killed, since '{command}' took longer than {seconds} s; the kernel's last \
+         messages, from {log}:\n{last}"
+    )]
     TimedOut {
         command: String,
         seconds: u64,
@@ -73,7 +79,10 @@ pub enum Error {
     },
     #[error("the kernel in the VM complained, see {log}:\n{lines}")]
     Complained { log: String, lines: String },
-    #[error("the VM ended before '{command}' did; virtme-ng ({status}) said:\n{vng}\nthe kernel's last messages, from {log}:\n{last}")]
+    #[error(
+        "the VM ended before '{command}' did; virtme-ng ({status}) said:\n{vng}\nthe kernel's \
+         last messages, from {log}:\n{last}"
+    )]
     Died {
         command: String,
         status: ExitStatus,
@@ -252,8 +261,11 @@ fn can_boot(modules: &Path) -> anyhow::Result<()> {
     let lists = ["modules.order", "modules.builtin"]
         .map(|name| fs::read_to_string(modules.join(name)).unwrap_or_default());
     ensure!(
-        lists.iter().any(|list| list.contains("net/9p/9pnet_virtio.")),
-        "the kernel in {} has no 9P over virtio, by which the VM has its root file system: Debian's cloud kernels leave it out; take the release without \"cloud-\"",
+        lists
+            .iter()
+            .any(|list| list.contains("net/9p/9pnet_virtio.")),
+        "the kernel in {} has no 9P over virtio, by which the VM has its root file system: \
+         Debian's cloud kernels leave it out; take the release without \"cloud-\"",
         modules.display()
     );
     Ok(())

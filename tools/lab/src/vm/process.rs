@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A process with others below it, which is ended as a whole: when it takes too long, or when this one is interrupted.
+//! A process with others below it, which is ended as a whole: when it takes too long, or when this
+//! one is interrupted.
 
 use std::io;
 use std::os::unix::process::CommandExt;

@@ -2,9 +2,9 @@
 
 //! Serves one system call on configuration space.
 //!
-//! The call consists of stretches. VFIO serves assigned bytes. Unassigned bytes fall into runs, with
-//! one decision each by the monitor. A run is then either passed to VFIO too, or served here without
-//! the device.
+//! The call consists of stretches. VFIO serves assigned bytes. Unassigned bytes fall into runs,
+//! with one decision each by the monitor. A run is then either passed to VFIO too, or served here
+//! without the device.
 
 use crate::{
     monitor::Monitor,

@@ -26,7 +26,8 @@ use pci_audit::{
 
 static LOST: [[Atomic<u64>; 2]; 2] = [const { [const { Atomic::new(0) }; 2] }; 2];
 
-/// As [`Monitor::decide_dword`]. Not inlined, so that the usual case does not save registers for it.
+/// As [`Monitor::decide_dword`]. Not inlined, so that the usual case does not save registers for
+/// it.
 #[cold]
 #[inline(never)]
 pub(crate) fn decide_dword(device: &pci::Device, iswrite: bool, offset: usize) -> Decision {
