@@ -14,7 +14,8 @@ use pci_audit::{
     Op,
     Outcome,
     Range,
-    RangeError, //
+    RangeError,
+    Session, //
 };
 
 include!(env!("DOCTESTS"));

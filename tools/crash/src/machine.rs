@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const PARAMETERS: &str = "\
     reserve_mem=4M:4096:pci_audit trace_instance=pci_audit^traceoff@pci_audit \
     panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
-    console=ttyS0 loglevel=7 printk.time=1 tsc=unstable no_timer_check \
+    console=ttyS0 loglevel=7 printk.time=1 tsc=reliable no_timer_check \
     root=/dev/root rootfstype=9p \
     rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose,access=any ro";
 
@@ -123,13 +123,16 @@ fn start(case: Case, arguments: &Arguments, folder: &Path) -> Result<Qemu> {
     ))
     .args([
         "-device",
-        "pcie-root-port,id=port,bus=pcie.0,addr=0x10,chassis=1,slot=1",
+        "pcie-root-port,id=port1,bus=pcie.0,addr=0x10,chassis=1,slot=1",
     ])
     .args([
         "-device",
-        "virtio-rng-pci,id=rng0,bus=port,addr=0.0,multifunction=on,aer=on",
+        "virtio-rng-pci,id=rng0,bus=port1,addr=0.0,multifunction=on,aer=on",
     ])
-    .args(["-device", "virtio-rng-pci,id=rng1,bus=port,addr=0.1,aer=on"])
+    .args([
+        "-device",
+        "virtio-rng-pci,id=rng1,bus=port1,addr=0.1,aer=on",
+    ])
     .stdin(Stdio::null())
     .stdout(Stdio::null())
     .stderr(File::create(folder.join("qemu.log"))?);

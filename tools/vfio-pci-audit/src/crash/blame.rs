@@ -184,8 +184,12 @@ fn charge(
 
 /// Whether something was in the time before an error, as far as its clock is exact.
 fn is_before(before: i64, error: &Moment, window: u64) -> bool {
-    let late = -(error.within.min(i64::MAX as u64) as i64);
-    before >= late && before <= window.min(i64::MAX as u64) as i64
+    /// The clock of a trace that --rearm did not start differs from that of the log, in
+    /// microseconds.
+    const SKEW: u64 = 250_000;
+
+    let late = error.within.max(SKEW).min(i64::MAX as u64) as i64;
+    before >= -late && before <= window.min(i64::MAX as u64) as i64
 }
 
 fn is_alike(a: &Access, b: &Access) -> bool {

@@ -69,6 +69,9 @@ fn the_nearest_comes_first_and_the_strongest_is_blamed() {
         access(101 * SECOND, "01:00.0", Op::Write, 0x300),
     ];
     let charges = ask(&[error(100 * SECOND, Some("01:00.0"))], &accesses);
+    let skewed = [access(SECOND + 200_000, "01:00.0", Op::Write, 0x2f8)];
+    let of_skewed = ask(&[error(SECOND, Some("01:00.0"))], &skewed);
+    assert_eq!(of_skewed[0].suspects[0].before, -200_000);
     let found: Vec<_> = charges[0]
         .suspects
         .iter()

@@ -56,6 +56,20 @@ impl Ended {
         if let Some(log) = of_it().find(|log| log.shut_down) {
             return how(How::Clean, log);
         }
+        // A console's capture may go on with the boot that runs.
+        for log in of_it().filter(|_| given) {
+            match &log.before {
+                Some((Some(reason), _)) => {
+                    return Self {
+                        how: How::Panic,
+                        reason: Some(reason.clone()),
+                        from: from(log),
+                    };
+                }
+                Some((None, true)) => return how(How::Clean, log),
+                _ => {}
+            }
+        }
         match of_it().find(|log| log.last.is_some()) {
             Some(log) => how(How::Reset, log),
             None => Self {
@@ -116,6 +130,11 @@ mod tests {
         assert_eq!(of(&[&this], false).how, How::Unknown);
         assert_eq!(of(&[&this], true).how, How::Panic);
         assert_eq!(of(&[], false).how, How::Unknown);
+        let both = log(
+            None,
+            "[ 9.000000] Kernel panic - not syncing: NMI\n[ 0.000000] Linux version 7\n[ 1.000000] hello\n",
+        );
+        assert_eq!(of(&[&both], true).reason.as_deref(), Some("NMI"));
         assert_eq!(
             of(&[&panic], false).text(),
             "with a kernel panic: NMI (log)"

@@ -147,6 +147,8 @@ impl Instance {
             "there is no event to trace: load the module first (modprobe pci_audit)"
         );
         self.write("tracing_on", "0")?;
+        // The clock of the kernel's log: the usual one may differ from that by part of a second.
+        self.write("trace_clock", "global")?;
         self.write("trace", "\n")?;
         self.write(EVENT, "1")?;
         self.write("tracing_on", "1")

@@ -28,6 +28,8 @@ pub struct KernelLog {
     pub panic: Option<String>,
     /// Whether the last boot of the log was shut down.
     pub shut_down: bool,
+    /// The same of the boot before, if the log has that too.
+    pub before: Option<(Option<String>, bool)>,
     /// The moment of the last line.
     pub last: Option<Moment>,
     /// How many boots begin in it.
@@ -97,6 +99,9 @@ impl KernelLog {
 
     fn begin(&mut self) {
         self.end();
+        if self.last.is_some() {
+            self.before = Some((self.panic.take(), self.shut_down));
+        }
         self.boots += 1;
         self.of_boot = self.errors.len();
         self.booted = None;
