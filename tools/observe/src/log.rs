@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where records go: lines as auditd writes them.
+//!
+//! Debian's auditd knows no name for the type and writes its number, which every `ausearch` reads.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The last numbers that a log has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Last {
+    /// Of an event.
+    pub serial: u64,
+    /// Of a session.
+    pub session: u64,
+}
+
+/// A log of records.
+#[derive(Debug)]
+pub struct Log {
+    to: To,
+    serial: u64,
+}
+
+#[derive(Debug)]
+enum To {
+    Stdout,
+    File { path: PathBuf, file: File },
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).open(path)
+}
+
+impl Log {
+    /// A log on standard output.
+    pub fn stdout() -> Self {
+        Self {
+            to: To::Stdout,
+            serial: 0,
+        }
+    }
+
+    /// A log that goes on in a file, readable by its owner only if it is new. Also returns the
+    /// last numbers that it has, so that none is used twice.
+    pub fn append(path: &Path) -> io::Result<(Self, Last)> {
+        let file = open(path)?;
+        let mut last = last_numbers(path)?;
+        if last == Last::default() {
+            last = last_numbers(&rotated(path)).unwrap_or_default();
+        }
+        let log = Self {
+            to: To::File {
+                path: path.to_owned(),
+                file,
+            },
+            serial: last.serial,
+        };
+        Ok((log, last))
+    }
+
+    /// Opens the file again, which may have been renamed.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        if let To::File { path, file } = &mut self.to {
+            *file = open(path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record of a time in nanoseconds since 1970: what comes after `msg=audit(...): `.
+    /// After an error the log is as before.
+    pub fn write(&mut self, time: u64, text: &[u8]) -> io::Result<()> {
+        let (seconds, milliseconds) = (time / 1_000_000_000, time / 1_000_000 % 1000);
+        let serial = self.serial + 1;
+        let mut line =
+            format!("type=UNKNOWN[1340] msg=audit({seconds}.{milliseconds:03}:{serial}): ")
+                .into_bytes();
+        line.extend_from_slice(text);
+        line.push(b'\n');
+        match &mut self.to {
+            To::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(&line)?;
+                out.flush()?;
+            }
+            To::File { file, .. } => {
+                let before = file.metadata()?.len();
+                if let Err(error) = file.write_all(&line) {
+                    // A part of a line would spoil the next one.
+                    let _ = file.set_len(before);
+                    return Err(error);
+                }
+            }
+        }
+        self.serial = serial;
+        Ok(())
+    }
+}
+
+/// What logrotate renames a log to.
+fn rotated(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    name.into()
+}
+
+/// The highest numbers in a log.
+fn last_numbers(path: &Path) -> io::Result<Last> {
+    let mut last = Last::default();
+    let mut reader = BufReader::new(File::open(path)?);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        if let Some((_, stamp)) = text.split_once("msg=audit(") {
+            last.serial = last.serial.max(number_after(stamp, ":"));
+            last.session = last.session.max(number_after(stamp, " session="));
+        }
+        line.clear();
+    }
+    Ok(last)
+}
+
+/// The number behind the first `word`; 0 if there is none.
+fn number_after(text: &str, word: &str) -> u64 {
+    let Some((_, rest)) = text.split_once(word) else {
+        return 0;
+    };
+    let end = rest.find(|digit: char| !digit.is_ascii_digit());
+    rest[..end.unwrap_or(rest.len())].parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const TIME: u64 = 1_747_758_000_123_456_789;
+
+    #[test]
+    fn a_line_is_as_auditd_writes_it_and_numbers_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let (mut log, last) = Log::append(&path).unwrap();
+        assert_eq!(last, Last::default());
+        log.write(TIME, b"device=\"0000:01:00.0\" op=open session=7 x")
+            .unwrap();
+        log.write(TIME, b"device=\"0000:01:00.0\" op=read session=? y")
+            .unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text.lines().next(),
+            Some(
+                r#"type=UNKNOWN[1340] msg=audit(1747758000.123:1): device="0000:01:00.0" op=open session=7 x"#
+            )
+        );
+        let (_, last) = Log::append(&path).unwrap();
+        assert_eq!((last.serial, last.session), (2, 7));
+
+        // Rotated, in this run and before the next one.
+        fs::rename(&path, folder.path().join("log.1")).unwrap();
+        log.reopen().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        let (mut next, last) = Log::append(&path).unwrap();
+        assert_eq!((last.serial, last.session), (2, 7));
+        next.write(0, b"z").unwrap();
+        log.write(0, b"z").unwrap();
+        let line = "type=UNKNOWN[1340] msg=audit(0.000:3): z\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), line.repeat(2));
+    }
+
+    #[test]
+    fn a_line_that_was_not_written_has_no_number() {
+        // Every write fails there.
+        let mut log = Log {
+            to: To::File {
+                path: "/dev/full".into(),
+                file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
+            },
+            serial: 5,
+        };
+        assert!(log.write(TIME, b"x").is_err());
+        assert_eq!(log.serial, 5);
+    }
+}
