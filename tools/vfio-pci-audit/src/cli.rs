@@ -12,6 +12,8 @@ use pci_config::{Bdf, Id};
 use crate::advise::{parse_id, Place};
 use crate::cli_crash::{BlameArgs, LastBootArgs};
 use crate::cli_logs::{LogArgs, WhichArgs};
+#[cfg(feature = "observe")]
+use crate::cli_observe::ObserveArgs;
 use crate::cli_watch::WatchArgs;
 use crate::known::device::{Class, Pattern};
 
@@ -88,6 +90,16 @@ pub enum Command {
     /// virtual machine and the program. Accesses without a record of their own have a row with
     /// their number, and one for each range that they touched.
     Export(ExportArgs),
+    /// Record accesses to unassigned bytes on a kernel as it is, without a module; nothing is
+    /// blocked
+    ///
+    /// A BPF program looks at what processes read and write through VFIO, and the records that the
+    /// module would write go to a log, for report, advise and ausearch -if. It needs root, or the
+    /// capabilities CAP_BPF and CAP_PERFMON; Linux 5.15 or later with type information
+    /// (CONFIG_DEBUG_INFO_BTF). It goes on until it is interrupted; SIGHUP has it open its log
+    /// again. While it runs, vfio_pci_core cannot be unloaded.
+    #[cfg(feature = "observe")]
+    Observe(ObserveArgs),
     /// Tell of accesses as they happen, a line an access
     ///
     /// Without a file it listens to the kernel, with or without an audit daemon, which takes root or

@@ -25,6 +25,8 @@ pub mod cell;
 pub mod cli;
 pub mod cli_crash;
 pub mod cli_logs;
+#[cfg(feature = "observe")]
+pub mod cli_observe;
 pub mod cli_watch;
 pub mod compare;
 pub mod copies;
@@ -73,6 +75,7 @@ pub mod touched;
 pub mod virt;
 pub mod vms;
 pub mod watch;
+pub mod ways;
 pub mod when;
 pub mod words;
 

@@ -17,6 +17,8 @@ use crate::cli::{
     StatusArgs, StatusFormat, TextOrJson,
 };
 use crate::cli_logs::LogArgs;
+#[cfg(feature = "observe")]
+use crate::cli_observe;
 use crate::compare::Comparison;
 use crate::input::Source;
 use crate::known::device::{Class, Pattern};
@@ -29,6 +31,7 @@ use crate::scan::{Logs, Options, Scan, MANY};
 use crate::space::{Space, Spaces};
 use crate::status::{dangerous_toggles, Status};
 use crate::time::Zone;
+use crate::ways::{self, Blocking, WithBlocking};
 use crate::{
     crash, export, html, input, inventory, manual, merge, metrics, picture, report_text, svg,
     terminal, watch,
@@ -47,6 +50,8 @@ pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
             let machine = machine(&args.dump, &args.root)?;
             watch::run(&args, &machine, out)
         }
+        #[cfg(feature = "observe")]
+        Command::Observe(args) => cli_observe::observe(&args),
         Command::Known(args) => known(&args, out),
         Command::LastBoot(args) => crash::run::last_boot(&args, out),
         Command::Blame(args) => crash::run::blame(&args, out),
@@ -346,10 +351,17 @@ fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
     let advice = Advice::new(&scan, subject, dangerous);
     match args.format {
         TextOrJson::Text => {
-            let text = advice.text(&args.logs.which.zone());
+            let mut text = advice.text(&args.logs.which.zone());
+            ways::append(&mut text, &args.logs.root);
             out.write_all(terminal::fold(&text).as_bytes())?;
         }
-        TextOrJson::Json => json(&advice, out)?,
+        TextOrJson::Json => json(
+            &WithBlocking {
+                advice: &advice,
+                blocking: Blocking::look(&args.logs.root),
+            },
+            out,
+        )?,
     }
     Ok(exit)
 }

@@ -116,7 +116,7 @@ impl Status {
     /// Look at the machine whose files are under `root`.
     pub fn look(root: &Path) -> Self {
         let kernel = read(&root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
-        let (option, option_from) = option(root, &kernel).unzip();
+        let (option, option_from) = configured(root, &kernel, &format!("{OPTION}=y")).unzip();
         let mut status = Self {
             kernel,
             option,
@@ -322,8 +322,9 @@ fn parameters(folder: &Path) -> Option<BTreeMap<String, String>> {
     Some(parameters.collect())
 }
 
-/// Whether the kernel's configuration has the option, and the file that says so.
-fn option(root: &Path, kernel: &str) -> Option<(bool, String)> {
+/// Whether the kernel's configuration has a line, such as `CONFIG_RUST=y`, and the file that says
+/// so.
+pub(crate) fn configured(root: &Path, kernel: &str, wanted: &str) -> Option<(bool, String)> {
     let files = [
         "proc/config.gz".to_owned(),
         format!("boot/config-{kernel}"),
@@ -331,8 +332,7 @@ fn option(root: &Path, kernel: &str) -> Option<(bool, String)> {
     ];
     files.into_iter().find_map(|file| {
         let text = configuration(&root.join(&file))?;
-        let yes = format!("{OPTION}=y");
-        Some((text.lines().any(|line| line == yes), format!("/{file}")))
+        Some((text.lines().any(|line| line == wanted), format!("/{file}")))
     })
 }
 

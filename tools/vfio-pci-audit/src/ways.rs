@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which way to blocking a kernel offers: it may have the module already, or take it with a
+//! livepatch, or neither.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::status::{configured, Status};
+
+/// What a kernel that is not rebuilt needs for the livepatch, as the top-level `Kconfig` says.
+const NEEDED: [&str; 5] = [
+    "CONFIG_AUDIT=y",
+    "CONFIG_KPROBES=y",
+    "CONFIG_LIVEPATCH=y",
+    "CONFIG_RUST=y",
+    "CONFIG_VFIO_PCI_CORE=m",
+];
+
+/// The first version of Linux that the livepatch is for.
+const FIRST: u32 = 7;
+
+/// The way to blocking.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "way")]
+pub enum Way {
+    /// The module is loaded.
+    Loaded,
+    /// The kernel was built with the patch series: the module comes with VFIO.
+    Series,
+    /// The kernel takes the livepatch.
+    Livepatch,
+    /// There is none.
+    Neither {
+        /// What the kernel lacks.
+        lacks: Vec<String>,
+    },
+    /// The kernel's configuration cannot be found.
+    Unknown,
+}
+
+/// The way that a machine's kernel offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blocking {
+    /// Its release.
+    pub kernel: String,
+    /// The way.
+    #[serde(flatten)]
+    pub way: Way,
+}
+
+impl Blocking {
+    /// Look at the machine whose files are under `root`.
+    pub fn look(root: &Path) -> Self {
+        let status = Status::look(root);
+        let way = match (status.is_there(), status.option) {
+            (true, _) => Way::Loaded,
+            (false, Some(true)) => Way::Series,
+            (false, Some(false)) => stock(root, &status.kernel),
+            (false, None) => Way::Unknown,
+        };
+        Self {
+            kernel: status.kernel,
+            way,
+        }
+    }
+
+    /// The text; empty where there is nothing to do first.
+    pub fn text(&self) -> String {
+        let kernel = &self.kernel;
+        match &self.way {
+            Way::Loaded => String::new(),
+            Way::Series => format!(
+                "This machine's kernel, {kernel}, was built with the patch series: its module \
+                 comes with VFIO (modprobe vfio-pci).\n"
+            ),
+            Way::Livepatch => format!(
+                "This machine's kernel, {kernel}, takes the module as it is, with a livepatch and \
+                 without a reboot: \"make stock\" in the source of this program builds it.\n"
+            ),
+            Way::Neither { lacks } => format!(
+                "There is no way to block on this kernel, {kernel}, which lacks {}. Boot Debian's \
+                 kernel of backports or another one of {FIRST}.0 or later with Rust, for the \
+                 livepatch (\"make stock\"), or build one with the patch series (\"make deb\").\n",
+                lacks.join(", ")
+            ),
+            Way::Unknown if kernel.is_empty() => String::new(),
+            Way::Unknown => format!(
+                "Which way to blocking this machine's kernel, {kernel}, offers is not known, for \
+                 want of its configuration.\n"
+            ),
+        }
+    }
+}
+
+fn stock(root: &Path, kernel: &str) -> Way {
+    let mut lacks = Vec::new();
+    let major = kernel
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    if major.is_some_and(|major: u32| major < FIRST) {
+        lacks.push(format!("what Linux {FIRST}.0 has for it"));
+    }
+    for option in NEEDED {
+        if configured(root, kernel, option).is_some_and(|(yes, _)| !yes) {
+            lacks.push(option.to_owned());
+        }
+    }
+    if configured(root, kernel, "CONFIG_PREEMPT_RT=y").is_some_and(|(yes, _)| yes) {
+        lacks.push("CONFIG_PREEMPT_RT=n".to_owned());
+    }
+    match lacks.is_empty() {
+        true => Way::Livepatch,
+        false => Way::Neither { lacks },
+    }
+}
+
+/// Something with the way to blocking, for JSON.
+#[derive(Debug, Serialize)]
+pub struct WithBlocking<'a, T> {
+    /// The thing.
+    #[serde(flatten)]
+    pub advice: &'a T,
+    /// The way.
+    pub blocking: Blocking,
+}
+
+/// Add the way to a text.
+pub fn append(text: &mut String, root: &Path) {
+    let blocking = Blocking::look(root).text();
+    if !blocking.is_empty() {
+        text.push('\n');
+        text.push_str(&blocking);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn look(release: &str, config: &str, loaded: bool) -> Blocking {
+        let root = tempfile::tempdir().unwrap();
+        let folder = |folder: &str| {
+            let folder = root.path().join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            folder
+        };
+        fs::write(folder("proc/sys/kernel").join("osrelease"), release).unwrap();
+        if !config.is_empty() {
+            fs::write(folder("boot").join(format!("config-{release}")), config).unwrap();
+        }
+        if loaded {
+            folder("sys/module/vfio_pci_audit/parameters");
+        }
+        Blocking::look(root.path())
+    }
+
+    #[test]
+    fn each_kernel_has_its_way() {
+        let all = NEEDED.join("\n");
+        assert_eq!(look("7.3.4", &all, true).way, Way::Loaded);
+        assert_eq!(look("7.3.4", &all, false).way, Way::Livepatch);
+        let series = format!("{all}\nCONFIG_VFIO_PCI_UNASSIGNED_ACCESS_AUDIT=y\n");
+        assert_eq!(look("7.3.4", &series, false).way, Way::Series);
+        assert_eq!(look("7.3.4", "", false).way, Way::Unknown);
+        let no_rust = all.replace("CONFIG_RUST=y", "# CONFIG_RUST is not set");
+        let neither = look("6.12.117+deb13-amd64", &no_rust, false);
+        let lacks = ["what Linux 7.0 has for it", "CONFIG_RUST=y"].map(str::to_owned);
+        assert_eq!(
+            neither.way,
+            Way::Neither {
+                lacks: lacks.to_vec()
+            }
+        );
+        assert!(neither
+            .text()
+            .starts_with("There is no way to block on this kernel, 6.12.117"));
+    }
+
+    #[test]
+    fn what_is_needed_is_what_kconfig_says() {
+        let kconfig = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Kconfig"));
+        let kconfig = kconfig.unwrap();
+        let words = kconfig.split(|end: char| !(end.is_ascii_alphanumeric() || "_=".contains(end)));
+        let mut options: Vec<&str> = words
+            .filter(|word| {
+                word.starts_with("CONFIG_") && (word.ends_with("=y") || word.ends_with("=m"))
+            })
+            .collect();
+        options.sort_unstable();
+        options.dedup();
+        assert_eq!(options, NEEDED);
+    }
+}
