@@ -6,8 +6,8 @@ export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
 # Options given to make, such as CONFIG_SAMPLE_PCI_AUDIT_C=m, choose modules for a stock kernel.
 export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
-.PHONY: help run stock run-stock test host-test kunit e2e crash bench lint series deb deb-tool
-.PHONY: test-deb-tool shell clean
+.PHONY: help run stock run-stock observe run-observe test host-test kunit e2e crash bench lint
+.PHONY: series deb deb-tool test-deb-tool shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
@@ -16,6 +16,10 @@ help:
 	@echo '                has it; CONFIG_SAMPLE_PCI_AUDIT_C=m and other options of the Kconfig files'
 	@echo '                choose more modules)'
 	@echo 'make run-stock  show them in that kernel, loaded while a guest runs'
+	@echo 'make run-observe  show vfio-pci-audit observe, which needs no module, in the kernel of Debian'
+	@echo '                13: 5 minutes the first time'
+	@echo 'make observe    its scenarios on kernels of Debian as they are: 6.1, 6.12, and 7.3 with the'
+	@echo '                module to compare with'
 	@echo 'make test       all tests: lint, host-test, kunit, e2e and more; ends with'
 	@echo '                "N passed, N failed"'
 	@echo 'make host-test  the files that import only core, with their coverage, and the host tools'
@@ -56,6 +60,13 @@ stock:
 
 run-stock:
 	@scripts/lab.sh run --stock
+
+observe:
+	@scripts/lab.sh build setup-stock audit tools
+	@scripts/observe-test.sh
+
+run-observe:
+	@scripts/run-observe.sh
 
 test:
 	@scripts/lab.sh test

@@ -90,14 +90,15 @@ impl Lab {
     pub(crate) fn reset(&mut self, name: &str, rules: bool) -> Result<()> {
         self.notes.clear();
         self.taken.clear();
-        if !kernel::has_policy() && self.modules.with_vfio() {
+        let is_there = kernel::has_policy() || self.modules.is_plain_and_loaded();
+        if !is_there && self.modules.with_vfio() {
             // Unpatched modules may be loaded, or none.
             if Path::new("/sys/module/vfio_pci_core").exists() {
                 self.modules.unload()?;
             }
             self.modules.load(&[])?;
             ensure!(
-                kernel::has_policy(),
+                kernel::has_policy() || self.modules.plain(),
                 "the kernel has no vfio_pci_audit, or it has no parameters"
             );
         }
@@ -105,6 +106,9 @@ impl Lab {
         // exited.
         let _ = self.audit.signal(rustix::process::Signal::CONT);
         self.audit.reset()?;
+        if self.modules.plain() {
+            self.bind()?;
+        }
         if kernel::has_policy() {
             self.default_policy()?;
             self.bind()?;

@@ -13,6 +13,7 @@ mod insmod;
 mod journald;
 mod lab;
 mod modules;
+mod observing;
 mod record;
 mod rules;
 mod scenarios;

@@ -19,6 +19,7 @@ use crate::livepatch::{self, Livepatch};
 pub(crate) struct Modules {
     kernel: ::lab::modules::Modules,
     with_vfio: bool,
+    plain: bool,
     unpatched: PathBuf,
     variant: PathBuf,
     faults: PathBuf,
@@ -47,6 +48,7 @@ impl Modules {
             other: others.join("other/src/drivers/pci/audit/pci-audit.ko"),
             with_vfio: kernel.stock().is_some() || has_modules || Path::new(ANY).exists(),
             kernel,
+            plain: std::env::var_os("PLAIN").is_some(),
             unpatched: others.join("unpatched"),
             variant: others.join("variant/vfio_pci_loop.ko"),
             own,
@@ -55,13 +57,16 @@ impl Modules {
 
     /// Load the patched modules. A parameter is written `vfio_pci_audit.NAME=VALUE`.
     pub(crate) fn load(&self, parameters: &[String]) -> Result<()> {
+        if self.plain {
+            return self.load_unpatched();
+        }
         self.kernel.load(&Load::words(parameters.iter().cloned()))
     }
 
     /// Load vfio-pci and its core as they are without the patches.
     pub(crate) fn load_unpatched(&self) -> Result<()> {
         if self.stock() {
-            return self.load(&["vfio-pci".to_owned(), "vfio_iommu_type1".to_owned()]);
+            return self.kernel.load(&Load::words(["vfio-pci", "vfio_iommu_type1"]));
         }
         let mut replace = Vec::new();
         for name in ["vfio-pci-core.ko", "vfio-pci.ko"] {
@@ -90,6 +95,16 @@ impl Modules {
     /// Whether the kernel has VFIO, built in or as modules.
     pub(crate) fn with_vfio(&self) -> bool {
         self.with_vfio
+    }
+
+    /// Whether the kernel has VFIO as it is, and nothing of ours comes to it.
+    pub(crate) fn plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Whether that is loaded.
+    pub(crate) fn is_plain_and_loaded(&self) -> bool {
+        self.plain && Path::new("/sys/module/vfio_pci").exists()
     }
 
     /// Load the variant driver, besides what is loaded.

@@ -26,6 +26,7 @@ mod leaks;
 mod limits;
 mod list_length;
 mod livepatch;
+mod observe;
 mod operator;
 mod other_sources;
 mod policy;
@@ -120,6 +121,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         guest::SCENARIOS,
         guest_driver::SCENARIOS,
         livepatch::SCENARIOS,
+        observe::SCENARIOS,
         builtin::SCENARIOS,
         holders::SCENARIOS,
         turns::SCENARIOS,

@@ -58,6 +58,8 @@ const BESIDE: &[Job] = &[
     build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]),
     test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
     test("crash", &["scripts/crash.sh"]),
+    test("observe-bookworm", &["scripts/observe-test.sh", "bookworm"]),
+    test("observe-trixie", &["scripts/observe-test.sh", "trixie"]),
     test("host", &["scripts/host-test.sh"]),
     test("tree", &[LAB, "check", "scripts/test-tree.sh"]),
     test("audit", &[LAB, "audit-suite"]),
