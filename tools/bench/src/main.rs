@@ -5,6 +5,7 @@
 //! - `counter`: counts one system call; `sample`: summarises many counts.
 //! - `cell`: the accesses, columns of the table; `matrix`: its rows; `growth`: the charts.
 //! - `lab`: the machine that is measured on.
+//! - `observe`: the cost of `vfio-pci-audit observe`.
 //! - `memory`: the memory that a session takes.
 //! - `result`: the measured figures; `checks` compares them with targets, `table` and `chart` print
 //!   them.
@@ -17,6 +18,7 @@ mod growth;
 mod lab;
 mod matrix;
 mod memory;
+mod observe;
 mod result;
 mod sample;
 mod table;
@@ -66,6 +68,16 @@ enum Verb {
     Count {
         /// The device.
         device: Bdf,
+    },
+    /// In the VM: count accesses without `vfio-pci-audit observe` and with it, with modules as they are. Fails
+    /// if it costs too much.
+    Observe {
+        /// The device.
+        device: Bdf,
+        /// The operator's tool.
+        tool: PathBuf,
+        /// Where to put the table.
+        table: PathBuf,
     },
     /// Make each kind of access once between two marks, for a plugin of QEMU's.
     Mark {
@@ -190,6 +202,11 @@ fn main() -> Result<ExitCode> {
                 println!("{:24} {:7}", cell.name, cell.measure(&device)?.median);
             }
         }
+        Verb::Observe {
+            device,
+            tool,
+            table,
+        } => observe::measure(device, &tool, &table)?,
         Verb::Mark { device } => {
             kernel::bind(device)?;
             let device = Device::open(device)?;
