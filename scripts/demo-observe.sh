@@ -15,7 +15,7 @@ show() {
 	"$@" | sed 's/^/    /'
 }
 
-scripts/vm-modules.sh load vfio-pci vfio_iommu_type1
+"$BUILD/target/release/lab" load vfio-pci vfio_iommu_type1
 echo vfio-pci >/sys/bus/pci/devices/$device/driver_override
 echo $device >/sys/bus/pci/drivers_probe
 

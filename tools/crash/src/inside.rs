@@ -168,12 +168,9 @@ impl Machine {
 
     /// Have the modules loaded, or unloaded.
     fn modules(&self, verb: &str) -> Result<()> {
-        let mut script = Command::new("bash");
-        script
-            .arg(self.top.join("scripts/vm-modules.sh"))
-            .arg(verb)
-            .env("BUILD", &self.build);
-        output(self.command(&mut script)).map(drop)
+        let mut lab = Command::new(self.build.join("target/release/lab"));
+        lab.arg(verb).env("BUILD", &self.build);
+        output(self.command(&mut lab)).map(drop)
     }
 
     fn command<'a>(&self, command: &'a mut Command) -> &'a mut Command {

@@ -16,7 +16,7 @@ use crate::cli::Cli;
 type Examples = &'static [(&'static str, &'static str)];
 
 /// Examples of the whole, and of each command.
-const EXAMPLES: [(&str, Examples); 12] = [
+const EXAMPLES: &[(&str, Examples)] = &[
     (
         "",
         &[
@@ -75,6 +75,14 @@ const EXAMPLES: [(&str, Examples); 12] = [
                 "vfio-pci-audit report --html report.html",
             ),
         ],
+    ),
+    #[cfg(feature = "observe")]
+    (
+        "observe",
+        &[(
+            "What guests do, on a kernel as it is, until interrupted",
+            "vfio-pci-audit observe --log observe.log",
+        )],
     ),
     (
         "advise",
