@@ -12,8 +12,10 @@ toolchain
 . scripts/lint-kernel.sh
 
 mapfile -t rust < <(find src rust-bindings kunit -name '*.rs' -type f)
-mapfile -t c < <(find src rust-bindings kunit tools -name '*.[ch]' -type f ! -path '*/trace/*')
-mapfile -t trace < <(find src -path '*/trace/*.h' -type f)
+mapfile -t c < <(find src rust-bindings kunit tools -name '*.[ch]' -type f ! -path '*/trace/*' \
+	! -path '*/bpf/*' ! -name other_event.h)
+mapfile -t trace < <(find src tools \( -path '*/trace/*.h' -o -name other_event.h \) -type f)
+mapfile -t bpf < <(find tools -path '*/bpf/*.[ch]' -type f)
 
 # Patches have no sign-off before they are mailed, and name no maintainers; the lines of a sample
 # record cannot be broken.
@@ -36,6 +38,8 @@ checkpatch_files() {
 	checkpatch --typedefsfile "$types" --ignore EXPORT_SYMBOL,MACRO_ARG_REUSE --file "${c[@]}" \
 		"${rust[@]}" || rc=1
 	checkpatch --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT --file "${trace[@]}" || rc=1
+	# A BPF program declares what it knows of the kernel, and what its loader sets.
+	checkpatch --ignore VOLATILE,AVOID_EXTERNS,NEW_TYPEDEFS,CAMELCASE --file "${bpf[@]}" || rc=1
 	return $rc
 }
 
@@ -74,7 +78,7 @@ documentation() {
 # Lines have at most 100 characters, except for tables, sample records, JSON and formats of events,
 # fixtures, what the documentation quotes, and the pages and logs in the tool's sources.
 columns() {
-	local exempt='\s*(//! )?[|+]|.*(type=PCI msg=|TP_printk|r#"\{)'
+	local exempt='\s*(//! )?[|+]|.*(type=PCI msg=|TP_printk|r#")'
 	! LC_ALL=C.UTF-8 git grep -nP "^(?!$exempt).{101,}" -- . ':!LICENSE' ':!Cargo.lock' \
 		':!patches' ':!README.md' ':!*.rst' ':!tools/fuzz/corpus' \
 		':!tools/vfio-pci-audit'

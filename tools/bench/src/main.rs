@@ -69,8 +69,8 @@ enum Verb {
         /// The device.
         device: Bdf,
     },
-    /// In the VM: count accesses without `vfio-pci-audit observe` and with it, with modules as they are. Fails
-    /// if it costs too much.
+    /// In the VM: count accesses without `vfio-pci-audit observe` and with it, with modules as they
+    /// are. Fails if it costs too much.
     Observe {
         /// The device.
         device: Bdf,

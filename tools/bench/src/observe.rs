@@ -60,7 +60,8 @@ fn figures(bdf: Bdf) -> Result<Vec<i64>> {
         .collect()
 }
 
-/// Measures, prints a table in reStructuredText, and fails if a 4-byte access costs too much by fentry.
+/// Measures, prints a table in reStructuredText, and fails if a 4-byte access costs too much by
+/// fentry.
 pub(crate) fn measure(bdf: Bdf, tool: &Path, table: &Path) -> Result<()> {
     use std::io::Write;
 

@@ -66,7 +66,9 @@ impl Modules {
     /// Load vfio-pci and its core as they are without the patches.
     pub(crate) fn load_unpatched(&self) -> Result<()> {
         if self.stock() {
-            return self.kernel.load(&Load::words(["vfio-pci", "vfio_iommu_type1"]));
+            return self
+                .kernel
+                .load(&Load::words(["vfio-pci", "vfio_iommu_type1"]));
         }
         let mut replace = Vec::new();
         for name in ["vfio-pci-core.ko", "vfio-pci.ko"] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `vfio-pci-audit observe`: what it records of a kernel as it is, held against what the client did, and
-//! against what the module records where the kernel has it, too.
+//! `vfio-pci-audit observe`: what it records of a kernel as it is, held against what the client
+//! did, and against what the module records where the kernel has it, too.
 
 use std::fs;
 use std::process::Command;
@@ -25,27 +25,32 @@ use crate::record::{Kind, Record};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "observe/client",
-        "its records tell all that clients did to devices of every kind, by count and by place, within the limits",
+        "its records tell all that clients did to devices of every kind, by count and by place, \
+         within the limits",
         client,
     ),
     Scenario::new(
         "observe/each",
-        "without limits it has a record of each access, in order; by fentry, by kprobe, and without the config map",
+        "without limits it has a record of each access, in order; by fentry, by kprobe, and \
+         without the config map",
         each,
     ),
     Scenario::new(
         "observe/module",
-        "access by access, session by session and process by process it writes what the module does",
+        "access by access, session by session and process by process it writes what the module \
+         does",
         module,
     ),
     Scenario::new(
         "observe/flood",
-        "what comes while it cannot look is counted as lost, with its place, and nothing is missing",
+        "what comes while it cannot look is counted as lost, with its place, and nothing is \
+         missing",
         flood,
     ),
     Scenario::new(
         "observe/open-before",
-        "a device that was open before is seen from the next access on, and its session ends with the last close",
+        "a device that was open before is seen from the next access on, and its session ends with \
+         the last close",
         open_before,
     ),
     Scenario::new(
@@ -65,7 +70,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "observe/readers",
-        "ausearch, patched and not, report and advise read its log; advise says what blocking takes on this kernel",
+        "ausearch, patched and not, report and advise read its log; advise says what blocking \
+         takes on this kernel",
         readers,
     ),
 ];
@@ -134,8 +140,8 @@ fn client(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Make the accesses of a plan in this thread, which the truth is told of; what the records of them should say,
-/// without sessions.
+/// Make the accesses of a plan in this thread, which the truth is told of; what the records of them
+/// should say, without sessions.
 fn act(device: &Device, plan: &Plan, truth: &mut Truth) -> Result<Vec<String>> {
     let mut texts = Vec::new();
     let mut generator = stream::Generator::new(plan, 0, device.map());
@@ -192,8 +198,8 @@ fn texts(records: &[Record]) -> Vec<&str> {
     records.iter().map(|record| record.plain.as_str()).collect()
 }
 
-/// Whether what was observed is what the module recorded. Only `/proc` has the security context of a process,
-/// and for as long as the process lives.
+/// Whether what was observed is what the module recorded. Only `/proc` has the security context of
+/// a process, and for as long as the process lives.
 fn is_same(recorded: &Record, observed: &Record) -> bool {
     let without_subject = || {
         let (before, subject) = recorded.plain.split_once(" subj=")?;

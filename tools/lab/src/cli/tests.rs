@@ -58,8 +58,6 @@ const BESIDE: &[Job] = &[
     build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]),
     test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
     test("crash", &["scripts/crash.sh"]),
-    test("observe-bookworm", &["scripts/observe-test.sh", "bookworm"]),
-    test("observe-trixie", &["scripts/observe-test.sh", "trixie"]),
     test("host", &["scripts/host-test.sh"]),
     test("tree", &[LAB, "check", "scripts/test-tree.sh"]),
     test("audit", &[LAB, "audit-suite"]),
@@ -74,6 +72,8 @@ const LONG: &[Job] = &[
         "e2e-parallel",
         &[LAB, "e2e", "--no-build", "--on", "parallel"],
     ),
+    test("observe-bookworm", &["scripts/observe-test.sh", "bookworm"]),
+    test("observe-trixie", &["scripts/observe-test.sh", "trixie"]),
     test("deb", &[LAB, "check", "scripts/test-deb.sh"]),
     test("deb-tool", &[LAB, "check", "scripts/test-deb-tool.sh"]),
 ];
