@@ -43,12 +43,15 @@ series_is_graft() {
 }
 # The helper that says whether an access is blocked is there first, and no later patch touches its
 # file.
+# The helper that returns whether an access is blocked, and the policy that it asks.
 decision_comes_first() {
-	local file
-	file=$(grep -rl 'fn blocked(' "$TOP/src/drivers/vfio/pci/audit") &&
-		[ "$(wc -l <<<"$file")" = 1 ] || return 1
-	[ "$(grep -l "^+++ b/${file#"$TOP/src/"}" "$tree.series"/*.patch)" = \
-		"$(echo "$tree.series"/0001-*.patch)" ]
+	local function file
+	for function in 'fn vfio_pci_audit_blocked(' 'pub fn decide(&self'; do
+		file=$(grep -rlF "$function" "$TOP/src/drivers/vfio/pci/audit") &&
+			[ "$(wc -l <<<"$file")" = 1 ] || return 1
+		[ "$(grep -l "^+++ b/${file#"$TOP/src/"}" "$tree.series"/*.patch)" = \
+			"$(echo "$tree.series"/0001-*.patch)" ] || return 1
+	done
 }
 one_copy() {
 	for file in drivers/pci/audit/record.rs drivers/vfio/pci/audit/session.rs \

@@ -288,7 +288,7 @@ mod tests {
         use clap::Parser;
 
         for (_, examples) in EXAMPLES {
-            for (_, line) in examples {
+            for (_, line) in *examples {
                 let own = &line[line.find("vfio-pci-audit").unwrap()..];
                 let words = own
                     .split_whitespace()
