@@ -19,8 +19,11 @@ mkdir -p "$BUILD/log"
 # What is configured holds absolute paths: a checkout that was copied or moved is configured anew.
 if [ -e "$BUILD/.place" ] && [ "$(<"$BUILD/.place")" != "$BUILD" ]; then
 	echo "this checkout was copied from $(<"$BUILD/.place"): it is configured anew" >&2
-	rm -rf "$BUILD"/venv "$BUILD"/{linux/*,stock/*/objects}/{.configured,Makefile} \
-		"$BUILD"/{stock/*/.prepared,audit*/.stamp}
+	# The Makefile of the kernel's source is the kernel's.
+	for objects in "$BUILD"/linux/*/ "$BUILD"/stock/*/objects/; do
+		[ "$objects" = "$BUILD/linux/src/" ] || rm -f "$objects"{.configured,Makefile}
+	done
+	rm -rf "$BUILD"/venv "$BUILD"/{stock/*/.prepared,audit*/.stamp}
 fi
 [ "$(cat "$BUILD/.place" 2>/dev/null)" = "$BUILD" ] || echo "$BUILD" >"$BUILD/.place"
 
