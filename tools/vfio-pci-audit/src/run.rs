@@ -358,7 +358,7 @@ fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
         TextOrJson::Json => json(
             &WithBlocking {
                 advice: &advice,
-                blocking: Blocking::look(&args.logs.root),
+                blocking: Blocking::find(&args.logs.root),
             },
             out,
         )?,

@@ -66,6 +66,11 @@ impl Blocking {
         }
     }
 
+    /// As [`Blocking::look`], if there is a kernel.
+    pub fn find(root: &Path) -> Option<Self> {
+        Some(Self::look(root)).filter(|blocking| !blocking.kernel.is_empty())
+    }
+
     /// The text; empty where there is nothing to do first.
     pub fn text(&self) -> String {
         let kernel = &self.kernel;
@@ -123,8 +128,9 @@ pub struct WithBlocking<'a, T> {
     /// The thing.
     #[serde(flatten)]
     pub advice: &'a T,
-    /// The way.
-    pub blocking: Blocking,
+    /// The way, where there is a kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocking: Option<Blocking>,
 }
 
 /// Add the way to a text.

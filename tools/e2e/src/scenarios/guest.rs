@@ -25,7 +25,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "a guest's driver needs unassigned bytes: it fails when they are blocked, works when they \
          are excepted, and all others stay blocked",
         own_driver,
-    ),
+    )
+    .long(),
 ];
 
 /// How long a guest may take.
