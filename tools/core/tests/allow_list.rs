@@ -142,6 +142,14 @@ fn tells_devices_from_ranges() {
 }
 
 #[test]
+fn the_newline_is_left_out_where_there_is_no_room() {
+    let all = list(b"8086:10d3").unwrap();
+
+    assert_eq!(shown(&all, 10), "8086:10d3\n");
+    assert_eq!(shown(&all, 9), "8086:10d3");
+}
+
+#[test]
 fn a_list_that_fits_without_zeros_is_shown_without() {
     // Six bytes an entry with its comma, and ten with zeros.
     let text: Vec<_> = (0..ROOM / 6).map(|n| format!("{n:03x}:2")).collect();
