@@ -76,8 +76,9 @@ const LOCK: usize = 0x68;
 const ENABLE: u8 = 2;
 
 /// Has a guest's driver enable the watchdog, and then its root user try the bytes beside. Returns
-/// the device's configuration space while the driver runs.
-fn enable_in_guest(lab: &mut Lab, bdf: Bdf) -> Result<Vec<u8>> {
+/// the lock register, which the device shows to reads of a byte only, and its configuration space
+/// while the driver runs.
+fn enable_in_guest(lab: &mut Lab, bdf: Bdf) -> Result<(u8, Vec<u8>)> {
     let mut guest = Guest::resume(&lab.paths, PATIENCE)?;
 
     lab.note(guest.plug(bdf, Backend::Container)?);
@@ -91,9 +92,10 @@ fn enable_in_guest(lab: &mut Lab, bdf: Bdf) -> Result<Vec<u8>> {
     ] {
         lab.note(guest.ask(words)?);
     }
+    let lock = sysfs::config_at(bdf, LOCK as u64, 1)?[0];
     let config = sysfs::config(bdf)?;
     guest.end()?;
-    Ok(config)
+    Ok((lock, config))
 }
 
 fn own_driver(lab: &mut Lab) -> Result<()> {
@@ -111,11 +113,10 @@ fn own_driver(lab: &mut Lab) -> Result<()> {
         sysfs::write_config_at(bdf, LOCK as u64, &[0])?;
         let before = sysfs::config(bdf)?;
         // The driver believes in either case that it has enabled the watchdog.
-        let during = enable_in_guest(lab, bdf)?;
+        let (lock, during) = enable_in_guest(lab, bdf)?;
         ensure!(
-            (during[LOCK] & ENABLE != 0) == works,
-            "with the list {list:?} the device's lock register is {:#x}",
-            during[LOCK]
+            (lock & ENABLE != 0) == works,
+            "with the list {list:?} the device's lock register is {lock:#x}"
         );
         for byte in (0..map.size()).filter(|&byte| map.unassigned(byte) && !excepted(byte)) {
             ensure!(
