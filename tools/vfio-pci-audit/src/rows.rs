@@ -13,14 +13,14 @@ use crate::time::Stamp;
 use crate::vms::Vm;
 use crate::words::{op_text, result_text};
 
-/// What is known of who held a device.
+/// What is known of who held a device or made an access.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Who {
     /// The virtual machine's name.
     pub vm: Option<String>,
     /// Its UUID.
     pub uuid: Option<String>,
-    /// The program of the process that held the device first.
+    /// The program of the process; of a session, of the one that held the device first.
     pub program: Option<String>,
     /// That process.
     pub pid: Option<u64>,
@@ -35,6 +35,19 @@ impl Who {
             uuid,
             program: holder.map(|holder| holder.name().to_owned()),
             pid: holder.and_then(|holder| holder.pid),
+        }
+    }
+
+    /// As people read it.
+    pub fn text(&self) -> String {
+        let program = self.program.as_deref().unwrap_or("a process");
+        let process = match self.pid {
+            Some(pid) => format!("{program} {pid}"),
+            None => "an unknown process".to_owned(),
+        };
+        match self.vm.as_ref().or(self.uuid.as_ref()) {
+            Some(vm) => format!("VM {vm} ({process})"),
+            None => process,
         }
     }
 }

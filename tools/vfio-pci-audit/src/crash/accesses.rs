@@ -7,43 +7,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use pci_config::Bdf;
-use serde::Serialize;
 
 use super::event::Event;
 use super::moment::{Boot, Moment};
 use crate::export::Holders;
 use crate::holder::Holder;
 use crate::record::{Kind, Op, Record};
+use crate::rows::Who;
 use crate::scan::{Logs, Options, Scan};
 use crate::vms::Vm;
-
-/// Who made an access.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Who {
-    /// The virtual machine's name.
-    pub vm: Option<String>,
-    /// Its UUID.
-    pub uuid: Option<String>,
-    /// The program.
-    pub program: Option<String>,
-    /// The process.
-    pub pid: Option<u64>,
-}
-
-impl Who {
-    /// As people read it.
-    pub fn text(&self) -> String {
-        let program = self.program.as_deref().unwrap_or("a process");
-        let process = match self.pid {
-            Some(pid) => format!("{program} {pid}"),
-            None => "an unknown process".to_owned(),
-        };
-        match self.vm.as_ref().or(self.uuid.as_ref()) {
-            Some(vm) => format!("VM {vm} ({process})"),
-            None => process,
-        }
-    }
-}
 
 /// One access, or a range of those that have no record of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,12 +175,7 @@ fn of_record(record: &Record<'_>, boot: u64, holders: &Holders) -> Option<Access
             crate::record::SessionField::Number(number) => Some(number),
             _ => None,
         },
-        who: Who {
-            vm: who.vm.clone(),
-            uuid: who.uuid.clone(),
-            program: who.program.clone(),
-            pid: who.pid,
-        },
+        who: who.clone(),
         allowed: record.res?,
         exact,
     })

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use super::super::accesses::{join, Who};
+use super::super::accesses::join;
 use super::super::topology::tests::bridge;
 use super::*;
+use crate::rows::Who;
 
 const SECOND: u64 = 1_000_000;
 

@@ -6,11 +6,12 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::accesses::{Access, Who};
+use super::accesses::Access;
 use super::ended::Ended;
 use super::saved::Ring;
 use crate::known::knowledge::{notes, Note};
 use crate::known::machine::Machine;
+use crate::rows::Who;
 use crate::time::{Stamp, Zone};
 use crate::words::{plural, plural_es, range_text, result_text};
 
