@@ -75,14 +75,18 @@ unsafe extern "C" fn vfio_pci_audit_blocked(
     let device = unsafe { &*pdev.cast::<pci::Device>() };
     // It is an aligned dword of configuration space. With the mask, the compiler leaves out checks.
     let offset = pos & 0xffc;
-    let allowed = match monitor.decide_dword(device, iswrite, offset) {
-        Decision::Allowed => true,
-        Decision::Blocked => false,
-        Decision::ByRange => return EAGAIN.to_errno(),
-    };
 
-    monitor.access(device, iswrite, offset, 4, allowed);
-    c_int::from(!allowed)
+    match monitor.decide_dword(device, iswrite, offset) {
+        Decision::Allowed => {
+            monitor.access(device, iswrite, offset, 4, true);
+            0
+        }
+        Decision::Blocked => {
+            monitor.access(device, iswrite, offset, 4, false);
+            1
+        }
+        Decision::ByRange => EAGAIN.to_errno(),
+    }
 }
 
 /// Serves a whole system call. May sleep. Returns `count` or a negative errno.
