@@ -130,7 +130,7 @@ static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf, si
 {
 	vfio_pci_audit_do_rw *do_rw = READ_ONCE(single);
 	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
-	size_t done = 0;
+	size_t left = count;
 	ssize_t ret;
 
 	if (unlikely(!do_rw)) {
@@ -147,19 +147,18 @@ static ssize_t config_rw(struct vfio_pci_core_device *vdev, char __user *buf, si
 		return ret;
 	}
 
-	while (count) {
-		ret = do_rw(vdev, buf, count, &pos, iswrite);
+	while (left) {
+		ret = do_rw(vdev, buf, left, &pos, iswrite);
 		if (ret < 0)
 			return ret;
 
-		count -= ret;
-		done += ret;
+		left -= ret;
 		buf += ret;
 		pos += ret;
 	}
 
-	*ppos += done;
-	return done;
+	*ppos += count;
+	return count;
 }
 
 static int closing(struct kprobe *probe, struct pt_regs *regs)

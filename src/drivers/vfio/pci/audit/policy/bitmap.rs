@@ -50,8 +50,10 @@ pub fn mark(map: &mut [u64], offset: usize, size: usize) {
 /// Marks what reaches into several words.
 #[inline(never)]
 fn mark_words(map: &mut [u64], offset: usize, size: usize) {
-    for index in words(offset, size) {
-        map[index] |= mask(offset, size, index);
+    if let [first, between @ .., last] = &mut map[words(offset, size)] {
+        *first |= u64::MAX << (offset % BITS);
+        between.fill(u64::MAX);
+        *last |= u64::MAX >> (BITS - 1 - (offset + size - 1) % BITS);
     }
 }
 
