@@ -14,12 +14,12 @@ use kernel::{
 pub(crate) fn identity() -> (Pid, u64, u64) {
     let task = current!();
 
-    // SAFETY: The task is the current one. Its own start time and that of its group leader do not
-    // change, and only the task itself executes a program.
+    // SAFETY: The task is the current one. Its own number and the start time of its group leader do
+    // not change, and only the task itself executes a program. `Task::tgid()` is not in Linux 7.2.
     unsafe {
         let raw = task.as_ptr();
         (
-            task.tgid(),
+            (*raw).tgid,
             (*(*raw).group_leader).start_boottime,
             (*raw).self_exec_id,
         )

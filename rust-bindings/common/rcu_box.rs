@@ -8,6 +8,7 @@ use core::{
     ptr, //
 };
 use kernel::{
+    bindings,
     prelude::*,
     sync::{
         atomic::{
@@ -72,7 +73,10 @@ pub(crate) struct Old<T>(*mut T);
 impl<T> Drop for Old<T> {
     fn drop(&mut self) {
         if !self.0.is_null() {
-            rcu::synchronize_rcu();
+            // The `kernel` crate of Linux 7.2 does not wrap it.
+            //
+            // SAFETY: It may be called wherever sleeping is allowed, as dropping this is.
+            unsafe { bindings::synchronize_rcu() };
             // SAFETY: By the type invariant the pointer came from `KBox::into_raw()` and nothing
             // else frees it. The readers that saw it have gone.
             drop(unsafe { KBox::from_raw(self.0) });

@@ -27,6 +27,11 @@ pub(crate) fn config_size(device: &pci::Device) -> usize {
     unsafe { (*core::ptr::from_ref(device).cast::<kernel::bindings::pci_dev>()).cfg_size as usize }
 }
 
+/// The error for a record that audit refuses. The `kernel` crate of Linux 7.2 has no `ENOBUFS`.
+fn refused() -> Error {
+    Error::from_errno(-(kernel::bindings::ENOBUFS as c_int))
+}
+
 /// A record under construction. It is sent when the buffer is dropped.
 ///
 /// # Invariants
@@ -38,7 +43,7 @@ impl Buffer {
     /// Starts an `AUDIT_PCI` record. With flags that may sleep it joins the event of the current
     /// system call, if audit wants one.
     ///
-    /// Sleeps for room in the backlog only if `gfp` allows it. [`ENOBUFS`] when audit refuses: the
+    /// Sleeps for room in the backlog only if `gfp` allows it. `ENOBUFS` when audit refuses: the
     /// backlog is full, memory is short, or a rule excludes the type.
     pub(crate) fn start(gfp: gfp_t) -> Result<Self> {
         // SAFETY: The context is null or that of the current task. `audit_log_start()` may be
@@ -52,7 +57,7 @@ impl Buffer {
         };
 
         // INVARIANT: Not null, so this is a buffer that was just started.
-        NonNull::new(buffer).map(Self).ok_or(ENOBUFS)
+        NonNull::new(buffer).map(Self).ok_or_else(refused)
     }
 
     /// Appends `text`, which has no NUL and fits in a record.

@@ -75,7 +75,7 @@ pub enum Emitted {
 pub enum AccessError {
     /// It is not inside the device's configuration space.
     Range(RangeError),
-    /// The audit subsystem refused the record: [`ENOBUFS`].
+    /// The audit subsystem refused the record: `ENOBUFS`.
     Refused(Error),
 }
 
@@ -181,7 +181,7 @@ pub fn session_access(device: &pci::Device, access: &Access, context: Context) -
     write_access(device, access, context.gfp())
 }
 
-/// Writes another record about `device`: `device="..." op=` and then `body`. [`ENOBUFS`] when the
+/// Writes another record about `device`: `device="..." op=` and then `body`. `ENOBUFS` when the
 /// audit subsystem refuses it.
 pub fn emit(device: &pci::Device, body: &dyn fmt::Display, context: Context) -> Result<Emitted> {
     write(device, body, context.gfp(), false)

@@ -202,7 +202,7 @@ impl Session {
     }
 
     /// Emits `op=open` for the current process, unless another of its threads did. Does not wait
-    /// for audit. [`ENOBUFS`] when audit refuses the record: then the process is not named.
+    /// for audit. `ENOBUFS` when audit refuses the record: then the process is not named.
     fn name(&self, process: Process) -> Result<Emitted> {
         // An access of the process is not recorded before the process is named.
         let _naming = self.device.naming.lock();

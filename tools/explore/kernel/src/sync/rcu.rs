@@ -30,6 +30,10 @@ pub fn read_lock() -> Guard {
 }
 
 /// Waits for the readers that there are.
-pub fn synchronize_rcu() {
+///
+/// # Safety
+///
+/// The caller may sleep, and is no reader.
+pub unsafe fn synchronize_rcu() {
     drop(readers().write().expect("loom does not poison"));
 }
