@@ -63,10 +63,10 @@ run-stock:
 
 observe:
 	@scripts/lab.sh build setup-stock audit tools
-	@scripts/observe-test.sh
+	@scripts/lab.sh observe
 
 run-observe:
-	@scripts/run-observe.sh
+	@scripts/lab.sh run-observe
 
 test:
 	@scripts/lab.sh test
@@ -77,7 +77,7 @@ host-test:
 
 kunit:
 	@scripts/lab.sh build setup y
-	@scripts/kunit.sh
+	@scripts/lab.sh kunit
 
 e2e:
 	@scripts/lab.sh build $(if $(filter stock,$(FRONT)),setup-stock audit unpatched-audit,setup \
@@ -94,12 +94,12 @@ bench:
 lint:
 	@scripts/setup.sh vm kernel check deny
 	@scripts/lab.sh build y
-	@scripts/lab.sh check scripts/lint.sh
+	@scripts/lab.sh check lint
 
 series:
 	@scripts/setup.sh
-	@scripts/series.sh
-	@scripts/lab.sh check scripts/build-series.sh
+	@scripts/lab.sh series
+	@scripts/lab.sh check series
 
 deb:
 	@scripts/setup.sh kernel deb
@@ -110,7 +110,7 @@ deb-tool:
 	@scripts/deb-tool.sh
 
 test-deb-tool:
-	@scripts/lab.sh check scripts/test-deb-tool.sh
+	@scripts/lab.sh check deb-tool
 
 shell:
 	@scripts/lab.sh shell

@@ -27,8 +27,7 @@ debug) config+=("$TOP/scripts/test-kernel-debug.config") ;;
 *) die "usage: build-kernel.sh m|y|novfio|debug" ;;
 esac
 
-configure() {
-	toolchain
+configure_it() {
 	mkdir -p "$objects"
 	# Most of what the other kernel compiled is the same in this one.
 	if [[ $kind = @(y|novfio) ]] && [ ! -e "$objects/.config" ] &&
@@ -36,15 +35,13 @@ configure() {
 		rm -rf "$objects"
 		cp -a "$BUILD/linux/m" "$objects"
 	fi
-	make -C "$tree" O="$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" tinyconfig
-	(cd "$objects" && "$tree/scripts/kconfig/merge_config.sh" -m -O . .config "${config[@]}")
-	make -C "$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" olddefconfig
+	configure "$tree" "$objects" "${config[@]}"
 }
 
 key=$(cat "${config[@]}" "$TOP"/src/drivers/pci/audit/Kconfig \
 	"$TOP"/src/drivers/vfio/pci/audit/Kconfig "$TOP"/src/samples/pci_audit/Kconfig | sha256sum)
 if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
-	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure
+	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure_it
 	cat "${config[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u | while read -r option; do
 		wanted=$(cat "${config[@]}" | grep "^$option=" | tail -n 1)
 		grep -qx "$wanted" "$objects/.config" ||

@@ -36,17 +36,13 @@ fi
 
 config() { "$tree/scripts/config" --file "$objects/.config" "$@"; }
 is() { grep -qxE "CONFIG_$1=$2" "$objects/.config"; }
-configure() {
-	local object_make=(make -C "$tree" "O=$objects" "LLVM=$LLVM" "RUSTC=$RUSTC")
+configure_it() {
 	mkdir -p "$objects"
 	case $base in
-	tinyconfig) "${object_make[@]}" tinyconfig ;;
+	tinyconfig) configure "$tree" "$objects" "${fragments[@]}" ;;
 	*.gz) zcat "$base" >"$objects/.config" ;;
 	*) cp "$base" "$objects/.config" ;;
 	esac
-	[ ${#fragments[@]} -eq 0 ] ||
-		(cd "$objects" && "$tree/scripts/kconfig/merge_config.sh" -m -O . .config \
-		"${fragments[@]}")
 	config --enable AUDIT --enable RUST --enable VFIO_PCI_UNASSIGNED_ACCESS_AUDIT
 	is VFIO '[ym]' || config --module VFIO
 	is VFIO_PCI '[ym]' || config --module VFIO_PCI
@@ -54,7 +50,7 @@ configure() {
 	! is MODVERSIONS y || config --disable GENKSYMS --enable GENDWARFKSYMS
 	# A distribution's keys are not here.
 	config --set-str SYSTEM_TRUSTED_KEYS '' --set-str SYSTEM_REVOCATION_KEYS ''
-	"${object_make[@]}" olddefconfig
+	make -C "$tree" "O=$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" olddefconfig
 }
 
 toolchain
@@ -63,7 +59,7 @@ key=$tree$(cat "${fragments[@]}" "$TOP"/src/drivers/pci/audit/Kconfig \
 	"$TOP"/src/drivers/vfio/pci/audit/Kconfig \
 	"$([ "$base" = tinyconfig ] && echo /dev/null || echo "$base")" | sha256sum)
 if [ "$(cat "$dest/.configured" 2>/dev/null)" != "$key" ]; then
-	step deb-config "configuring, from $base" configure
+	step deb-config "configuring, from $base" configure_it
 	for option in AUDIT RUST VFIO_PCI VFIO_PCI_UNASSIGNED_ACCESS_AUDIT; do
 		is $option '[ym]' || die "$base with CONFIG_$option: some other option is against it;" \
 			"\"make -C $objects menuconfig\"," \

@@ -7,25 +7,19 @@
 #	vm      running anything in the VM: audit userspace, host tools, virtme-ng
 #	kernel  building a kernel: LLVM, the kernel's Rust, bindgen
 #	check   judging the sources: linters, coverage, Sphinx, DuckDB
-#	deny    judging the host tools' dependencies: cargo-deny, which takes four minutes of one
-#	        processor to build
+#	deny    judging the host tools' dependencies: cargo-deny, minutes to build
 #	deb     making Debian packages of a kernel
-#	deb-tool
-#	        making and judging Debian packages of the operator's tool
+#	deb-tool  making and judging Debian packages of the operator's tool
 #
-# Without a word, vm and kernel are meant. setup.sh --list WHAT... prints Debian's packages instead.
-# They are listed in scripts/packages.
+# Without a word, vm and kernel are meant. setup.sh --list WHAT... prints Debian's packages instead,
+# of those in scripts/packages.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 list=
-if [ "${1:-}" = --list ]; then
-	list=1
-	shift
-fi
+[ "${1:-}" != --list ] || { list=1; shift; }
 [ $# -gt 0 ] || set -- vm kernel
 release=$(debian_release)
-
 # listed KIND: what scripts/packages has for this purpose and kind.
 listed() { sed -n "s/^$what${1:+ $1}: //p" "$TOP/scripts/packages" | xargs -r -n 1; }
 packages=() missing=()
@@ -36,10 +30,7 @@ for what; do
 		command -v "$tool" >/dev/null || missing+=("$tool")
 	done
 done
-if [ -n "$list" ]; then
-	printf '%s\n' "${packages[@]}"
-	exit
-fi
+[ -z "$list" ] || { printf '%s\n' "${packages[@]}"; exit; }
 case $release in
 12 | 13) install_packages "${packages[@]}" ;;
 *) [ ${#missing[@]} -eq 0 ] || die "set-up is automatic on Debian 12 and 13 only; please install:" \
@@ -55,8 +46,7 @@ venv() {
 	"$BUILD/venv/bin/pip" install --disable-pip-version-check "$1"
 }
 bindgen_is_new() {
-	[ "$(printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -V |
-		head -n 1)" = 0.71.1 ]
+	printf '%s\n' 0.71.1 "$(bindgen --version 2>/dev/null | cut -d' ' -f2)" | sort -CV
 }
 
 toolchain

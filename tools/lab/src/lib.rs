@@ -7,7 +7,8 @@
 //! - [`vm`] boots a kernel and runs a command in it; [`complaints`] judges what that kernel said.
 //! - [`guest`] makes the guest that runs inside the virtual machine.
 //! - [`progress`] runs long steps, and says what runs; [`ktap`] counts the results of tests.
-//! - [`paths`] knows where things are.
+//! - [`paths`] knows where things are, [`files`] finds and copies them; [`shell`] calls what
+//!   scripts/lib.sh knows.
 //!
 //! In the virtual machine:
 //!
@@ -20,6 +21,7 @@
 pub mod auditd;
 pub mod command;
 pub mod complaints;
+pub mod files;
 pub mod guest;
 pub mod kernel;
 pub mod ktap;
@@ -27,6 +29,7 @@ pub mod livepatch;
 pub mod modules;
 pub mod paths;
 pub mod progress;
+pub mod shell;
 pub mod trace;
 pub mod vm;
 mod wait;

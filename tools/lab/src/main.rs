@@ -4,9 +4,13 @@
 //!
 //! - [`prepare`]: what is built before anything runs; [`audit`]: audit userspace, a part of it.
 //! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the
-//!   machine.
-//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`] and [`checks`]: each
+//!   machine. [`observe`] and [`demo_observe`]: the same of `vfio-pci-audit observe`, and its
+//!   tests.
+//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`] and [`kunit`]: each
 //!   kind of them.
+//! - [`checks`]: what needs no scenarios: [`lint`], with [`compiler`], [`tree`], [`deb_test`] and
+//!   [`deb_tool`].
+//! - [`series`]: the patches that are mailed.
 
 #[path = "cli/audit.rs"]
 mod audit;
@@ -16,18 +20,36 @@ mod audit_suite;
 mod bench;
 #[path = "cli/checks.rs"]
 mod checks;
+#[path = "cli/compiler.rs"]
+mod compiler;
 #[path = "cli/coverage.rs"]
 mod coverage;
+#[path = "cli/deb_test.rs"]
+mod deb_test;
+#[path = "cli/deb_tool.rs"]
+mod deb_tool;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/demo_observe.rs"]
+mod demo_observe;
 #[path = "cli/e2e.rs"]
 mod e2e;
+#[path = "cli/kunit.rs"]
+mod kunit;
+#[path = "cli/lint/mod.rs"]
+mod lint;
+#[path = "cli/observe.rs"]
+mod observe;
 #[path = "cli/prepare.rs"]
 mod prepare;
+#[path = "cli/series/mod.rs"]
+mod series;
 #[path = "cli/show.rs"]
 mod show;
 #[path = "cli/tests.rs"]
 mod tests;
+#[path = "cli/tree/mod.rs"]
+mod tree;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,11 +105,22 @@ enum Verb {
         #[arg(required = true)]
         what: Vec<prepare::Part>,
     },
-    /// Run a script of checks, and print KTAP
+    /// Check something without scenarios, and print KTAP
     Check {
-        /// The script
-        script: PathBuf,
+        /// What
+        subject: checks::Subject,
     },
+    /// The KUnit suites of both modules, in the kernel that has them built in
+    Kunit,
+    /// Make the patches that are mailed, in build/series
+    Series,
+    /// The scenarios of `vfio-pci-audit observe`, on kernels of Debian's as they are
+    Observe {
+        /// Whose (default: all)
+        kernels: Vec<observe::Kernel>,
+    },
+    /// Show `vfio-pci-audit observe` in the kernel of Debian 13
+    RunObserve,
     /// How much of the files that import only core the host's tests run
     Coverage,
     /// Build audit userspace with our patches, into build/audit
@@ -108,7 +141,8 @@ enum Verb {
     Guest {
         /// The device
         device: Bdf,
-        /// poke=OFFSET:VALUE:SIZE, peek=OFFSET:SIZE and more: see scripts/guest/init
+        /// poke=OFFSET:VALUE:SIZE, peek=OFFSET:SIZE, driver=NAME, load=NAME, hold=MAJOR:MINOR,
+        /// address=ADDRESS, ping=ADDRESS or disk=BLOCK
         actions: Vec<String>,
         /// How long the guest may take
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]
@@ -120,6 +154,9 @@ enum Verb {
     /// In the VM: the demonstration
     #[command(hide = true)]
     Demo,
+    /// In the VM: what `run-observe` shows
+    #[command(hide = true)]
+    DemoObserve,
     /// In the VM: what `shell` starts
     #[command(hide = true)]
     Welcome,
@@ -162,7 +199,11 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::E2e(arguments) => return e2e::run(&paths, &arguments),
         Verb::Bench { quick } => return bench::run(&paths, quick).map(code),
         Verb::Build { what } => prepare::run(&paths, &what)?,
-        Verb::Check { script } => return checks::run(&paths, &script).map(code),
+        Verb::Check { subject } => return checks::run(&paths, subject).map(code),
+        Verb::Kunit => return kunit::run(&paths).map(code),
+        Verb::Series => series::run(&paths)?,
+        Verb::Observe { kernels } => return observe::test(&paths, &kernels).map(code),
+        Verb::RunObserve => return observe::show(&paths),
         Verb::Coverage => return coverage::run(&paths).map(code),
         Verb::BuildAudit(arguments) => audit::run(&paths, arguments)?,
         Verb::AuditSuite => return audit_suite::run(&paths).map(code),
@@ -193,6 +234,7 @@ fn run(verb: Verb) -> Result<u8> {
             guest.end()?;
         }
         Verb::Demo => demo::run(&paths)?,
+        Verb::DemoObserve => demo_observe::run(&paths)?,
         Verb::Welcome => show::welcome(&paths)?,
         Verb::GuestImage { kernel } => {
             guest::image::build(&paths, &kernel)?;

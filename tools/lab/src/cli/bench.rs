@@ -5,10 +5,13 @@
 //! another, on Debian's own kernel.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result};
+use lab::command;
 use lab::paths::{is_set, Paths};
 use lab::progress::{self, Step};
+use lab::shell;
 use lab::vm::machine::crowd;
 
 use crate::prepare::{self, Part, Stock};
@@ -72,9 +75,7 @@ pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {
     ];
     let report: Vec<String> = report.iter().map(|&word| word.to_owned()).collect();
     let met = progress::command(paths, &report).status()?.success();
-    let sizes = progress::command(paths, &["scripts/module-sizes.sh".to_owned()])
-        .output()
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())?;
+    let sizes = sizes(paths)?;
     print!("{sizes}");
     fs::write(out.join("sizes.txt"), sizes)?;
     if is_set("UPDATE") {
@@ -84,6 +85,33 @@ pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {
         fs::write(&doc, replace_table(&text, &table)?)?;
     }
     Ok(met)
+}
+
+/// What the modules of the kernel in build/linux/m take: their sizes, and large stack frames.
+fn sizes(paths: &Paths) -> Result<String> {
+    let modules = ["pci/audit/pci-audit.ko", "vfio/pci/audit/vfio-pci-audit.ko"];
+    let drivers = paths.build.join("linux/m/drivers");
+    let mut size = shell::in_toolchain(paths, "llvm-size");
+    let sizes = command::stdout(size.args(modules.map(|module| drivers.join(module))))?;
+    let code = tempfile::NamedTempFile::new()?;
+    let mut dump = Command::new("objdump");
+    dump.arg("-d")
+        .args(modules.map(|module| drivers.join(module)));
+    fs::write(code.path(), command::stdout(&mut dump)?)?;
+    let mut frames = Command::new(paths.kernel_tree().join("scripts/checkstack.pl"));
+    let frames = command::stdout_of_input(frames.arg("x86_64"), code.path())?;
+    // Each line begins with an address.
+    let frames: String = frames
+        .lines()
+        .map(|line| match line.split_once(' ') {
+            Some((address, rest)) if address.starts_with("0x") => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    Ok(format!(
+        "\nSizes of the modules, in bytes:\n\n{sizes}\nStack frames of 100 bytes and \
+         more:\n\n{frames}"
+    ))
 }
 
 /// A VM that runs a step.

@@ -1,110 +1,141 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs a script of checks, and makes KTAP of what it says.
-//!
-//! Such a script says `@plan COUNT`, and for each check `@check NAME`, what was printed, and
-//! `@result CODE` (scripts/lib.sh has functions for these). Exit code 4 means that it cannot be
-//! tried, and the last line why, as in the kernel's selftests.
+//! Does checks one after the other, and makes KTAP of how they end.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::Path;
-use std::process::Stdio;
+use std::fmt;
+use std::io::{self, Stdout, Write};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
+use clap::ValueEnum;
 use lab::ktap::{Ktap, Outcome};
 use lab::paths::Paths;
-use lab::progress;
+
+use crate::{deb_test, deb_tool, lint, series, tree};
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Subject {
+    /// The sources, by every tool that judges them
+    Lint,
+    /// What grafting does to a kernel tree, and what the option does to the code when it is off
+    Tree,
+    /// Each patch of the series in build/series, built with the option off and on
+    Series,
+    /// The packages of `make deb`, of a small kernel, which is booted
+    Deb,
+    /// The packages of `make deb-tool`, in fresh systems of Debian 12 and 13
+    DebTool,
+}
+
+/// Check; whether nothing failed.
+pub(crate) fn run(paths: &Paths, subject: Subject) -> Result<bool> {
+    match subject {
+        Subject::Lint => lint::run(paths),
+        Subject::Tree => tree::run(paths),
+        Subject::Series => series::build::run(paths),
+        Subject::Deb => deb_test::run(paths),
+        Subject::DebTool => deb_tool::run(paths),
+    }
+}
+
+/// The error of a check that cannot be done here, and why.
+#[derive(Debug)]
+pub(crate) struct Skip(pub(crate) String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Skip {}
 
 /// What is shown of a check that failed, in lines.
 const SHOWN: usize = 40;
 
-/// The exit code of a check that cannot be tried.
-const SKIPPED: &str = "4";
-
-/// Run the script; whether all of its checks pass.
-pub(crate) fn run(paths: &Paths, script: &Path) -> Result<bool> {
-    let words = ["bash".to_owned(), script.display().to_string()];
-    let mut child = progress::command(paths, &words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| script.display().to_string())?;
-    let said = child.stdout.take().context("a script without output")?;
-    let passed = judge(said, io::stdout());
-    let status = child.wait()?;
-    ensure!(
-        status.success(),
-        "{} ended with {status} before its last check",
-        script.display()
-    );
-    passed
+/// As many checks as were planned.
+pub(crate) struct Checks<W: Write> {
+    ktap: Ktap<W>,
+    planned: usize,
+    done: usize,
 }
 
-/// Make KTAP of what a script says; whether as many checks passed as it planned.
-fn judge(said: impl Read, out: impl Write) -> Result<bool> {
-    let mut lines = BufReader::new(said).lines();
-    let plan = loop {
-        let line = lines.next().context("the script ended before its plan")??;
-        if let Some(count) = line.strip_prefix("@plan ") {
-            break count.parse().with_context(|| line.clone())?;
-        }
-    };
-    let mut ktap = Ktap::new(out, plan)?;
-    let mut done = 0;
-    let mut name = String::new();
-    let mut printed = Vec::new();
-    for line in lines {
-        let line = line?;
-        if let Some(check) = line.strip_prefix("@check ") {
-            check.clone_into(&mut name);
-            printed.clear();
-        } else if let Some(code) = line.strip_prefix("@result ") {
-            let outcome = match code {
-                "0" => Outcome::Passed,
-                SKIPPED => Outcome::Skipped(printed.last().cloned().unwrap_or_default()),
-                _ => {
-                    let shown = &printed[printed.len().saturating_sub(SHOWN)..];
-                    ktap.diagnose(&shown.join("\n"))?;
+impl Checks<Stdout> {
+    /// On standard output.
+    pub(crate) fn new(planned: usize) -> Result<Self> {
+        Self::to(io::stdout(), planned)
+    }
+}
+
+impl<W: Write> Checks<W> {
+    fn to(out: W, planned: usize) -> Result<Self> {
+        Ok(Self {
+            ktap: Ktap::new(out, planned)?,
+            planned,
+            done: 0,
+        })
+    }
+
+    /// Do one.
+    pub(crate) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        let outcome = match check() {
+            Ok(()) => Outcome::Passed,
+            Err(error) => match error.downcast_ref::<Skip>() {
+                Some(skip) => Outcome::Skipped(skip.0.clone()),
+                None => {
+                    let text = format!("{error:#}");
+                    let lines: Vec<_> = text.lines().collect();
+                    let shown = &lines[lines.len().saturating_sub(SHOWN)..];
+                    self.ktap.diagnose(&shown.join("\n"))?;
                     Outcome::Failed
                 }
-            };
-            ktap.result(&name, &outcome)?;
-            done += 1;
-        } else {
-            printed.push(line);
-        }
+            },
+        };
+        self.done += 1;
+        Ok(self.ktap.result(name, &outcome)?)
     }
-    ensure!(done == plan, "of {plan} checks there were {done}");
-    Ok(ktap.failed() == 0)
+
+    /// Whether none failed; an error if some were left out.
+    pub(crate) fn end(self) -> Result<bool> {
+        let (planned, done) = (self.planned, self.done);
+        ensure!(done == planned, "of {planned} checks there were {done}");
+        Ok(self.ktap.failed() == 0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use anyhow::bail;
 
-    fn text(said: &str) -> (Result<bool>, String) {
-        let mut out = Vec::new();
-        let passed = judge(said.as_bytes(), &mut out);
-        (passed, String::from_utf8(out).unwrap())
-    }
+    use super::*;
 
     #[test]
     fn ktap_of_checks() {
-        let said =
-            "noise\n@plan 3\n@check one\nfine\n@result 0\n@check two\nbad\nworse\n@result 1\n\
-             @check three\nno clippy\n@result 4\n";
-        let (passed, text) = text(said);
-        assert!(!passed.unwrap());
-        assert_eq!(
-            text,
-            "KTAP version 1\n1..3\nok 1 - one\n# bad\n# worse\nnot ok 2 - two\nok 3 - three # \
-             SKIP no clippy\n"
+        let mut out = Vec::new();
+        let mut checks = Checks::to(&mut out, 3).unwrap();
+        checks.check("one", || Ok(())).unwrap();
+        let lines: Vec<_> = (0..50).map(|number| number.to_string()).collect();
+        checks.check("two", || bail!(lines.join("\n"))).unwrap();
+        checks
+            .check("three", || bail!(Skip("no clippy".to_owned())))
+            .unwrap();
+        assert!(!checks.end().unwrap());
+        let out = String::from_utf8(out).unwrap();
+        assert!(
+            out.starts_with("KTAP version 1\n1..3\nok 1 - one\n# 10\n# 11\n"),
+            "{out}"
+        );
+        assert!(
+            out.ends_with("# 49\nnot ok 2 - two\nok 3 - three # SKIP no clippy\n"),
+            "{out}"
         );
     }
 
     #[test]
     fn a_check_that_is_missing_is_no_success() {
-        assert!(text("@plan 2\n@check one\n@result 0\n").0.is_err());
-        assert!(text("nothing\n").0.is_err());
+        let mut out = Vec::new();
+        let mut checks = Checks::to(&mut out, 2).unwrap();
+        checks.check("one", || Ok(())).unwrap();
+        assert!(checks.end().is_err());
     }
 }

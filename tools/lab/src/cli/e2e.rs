@@ -43,6 +43,18 @@ pub(crate) struct Arguments {
     no_build: bool,
 }
 
+impl Arguments {
+    /// Those whose name contains a pattern.
+    pub(crate) fn only(on: On, pattern: &str) -> Self {
+        Self {
+            on: Some(on),
+            only: vec![pattern.to_owned()],
+            long: false,
+            no_build: false,
+        }
+    }
+}
+
 /// How a kind of them differs from the others.
 struct Kind {
     name: &'static str,

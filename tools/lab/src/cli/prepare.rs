@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use lab::paths::Paths;
 use lab::progress::{self, Step};
+use lab::shell;
 
 /// Something to build.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -41,8 +42,9 @@ pub(crate) enum Part {
 
 /// A step that has the distribution's cargo do something.
 pub(crate) fn cargo(name: &str, what: &str, arguments: &[&str]) -> Step {
-    let shell = ["bash", "-c", ". scripts/lib.sh; host_cargo \"$@\"", "cargo"];
-    Step::new(name, what, &[&shell, arguments].concat())
+    let mut step = Step::new(name, what, arguments);
+    step.command.splice(..0, shell::words("host_cargo"));
+    step
 }
 
 /// The step that makes the inner guest for a kernel.

@@ -50,7 +50,7 @@ const LAB: &str = "scripts/lab.sh";
 /// What takes the processor that the scenarios do not.
 const BESIDE: &[Job] = &[
     build("kernel-y", &["scripts/build-kernel.sh", "y"]),
-    test("kunit", &["scripts/kunit.sh"]),
+    test("kunit", &[LAB, "kunit"]),
     test(
         "e2e-builtin",
         &[LAB, "e2e", "--no-build", "--on", "builtin"],
@@ -58,10 +58,10 @@ const BESIDE: &[Job] = &[
     build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]),
     test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
     test("host", &["scripts/host-test.sh"]),
-    test("tree", &[LAB, "check", "scripts/test-tree.sh"]),
+    test("tree", &[LAB, "check", "tree"]),
     test("audit", &[LAB, "audit-suite"]),
     build("setup-deny", &["scripts/setup.sh", "deny"]),
-    test("lint", &[LAB, "check", "scripts/lint.sh"]),
+    test("lint", &[LAB, "check", "lint"]),
 ];
 
 /// The scenarios, and what only long runs have.
@@ -72,10 +72,10 @@ const LONG: &[Job] = &[
         &[LAB, "e2e", "--no-build", "--on", "parallel"],
     ),
     test("crash", &["scripts/crash.sh"]),
-    test("observe-bookworm", &["scripts/observe-test.sh", "bookworm"]),
-    test("observe-trixie", &["scripts/observe-test.sh", "trixie"]),
-    test("deb", &[LAB, "check", "scripts/test-deb.sh"]),
-    test("deb-tool", &[LAB, "check", "scripts/test-deb-tool.sh"]),
+    test("observe-bookworm", &[LAB, "observe", "bookworm"]),
+    test("observe-trixie", &[LAB, "observe", "trixie"]),
+    test("deb", &[LAB, "check", "deb"]),
+    test("deb-tool", &[LAB, "check", "deb-tool"]),
 ];
 
 /// Run all of them; whether nothing failed. The last line is "N passed, N failed[, N skipped]".

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host's tools, and the crates that they depend on.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{bail, Result};
+use lab::command;
+use lab::paths::Paths;
+use lab::shell;
+
+use crate::checks::Skip;
+
+pub(super) fn formatted(paths: &Paths) -> Result<()> {
+    let mut cargo = shell::function(paths, "host_cargo");
+    command::stdout(cargo.args(["fmt", "--all", "--check"])).map(drop)
+}
+
+/// The distribution's clippy goes with what the distribution's compiler has built. One of rustup's
+/// brings a compiler of its own, which builds the dependencies too.
+pub(super) fn clippy(paths: &Paths) -> Result<()> {
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    let mut cargo = if Path::new("/usr/bin/cargo-clippy").exists() {
+        shell::function(paths, "host_cargo")
+    } else if succeeds(Command::new("cargo").args(["clippy", "--version"])) {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(&paths.top)
+            .env_remove("RUSTC")
+            .env("CARGO_TARGET_DIR", paths.build.join("target-clippy"));
+        cargo
+    } else {
+        bail!(Skip("this system has no cargo clippy".to_owned()));
+    };
+    command::stdout(cargo.args(arguments)).map(drop)
+}
+
+/// Licenses, sources and versions.
+pub(super) fn deny(paths: &Paths) -> Result<()> {
+    let what = [
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    command::stdout(cargo_deny(paths)?.args(what)).map(drop)
+}
+
+/// Advisories, if their database can be had.
+pub(super) fn advisories(paths: &Paths) -> Result<()> {
+    if !succeeds(cargo_deny(paths)?.args(["fetch", "db"])) {
+        bail!(Skip(
+            "the advisory database cannot be fetched from here".to_owned()
+        ));
+    }
+    let what = ["check", "--hide-inclusion-graph", "advisories"];
+    command::stdout(cargo_deny(paths)?.args(what)).map(drop)
+}
+
+fn cargo_deny(paths: &Paths) -> Result<Command> {
+    if !succeeds(shell::in_toolchain(paths, "cargo-deny").arg("--version")) {
+        bail!(Skip(
+            "cargo-deny is missing: scripts/setup.sh deny installs it".to_owned()
+        ));
+    }
+    let mut cargo = shell::function(paths, "toolchain; host_cargo");
+    cargo.args(["deny", "--log-level", "error"]);
+    Ok(cargo)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command::output(command).is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `vfio-pci-audit observe` on kernels of Debian's as they are. No kernel is built.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{ensure, Context, Result};
+use clap::ValueEnum;
+use lab::paths::Paths;
+use lab::progress::{self, Step};
+use lab::vm;
+
+use crate::e2e::{self, On};
+use crate::prepare;
+use crate::show::this;
+
+/// Whose kernel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Kernel {
+    /// Debian 12's, 6.1
+    Bookworm,
+    /// Debian 13's, 6.12
+    Trixie,
+    /// 7.3, with the module beside, as a livepatch, to compare with
+    Stock,
+}
+
+/// A kernel of a suite's that was fetched.
+struct Fetched {
+    folder: PathBuf,
+    image: PathBuf,
+}
+
+fn fetch(paths: &Paths, suite: &str) -> Result<Fetched> {
+    let output = progress::command(paths, &["scripts/fetch-image.sh", suite].map(str::to_owned))
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "there is no kernel of {suite} to show it in"
+    );
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let modules = folder.join("image/lib/modules");
+    let release = fs::read_dir(&modules)
+        .with_context(|| modules.display().to_string())?
+        .next()
+        .context("the kernel has no modules")??;
+    Ok(Fetched {
+        image: release.path().join("vmlinuz"),
+        folder,
+    })
+}
+
+impl Fetched {
+    fn options(&self, name: &str, timeout: u64) -> vm::Options {
+        vm::Options {
+            name: Some(name.to_owned()),
+            kernel: Some(self.image.clone()),
+            timeout,
+            ..vm::Options::default()
+        }
+    }
+
+    fn variable(&self) -> String {
+        format!("STOCK={}", self.folder.display())
+    }
+}
+
+/// Run its scenarios on each kernel; whether none failed.
+pub(crate) fn test(paths: &Paths, kernels: &[Kernel]) -> Result<bool> {
+    let mut good = true;
+    for &kernel in kernels {
+        let suite = match kernel {
+            Kernel::Bookworm => "bookworm",
+            Kernel::Trixie => "trixie",
+            Kernel::Stock => {
+                let arguments = e2e::Arguments::only(On::Stock, "observe/");
+                good &= e2e::run(paths, &arguments)? == 0;
+                continue;
+            }
+        };
+        let fetched = fetch(paths, suite)?;
+        let options = fetched.options(&format!("observe-{suite}"), 900);
+        let script = "\"$1\" load vfio-pci vfio_iommu_type1 && \"$2\" --only observe/";
+        let command = [
+            "env".to_owned(),
+            "PLAIN=1".to_owned(),
+            fetched.variable(),
+            "sh".to_owned(),
+            "-c".to_owned(),
+            script.to_owned(),
+            "sh".to_owned(),
+            paths.tool("lab").display().to_string(),
+            paths.tool("e2e").display().to_string(),
+        ];
+        good &= options.run(paths, &command)? == 0;
+    }
+    Ok(good)
+}
+
+/// Show it in the kernel of Debian 13, in which nothing of ours is loaded.
+pub(crate) fn show(paths: &Paths) -> Result<u8> {
+    let setup = ["scripts/setup.sh", "vm"];
+    let setup = Step::new("setup", "installing what is missing", &setup);
+    progress::run(paths, &[setup])?;
+    let image = Step::new(
+        "run-observe-image",
+        "fetching the kernel of Debian 13",
+        &["scripts/fetch-image.sh", "trixie"],
+    );
+    // It waits for the network while the processors build.
+    let tools = prepare::cargo(
+        "run-observe-tools",
+        "building the tool and a VFIO client",
+        &[
+            "build",
+            "--release",
+            "-p",
+            "vfio-client",
+            "-p",
+            "vfio-pci-audit",
+        ],
+    );
+    progress::run_beside(paths, &[tools], &[image])?;
+    let fetched = fetch(paths, "trixie")?;
+    let mut command = vec!["env".to_owned(), fetched.variable()];
+    command.extend(this(paths, &["demo-observe"]));
+    Ok(fetched.options("run-observe", 600).run(paths, &command)?)
+}
