@@ -17,6 +17,8 @@ use super::saved::Ring;
 
 const TRACEFS: &str = "sys/kernel/tracing";
 const EVENT: &str = "events/pci_audit/pci_audit_access/enable";
+/// The only clock with which the ring outlives the boot, as the kernel says that it is set.
+const KEEPING_CLOCK: &str = "[local]";
 /// The first kernel with such rings.
 const FIRST: (u32, u32) = (6, 12);
 /// What reserves one.
@@ -147,8 +149,11 @@ impl Instance {
             "there is no event to trace: load the module first (modprobe pci_audit)"
         );
         self.write("tracing_on", "0")?;
-        // The clock of the kernel's log: the usual one may differ from that by part of a second.
-        self.write("trace_clock", "global")?;
+        // With any other clock, the kernel empties the ring at the next boot: it takes the clock of
+        // the boot before, and to set a clock is to erase (setup_trace_scratch() of Linux 7.3).
+        if !self.text("trace_clock")?.contains(KEEPING_CLOCK) {
+            self.write("trace_clock", "local")?;
+        }
         self.write("trace", "\n")?;
         self.write(EVENT, "1")?;
         self.write("tracing_on", "1")
