@@ -63,6 +63,15 @@ struct Known {
     number: Option<u64>,
 }
 
+/// What is done with an access that refers to something that is not known yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// It waits for a while.
+    Wait,
+    /// It is booked as it is.
+    Book,
+}
+
 /// What was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -130,19 +139,7 @@ impl Observer {
         self.take_events(source, world);
         // Those that have all of their accesses in the ring, or booked.
         let due = std::mem::take(&mut self.ends);
-        let batch = source.accesses(BATCH);
-        let mut more = batch.len() == BATCH;
-        self.waiting.extend(batch);
-        self.take_events(source, world);
-        while let Some(access) = self.waiting.pop_front() {
-            if !self.knows(&access) && !self.is_late(now) {
-                self.waiting.push_front(access);
-                more = true;
-                break;
-            }
-            self.access(&access, world, sink);
-        }
-        self.book_drops(source, now);
+        let more = self.take_accesses(source, world, sink, (now, Unknown::Wait));
         if more {
             self.ends.extend(due);
         } else {
@@ -173,7 +170,33 @@ impl Observer {
         now >= *self.waiting_since.get_or_insert(now) + PATIENCE
     }
 
-    /// Ends all sessions, and writes all that was not written. Whether it could be.
+    /// Takes the next accesses and books them, until one has to wait. Whether there may be more.
+    fn take_accesses(
+        &mut self,
+        source: &mut impl Source,
+        world: &mut impl World,
+        sink: &mut impl Sink,
+        (now, unknown): (u64, Unknown),
+    ) -> bool {
+        let batch = source.accesses(BATCH);
+        let mut more = batch.len() == BATCH;
+        self.waiting.extend(batch);
+        // What they refer to was sent before them.
+        self.take_events(source, world);
+        while let Some(access) = self.waiting.pop_front() {
+            if unknown == Unknown::Wait && !self.knows(&access) && !self.is_late(now) {
+                self.waiting.push_front(access);
+                more = true;
+                break;
+            }
+            self.access(&access, world, sink);
+        }
+        self.book_drops(source, now);
+        more
+    }
+
+    /// Ends all sessions, and writes all that was not written. Whether it could be. The source
+    /// gets nothing new.
     pub fn finish(
         &mut self,
         source: &mut impl Source,
@@ -182,10 +205,7 @@ impl Observer {
         now: u64,
     ) -> bool {
         self.take_events(source, world);
-        for access in std::mem::take(&mut self.waiting) {
-            self.access(&access, world, sink);
-        }
-        self.book_drops(source, now);
+        while self.take_accesses(source, world, sink, (now, Unknown::Book)) {}
         let mut written = true;
         for device in self.devices.values_mut() {
             written &= device.finish(now, sink);

@@ -331,6 +331,25 @@ fn accesses_wait_for_what_they_refer_to() {
 }
 
 #[test]
+fn at_the_end_nothing_waits_and_nothing_stays_behind() {
+    let (mut observer, mut rings, mut lines) = (observer(), Rings::default(), Lines::default());
+    rings.events.push_back(start(1));
+    // Its process is not known: all others wait behind it.
+    let stranger = Process { tgid: 8, ..PROCESS };
+    rings.accesses = vec![access(1, Op::Read, 0x90, 4); 2 * BATCH + 5];
+    rings.accesses[0].process = stranger;
+    step(&mut observer, &mut rings, &mut lines, SECOND);
+    assert_eq!(observer.seen().accesses, 0);
+    assert!(observer.finish(&mut rings, &mut NoWorld, &mut lines, SECOND));
+    assert_eq!(observer.seen().accesses, 2 * BATCH as u64 + 5);
+    let close = lines.lines.last().unwrap();
+    assert!(
+        close.contains(&format!(" reads={} ", 2 * BATCH + 5)),
+        "{close}"
+    );
+}
+
+#[test]
 fn accesses_of_nothing_known_are_counted_apart() {
     let (mut observer, mut rings, mut lines) = (observer(), Rings::default(), Lines::default());
     rings.accesses = vec![access(1, Op::Read, 0x90, 4)];
