@@ -32,9 +32,11 @@ use ::lab::{kernel, trace};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use serde::de::DeserializeOwned;
+use serde::Serialize;
 use vfio_client::{Bdf, Device};
 
 use crate::lab::Lab;
+use crate::observe::Observed;
 use crate::result::{Results, Stock};
 
 #[derive(Parser)]
@@ -69,15 +71,13 @@ enum Verb {
         /// The device.
         device: Bdf,
     },
-    /// In the VM: count accesses without `vfio-pci-audit observe` and with it, with modules as they
-    /// are. Fails if it costs too much.
+    /// In the VM, on a kernel as it is: count accesses without `vfio-pci-audit observe` and with it.
     Observe {
         /// The device.
+        #[arg(long, default_value = "0000:01:00.0")]
         device: Bdf,
-        /// The operator's tool.
-        tool: PathBuf,
-        /// Where to put the table.
-        table: PathBuf,
+        /// Where to put the results.
+        output: PathBuf,
     },
     /// Make each kind of access once between two marks, for a plugin of QEMU's.
     Mark {
@@ -91,6 +91,9 @@ enum Verb {
         /// What `measure` wrote on a stock kernel.
         #[arg(long)]
         stock: Option<PathBuf>,
+        /// What `observe` wrote.
+        #[arg(long)]
+        observed: Option<PathBuf>,
         /// Where to put tables and charts.
         folder: PathBuf,
     },
@@ -141,28 +144,47 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T> {
     serde_json::from_str(&text).with_context(name)
 }
 
-fn report(results: &Path, stock: Option<&Path>, folder: &Path) -> Result<ExitCode> {
+fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    fs::write(file, text).with_context(|| file.display().to_string())
+}
+
+fn report(
+    results: &Path,
+    stock: Option<&Path>,
+    observed: Option<&Path>,
+    folder: &Path,
+) -> Result<ExitCode> {
     let mut results: Results = read(results)?;
+    let observed: Observed = match observed {
+        Some(observed) => read(observed)?,
+        None => Observed::Not("there was no kernel of Debian's to measure it on".into()),
+    };
     if let Some(stock) = stock {
         let stock: Stock = read(stock)?;
         results.kernel += &format!(" (livepatch: {})", stock.kernel);
         results.rows.extend(stock.rows);
     }
-    let checks = checks::all(&results)?;
+    let mut checks = checks::all(&results)?;
+    checks.extend(observed.checks());
     let write = |name: &str, text: String| {
         let file = folder.join(name);
         fs::write(&file, text).with_context(|| file.display().to_string())
     };
     let missed: Vec<_> = checks.iter().filter(|check| !check.met()).collect();
 
-    write("table.md", table::markdown(&results, &checks))?;
+    let text = table::markdown(&results, &checks) + "\n" + &observed.markdown();
+    write("table.md", text.clone())?;
     write("table.rst", table::rst(&results))?;
+    if let Some(table) = observed.rst() {
+        write("observe.rst", table)?;
+    }
     write("checks.json", serde_json::to_string_pretty(&checks)?)?;
     chart::bars(&results, &folder.join("table.svg"))?;
     if !results.growth.is_empty() {
         chart::growth(&results.growth, &folder.join("growth.svg"))?;
     }
-    print!("{}", table::markdown(&results, &checks));
+    print!("{text}");
     for check in &missed {
         eprintln!(
             "over its target: {}: {}, at most {}",
@@ -185,15 +207,13 @@ fn main() -> Result<ExitCode> {
             if !inside {
                 return measure_in_child(&lab);
             }
-            let results = if lab.stock() {
-                serde_json::to_string_pretty(&Stock {
-                    kernel: release()?,
-                    rows: matrix::measure_stock(&lab, rounds.max(1))?,
-                })?
+            if lab.stock() {
+                let rows = matrix::measure_stock(&lab, rounds.max(1))?;
+                let kernel = release()?;
+                write_json(&output, &Stock { kernel, rows })?;
             } else {
-                serde_json::to_string_pretty(&measure(&lab, rounds.max(1), quick)?)?
-            };
-            fs::write(&output, results).with_context(|| output.display().to_string())?;
+                write_json(&output, &measure(&lab, rounds.max(1), quick)?)?;
+            }
         }
         Verb::Count { device } => {
             kernel::bind(device)?;
@@ -202,11 +222,11 @@ fn main() -> Result<ExitCode> {
                 println!("{:24} {:7}", cell.name, cell.measure(&device)?.median);
             }
         }
-        Verb::Observe {
-            device,
-            tool,
-            table,
-        } => observe::measure(device, &tool, &table)?,
+        Verb::Observe { device, output } => {
+            let observed = observe::measure(&Paths::find()?, device)?;
+            print!("{}", observed.markdown());
+            write_json(&output, &observed)?;
+        }
         Verb::Mark { device } => {
             kernel::bind(device)?;
             let device = Device::open(device)?;
@@ -215,8 +235,9 @@ fn main() -> Result<ExitCode> {
         Verb::Report {
             results,
             stock,
+            observed,
             folder,
-        } => return report(&results, stock.as_deref(), &folder),
+        } => return report(&results, stock.as_deref(), observed.as_deref(), &folder),
     }
     Ok(ExitCode::SUCCESS)
 }

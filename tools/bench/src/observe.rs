@@ -2,22 +2,47 @@
 
 //! What an access costs while `vfio-pci-audit observe` runs, on a kernel as it is.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{ensure, Context, Result};
+use ::lab::modules::{Load, Modules};
+use ::lab::paths::Paths;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use vfio_client::{Bdf, Device};
 
 use crate::cell::{self, Cell};
-use crate::kernel;
+use crate::checks::Check;
+use crate::{kernel, table};
 
-/// Instructions that a 4-byte access may cost more.
+/// Where the kernel shows its types, without which BPF cannot read them.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Instructions that a 4-byte access may cost more, where the program is attached in the first way.
 const MOST: i64 = 600;
+
+/// How the program can be attached.
+const WAYS: [&str; 3] = ["fentry", "kprobe", "kprobe-without-map"];
 
 /// The accesses of 4 bytes, and one that is sent whatever it is for.
 const CELLS: [Cell; 4] = [cell::ASSIGNED, cell::READ, cell::WRITE, cell::WHOLE];
+
+/// What was measured.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) enum Observed {
+    /// Nothing, for this reason.
+    Not(String),
+    /// Instructions more for each of [`CELLS`].
+    Rows {
+        /// The release of the kernel.
+        kernel: String,
+        /// For each of [`WAYS`].
+        ways: Vec<[i64; CELLS.len()]>,
+        /// After the program ended.
+        after: [i64; CELLS.len()],
+    },
+}
 
 /// The program, which ends when this is dropped.
 struct Observer(Child);
@@ -52,60 +77,135 @@ impl Drop for Observer {
     }
 }
 
-fn figures(bdf: Bdf) -> Result<Vec<i64>> {
+fn figures(bdf: Bdf) -> Result<[i64; CELLS.len()]> {
     let device = Device::open(bdf)?;
-    CELLS
-        .iter()
-        .map(|cell| Ok(cell.measure(&device)?.median as i64))
-        .collect()
+    let mut figures = [0; CELLS.len()];
+    for (figure, cell) in figures.iter_mut().zip(&CELLS) {
+        *figure = cell.measure(&device)?.median as i64;
+    }
+    Ok(figures)
 }
 
-/// Measures, prints a table in reStructuredText, and fails if a 4-byte access costs too much by
-/// fentry.
-pub(crate) fn measure(bdf: Bdf, tool: &Path, table: &Path) -> Result<()> {
-    use std::io::Write;
-
+/// Measures without the program, with it, and after it ended.
+pub(crate) fn measure(paths: &Paths, bdf: Bdf) -> Result<Observed> {
+    if !Path::new(BTF).exists() {
+        let why = format!("Linux {} does not show its types to BPF", crate::release()?);
+        return Ok(Observed::Not(why));
+    }
+    Modules::find(paths).load(&Load::words(["vfio-pci", "vfio_iommu_type1"]))?;
     kernel::bind(bdf)?;
     let without = figures(bdf)?;
-    let mut text =
-        String::from(".. list-table::\n   :header-rows: 1\n\n   * - Instructions more for\n");
-    for cell in CELLS {
-        text += &format!("     - {}\n", cell.name);
-    }
-    let mut fentry = Vec::new();
-    for way in ["fentry", "kprobe", "kprobe-without-map"] {
-        let observer = Observer::start(tool, way)?;
-        let with = figures(bdf)?;
+    let more = |with: [i64; CELLS.len()]| std::array::from_fn(|cell| with[cell] - without[cell]);
+    let mut ways = Vec::new();
+    for way in WAYS {
+        let observer = Observer::start(&paths.tool("vfio-pci-audit"), way)?;
+        ways.push(more(figures(bdf)?));
         drop(observer);
-        let more: Vec<i64> = with
-            .iter()
-            .zip(&without)
-            .map(|(with, without)| with - without)
-            .collect();
-        text += &format!("   * - {way}\n");
-        for more in &more {
-            text += &format!("     - {more}\n");
+    }
+    Ok(Observed::Rows {
+        kernel: crate::release()?,
+        ways,
+        after: more(figures(bdf)?),
+    })
+}
+
+impl Observed {
+    /// The targets.
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        let Self::Rows { ways, after, .. } = self else {
+            return Vec::new();
+        };
+        let mut checks = Vec::new();
+        for (cell, is) in CELLS.iter().zip(&ways[0]).take(3) {
+            checks.push(Check {
+                what: format!("observe by {}, {}: over without", WAYS[0], cell.name),
+                is: *is,
+                at_most: MOST,
+            });
         }
-        if way == "fentry" {
-            fentry = more;
+        for (cell, is) in CELLS.iter().zip(after) {
+            checks.push(Check {
+                what: format!("observe ended, {}: difference from before", cell.name),
+                is: is.abs(),
+                at_most: 0,
+            });
+        }
+        checks
+    }
+
+    /// The table, its head first. Nothing where nothing was measured.
+    fn lines(&self) -> Vec<Vec<String>> {
+        let Self::Rows { ways, after, .. } = self else {
+            return Vec::new();
+        };
+        let line = |name: String, cells: [String; CELLS.len()]| {
+            std::iter::once(name).chain(cells).collect::<Vec<_>>()
+        };
+        let figures = |figures: &[i64; CELLS.len()]| figures.map(table::number);
+        let mut lines = vec![line(String::new(), CELLS.map(|cell| cell.name.to_owned()))];
+        for (way, more) in WAYS.iter().zip(ways) {
+            lines.push(line(format!("by {way}"), figures(more)));
+        }
+        lines.push(line("after it ended".to_owned(), figures(after)));
+        lines
+    }
+
+    /// The table, as reStructuredText.
+    pub(crate) fn rst(&self) -> Option<String> {
+        let lines = self.lines();
+        (!lines.is_empty()).then(|| table::grid(&lines))
+    }
+
+    /// What came of it, as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let kernel = match self {
+            Self::Not(why) => return format!("The cost of observe was not measured: {why}.\n"),
+            Self::Rows { kernel, .. } => kernel,
+        };
+        let mut text = format!("Instructions that observe adds, Linux {kernel}.\n\n");
+        for (at, line) in self.lines().iter().enumerate() {
+            text += &format!("| {} |\n", line.join(" | "));
+            if at == 0 {
+                text += &format!("|{}\n", " --- |".repeat(line.len()));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(fentry: [i64; 4], after: [i64; 4]) -> Observed {
+        Observed::Rows {
+            kernel: "6.12".into(),
+            ways: vec![fentry, [900; 4], [950; 4]],
+            after,
         }
     }
-    text += "   * - after it ended\n";
-    let after = figures(bdf)?;
-    for (after, without) in after.iter().zip(&without) {
-        text += &format!("     - {}\n", after - without);
+
+    #[test]
+    fn only_accesses_of_4_bytes_by_fentry_have_a_target() {
+        let met = |observed: Observed| observed.checks().iter().all(Check::met);
+        assert!(met(rows([600, 600, 600, 5000], [0; 4])));
+        assert!(!met(rows([100, 100, 601, 100], [0; 4])));
+        assert!(!met(rows([100; 4], [0, 0, 0, -1])));
     }
-    print!("{text}");
-    File::create(table)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| table.display().to_string())?;
-    ensure!(
-        fentry[..3].iter().all(|more| *more <= MOST),
-        "a 4-byte access costs more than {MOST} instructions more"
-    );
-    ensure!(
-        after == without,
-        "something is left of it: {after:?}, and before {without:?}"
-    );
-    Ok(())
+
+    #[test]
+    fn what_was_not_measured_is_said_and_misses_no_target() {
+        let not = Observed::Not("there is no BPF".into());
+        assert!(not.checks().is_empty() && not.rst().is_none());
+        assert_eq!(
+            not.markdown(),
+            "The cost of observe was not measured: there is no BPF.\n"
+        );
+        let table = rows([1, 2, 3, 4], [0; 4]).markdown();
+        assert!(table.contains("| by fentry | 1 | 2 | 3 | 4 |\n"), "{table}");
+        assert!(
+            table.ends_with("| after it ended | 0 | 0 | 0 | 0 |\n"),
+            "{table}"
+        );
+    }
 }

@@ -93,7 +93,11 @@ pub(crate) fn markdown(results: &Results, checks: &[Check]) -> String {
 
 /// Formats the table alone as reStructuredText.
 pub(crate) fn rst(results: &Results) -> String {
-    let lines = cells(results);
+    grid(&cells(results))
+}
+
+/// Formats lines of a table, the first of which is its head, as reStructuredText.
+pub(crate) fn grid(lines: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..lines[0].len())
         .map(|column| {
             lines

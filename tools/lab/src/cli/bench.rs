@@ -2,9 +2,11 @@
 
 //! Counts the instructions of system calls on configuration space: with the series and without, in
 //! a VM whose time-stamp counter counts instructions, and with the livepatch and without in
-//! another, on Debian's own kernel.
+//! another, on Debian's own kernel. What `vfio-pci-audit observe` costs is counted in a third, on
+//! Debian 13's kernel as it is.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -64,25 +66,30 @@ pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {
     let what = "counting instructions on Debian's own kernel";
     progress::run(paths, &[vm(paths, "bench-stock", what, &kernel, &measure)])?;
 
+    let observed = observe(paths, &bench, &out.join("observed.json"))?;
+
+    // There will be none if nothing was measured.
+    let _ = fs::remove_file(out.join("observe.rst"));
     let folder = out.display().to_string();
-    let report = [
-        &bench,
-        "report",
-        "--stock",
-        &stock_results,
-        &results,
-        &folder,
-    ];
+    let mut report = vec![bench.as_str(), "report", "--stock", &stock_results];
+    if let Some(observed) = &observed {
+        report.extend(["--observed", observed]);
+    }
+    report.extend([&*results, &*folder]);
     let report: Vec<String> = report.iter().map(|&word| word.to_owned()).collect();
     let met = progress::command(paths, &report).status()?.success();
     let sizes = sizes(paths)?;
     print!("{sizes}");
     fs::write(out.join("sizes.txt"), sizes)?;
     if is_set("UPDATE") {
-        let doc = paths.top.join("Documentation/performance.rst");
-        let table = fs::read_to_string(out.join("table.rst")).context("the table")?;
-        let text = fs::read_to_string(&doc).with_context(|| doc.display().to_string())?;
-        fs::write(&doc, replace_table(&text, &table)?)?;
+        update(paths, "table.rst", "performance.rst")?;
+        if out.join("observe.rst").exists() {
+            update(
+                paths,
+                "observe.rst",
+                "admin-guide/vfio-pci-audit-observe.rst",
+            )?;
+        }
     }
     Ok(met)
 }
@@ -112,6 +119,42 @@ fn sizes(paths: &Paths) -> Result<String> {
         "\nSizes of the modules, in bytes:\n\n{sizes}\nStack frames of 100 bytes and \
          more:\n\n{frames}"
     ))
+}
+
+/// Put a table of build/bench into a document.
+fn update(paths: &Paths, table: &str, doc: &str) -> Result<()> {
+    let table = paths.build.join("bench").join(table);
+    let doc = paths.top.join("Documentation").join(doc);
+    let name = |file: &Path| file.display().to_string();
+    let new = fs::read_to_string(&table).with_context(|| name(&table))?;
+    let text = fs::read_to_string(&doc).with_context(|| name(&doc))?;
+    fs::write(&doc, replace_table(&text, &new)?).with_context(|| name(&doc))
+}
+
+/// Count what `vfio-pci-audit observe` costs. The results; nothing where the kernel to count it on
+/// cannot be fetched.
+fn observe(paths: &Paths, bench: &str, results: &Path) -> Result<Option<String>> {
+    let suite = "trixie";
+    if let Err(error) = progress::run(paths, &[prepare::image(suite)]) {
+        eprintln!("the cost of observe is not measured: {error:#}");
+        return Ok(None);
+    }
+    let stock = Stock::of_suite(paths, suite)?;
+    let kernel = ["--kernel".to_owned(), stock.kernel.display().to_string()];
+    let results = results.display().to_string();
+    let command = [
+        "env".to_owned(),
+        format!("STOCK={}", stock.folder.display()),
+        bench.to_owned(),
+        "observe".to_owned(),
+        results.clone(),
+    ];
+    let what = "counting instructions of observe";
+    progress::run(
+        paths,
+        &[vm(paths, "bench-observe", what, &kernel, &command)],
+    )?;
+    Ok(Some(results))
 }
 
 /// A VM that runs a step.

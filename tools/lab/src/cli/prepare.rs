@@ -167,12 +167,29 @@ pub(crate) fn stock() -> Step {
     )
 }
 
+/// The step that fetches the kernel of a suite of Debian's; [`Stock::of_suite`] looks for it then.
+pub(crate) fn image(suite: &str) -> Step {
+    Step::new(
+        &format!("image-{suite}"),
+        &format!("fetching Debian's kernel of {suite}"),
+        &["scripts/fetch-image.sh", suite],
+    )
+}
+
 impl Stock {
     /// Where [`stock`] has put them.
     pub(crate) fn find(paths: &Paths) -> Result<Self> {
         let note = paths.build.join("stock.path");
         let folder = std::fs::read_to_string(&note).with_context(|| note.display().to_string())?;
-        let folder = PathBuf::from(folder.trim());
+        Self::in_folder(PathBuf::from(folder.trim()))
+    }
+
+    /// Where [`image`] has put a kernel, with no modules of ours.
+    pub(crate) fn of_suite(paths: &Paths, suite: &str) -> Result<Self> {
+        Self::in_folder(paths.build.join(format!("stock/{suite}-kernel")))
+    }
+
+    fn in_folder(folder: PathBuf) -> Result<Self> {
         let modules = folder.join("image/lib/modules");
         let release = std::fs::read_dir(&modules)
             .with_context(|| modules.display().to_string())?
