@@ -3,6 +3,8 @@
 //! Where records go: lines as auditd writes them.
 //!
 //! Debian's auditd knows no name for the type and writes its number, which every `ausearch` reads.
+//! The first line of a log is one that auditd writes when it starts, with the names of the machine
+//! and of its kernel: a reader on another machine knows what it is of.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,6 +18,31 @@ pub struct Last {
     pub serial: u64,
     /// Of a session.
     pub session: u64,
+}
+
+/// What the records of a log are of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// What the machine is called.
+    pub host: String,
+    /// The release of its kernel.
+    pub release: String,
+}
+
+impl Origin {
+    /// Of the machine whose files are under `root`. Nothing if its name is no word.
+    pub fn find(root: &Path) -> Option<Self> {
+        let read = |name: &str| {
+            let text = std::fs::read_to_string(root.join("proc/sys/kernel").join(name)).ok()?;
+            let text = text.trim();
+            let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+            is_word.then(|| text.to_owned())
+        };
+        Some(Self {
+            host: read("hostname")?,
+            release: read("osrelease")?,
+        })
+    }
 }
 
 /// A log of records.
@@ -63,22 +90,41 @@ impl Log {
         Ok((log, last))
     }
 
-    /// Opens the file again, which may have been renamed.
-    pub fn reopen(&mut self) -> io::Result<()> {
-        if let To::File { path, file } = &mut self.to {
-            *file = open(path)?;
-        }
-        Ok(())
+    /// Opens the file again, which may have been renamed. Whether it is empty.
+    pub fn reopen(&mut self) -> io::Result<bool> {
+        let To::File { path, file } = &mut self.to else {
+            return Ok(false);
+        };
+        *file = open(path)?;
+        Ok(file.metadata()?.len() == 0)
+    }
+
+    /// Writes what the records behind it are of.
+    pub fn begin(&mut self, time: u64, origin: &Origin) -> io::Result<()> {
+        let Origin { host, release } = origin;
+        let text = format!(
+            "op=start ver={} format=raw kernel={release} pid={} res=success",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id()
+        );
+        self.line(
+            time,
+            &format!("node={host} type=DAEMON_START"),
+            text.as_bytes(),
+        )
     }
 
     /// Writes a record of a time in nanoseconds since 1970: what comes after `msg=audit(...): `.
     /// After an error the log is as before.
     pub fn write(&mut self, time: u64, text: &[u8]) -> io::Result<()> {
+        self.line(time, "type=UNKNOWN[1340]", text)
+    }
+
+    fn line(&mut self, time: u64, start: &str, text: &[u8]) -> io::Result<()> {
         let (seconds, milliseconds) = (time / 1_000_000_000, time / 1_000_000 % 1000);
         let serial = self.serial + 1;
         let mut line =
-            format!("type=UNKNOWN[1340] msg=audit({seconds}.{milliseconds:03}:{serial}): ")
-                .into_bytes();
+            format!("{start} msg=audit({seconds}.{milliseconds:03}:{serial}): ").into_bytes();
         line.extend_from_slice(text);
         line.push(b'\n');
         match &mut self.to {
@@ -163,7 +209,7 @@ mod tests {
 
         // Rotated, in this run and before the next one.
         fs::rename(&path, folder.path().join("log.1")).unwrap();
-        log.reopen().unwrap();
+        assert!(log.reopen().unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         let (mut next, last) = Log::append(&path).unwrap();
         assert_eq!((last.serial, last.session), (2, 7));
@@ -171,6 +217,31 @@ mod tests {
         log.write(0, b"z").unwrap();
         let line = "type=UNKNOWN[1340] msg=audit(0.000:3): z\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), line.repeat(2));
+        assert!(!log.reopen().unwrap());
+    }
+
+    #[test]
+    fn a_log_begins_with_the_names_of_machine_and_kernel() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/sys/kernel");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("osrelease"), "6.12.0\n").unwrap();
+        fs::write(folder.join("hostname"), "no word\n").unwrap();
+        assert_eq!(Origin::find(root.path()), None);
+        fs::write(folder.join("hostname"), "vmhost17\n").unwrap();
+        let origin = Origin::find(root.path()).unwrap();
+
+        let path = root.path().join("log");
+        let (mut log, _) = Log::append(&path).unwrap();
+        log.begin(TIME, &origin).unwrap();
+        log.write(TIME, b"x").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let start = "node=vmhost17 type=DAEMON_START msg=audit(1747758000.123:1): op=start ver=";
+        assert!(text.starts_with(start), "{text}");
+        assert!(
+            text.contains(" kernel=6.12.0 ") && text.contains(".123:2): x\n"),
+            "{text}"
+        );
     }
 
     #[test]

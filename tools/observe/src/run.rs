@@ -17,7 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::device::Sink;
 use crate::event::Identity;
 use crate::kernel::{self, Lack};
-use crate::log::{Last, Log};
+use crate::log::{Last, Log, Origin};
 use crate::observer::{Observer, Source, World};
 use crate::probe::{Mode, NotAttached, Probe};
 use crate::process::{self, Proc};
@@ -110,6 +110,8 @@ struct Writer {
     log: Log,
     /// The name of the log, for complaints.
     name: String,
+    /// What the records are of, if that has a name.
+    origin: Option<Origin>,
     /// Whether the last record could be written.
     works: bool,
     /// Why not, if there will never be a reader again.
@@ -117,7 +119,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(path: Option<&Path>) -> Result<(Self, Last), Error> {
+    fn open(path: Option<&Path>, root: &Path) -> Result<(Self, Last), Error> {
         let name = path.map_or("standard output".to_owned(), |path| {
             path.display().to_string()
         });
@@ -125,27 +127,35 @@ impl Writer {
             Some(path) => Log::append(path).map_err(|error| Error::Log(name.clone(), error))?,
             None => (Log::stdout(), Last::default()),
         };
-        let writer = Self {
+        let mut writer = Self {
             log,
             name,
+            origin: Origin::find(root),
             works: true,
             closed: false,
         };
+        writer.begin();
         Ok((writer, last))
     }
 
-    fn reopen(&mut self) {
-        if let Err(error) = self.log.reopen() {
-            say(&format!("{}: {error}", self.name));
+    fn begin(&mut self) {
+        if let Some(origin) = &self.origin {
+            let result = self.log.begin(nanoseconds(ClockId::Realtime), origin);
+            self.judge(&result);
         }
     }
-}
 
-impl Sink for Writer {
-    fn write(&mut self, time: u64, text: &[u8]) -> io::Result<()> {
-        let ago = now().saturating_sub(time);
-        let result = self.log.write(nanoseconds(ClockId::Realtime) - ago, text);
-        match &result {
+    fn reopen(&mut self) {
+        match self.log.reopen() {
+            Ok(true) => self.begin(),
+            Ok(false) => {}
+            Err(error) => say(&format!("{}: {error}", self.name)),
+        }
+    }
+
+    /// Says it when writing begins to fail, and when it works again.
+    fn judge(&mut self, result: &io::Result<()>) {
+        match result {
             Ok(()) if !self.works => say(&format!("{}: can be written again", self.name)),
             Err(error) if self.works => say(&format!(
                 "{}: {error}: what is not written is counted, and reported once it can be",
@@ -154,7 +164,15 @@ impl Sink for Writer {
             _ => {}
         }
         self.works = result.is_ok();
-        self.closed |= matches!(&result, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        self.closed |= matches!(result, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+    }
+}
+
+impl Sink for Writer {
+    fn write(&mut self, time: u64, text: &[u8]) -> io::Result<()> {
+        let ago = now().saturating_sub(time);
+        let result = self.log.write(nanoseconds(ClockId::Realtime) - ago, text);
+        self.judge(&result);
         result
     }
 }
@@ -234,7 +252,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         return Err(Error::Limits);
     }
     kernel::check(root)?;
-    let (mut writer, last) = Writer::open(options.log.as_deref())?;
+    let (mut writer, last) = Writer::open(options.log.as_deref(), root)?;
     let signals = Signals::new().map_err(|error| Error::Log("signals".into(), error))?;
     if !wait_for_vfio(root, &signals) {
         return Ok(());
@@ -263,7 +281,6 @@ pub fn run(options: &Options) -> Result<(), Error> {
         }
     }
     probe.detach();
-    while observer.step(&mut probe, &mut machine, &mut writer, now()) {}
     let written = observer.finish(&mut probe, &mut machine, &mut writer, now());
     tell(&observer, &mut probe);
     if !written && !writer.closed {

@@ -10,6 +10,7 @@
 //!   accesses went.
 //! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV;
 //!   [`export`] tells it as [`rows`] of tables, [`watch`] as it happens.
+//! - [`origin`]: which machines logs are of, and [`ways`]: which way to blocking a kernel offers.
 //! - [`space`]: a device's configuration space, and where it is read from; [`map`]: what is in it;
 //!   [`picture`] draws it, and where accesses went, in a terminal, and [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
@@ -51,6 +52,7 @@ pub mod map;
 pub mod merge;
 pub mod metrics;
 pub mod order;
+pub mod origin;
 pub mod pci_ids;
 pub mod picture;
 pub mod places;

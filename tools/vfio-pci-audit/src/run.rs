@@ -26,6 +26,7 @@ use crate::known::machine::Machine;
 use crate::known::modprobe::Modprobe;
 use crate::known::print as registers;
 use crate::map::{Map, Maps};
+use crate::origin::Origin;
 use crate::report::Report;
 use crate::scan::{Logs, Options, Scan, MANY};
 use crate::space::{Space, Spaces};
@@ -337,28 +338,41 @@ fn hostname(root: &Path) -> Option<String> {
 }
 
 fn advise(args: &AdviseArgs, out: &mut impl Write) -> Result<Exit> {
-    let (scan, exit) = scan(&args.logs, 0, false)?;
-    let machine = machine(&args.dump, &args.logs.root)?;
+    let root = &args.logs.root;
+    let (sources, options) = sources(&args.logs)?;
+    let options = Options {
+        recent: 0,
+        ..options
+    };
+    let scan = Scan::with(&sources, &options)?;
+    let exit = judge(&scan);
+    let origin = Origin::of(&scan, &sources, hostname(root).as_deref(), root);
+    let machine = machine(&args.dump, root)?;
     let ids: Ids = args.id.iter().cloned().collect();
-    let subject = |node: Option<&str>, bdf| match said(&ids, node, bdf) {
-        Some(id) => Some(machine.named(node, bdf, id)),
-        None => machine.subject(node, bdf),
+    let subject = |node: Option<&str>, bdf| {
+        let node = node.or(origin.other());
+        match said(&ids, node, bdf) {
+            Some(id) => Some(machine.named(node, bdf, id)),
+            None => machine.subject(node, bdf),
+        }
     };
     let dangerous = |node: Option<&str>| {
-        let here = machine.maps.is_this(node);
-        here.then(|| dangerous_toggles(&args.logs.root)).flatten()
+        let here = machine.maps.is_this(node.or(origin.other()));
+        here.then(|| dangerous_toggles(root)).flatten()
     };
     let advice = Advice::new(&scan, subject, dangerous);
     match args.format {
         TextOrJson::Text => {
             let mut text = advice.text(&args.logs.which.zone());
-            ways::append(&mut text, &args.logs.root);
+            ways::append(&mut text, root, &origin);
             out.write_all(terminal::fold(&text).as_bytes())?;
         }
         TextOrJson::Json => json(
             &WithBlocking {
                 advice: &advice,
-                blocking: Blocking::find(&args.logs.root),
+                blocking: Some(root)
+                    .filter(|_| origin.here)
+                    .and_then(|root| Blocking::find(root)),
             },
             out,
         )?,

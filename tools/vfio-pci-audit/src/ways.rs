@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::origin::Origin;
 use crate::status::{configured, Status};
 
 /// What a kernel that is not rebuilt needs for the livepatch, as the top-level `Kconfig` says.
@@ -128,17 +129,33 @@ pub struct WithBlocking<'a, T> {
     /// The thing.
     #[serde(flatten)]
     pub advice: &'a T,
-    /// The way, where there is a kernel.
+    /// The way, where the logs are of this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocking: Option<Blocking>,
 }
 
-/// Add the way to a text.
-pub fn append(text: &mut String, root: &Path) {
-    let blocking = Blocking::look(root).text();
-    if !blocking.is_empty() {
+/// Add the way to a text, as far as logs of this origin are of this machine.
+pub fn append(text: &mut String, root: &Path, origin: &Origin) {
+    let mut ways = String::new();
+    if origin.here {
+        ways += &Blocking::look(root).text();
+    }
+    for (machine, kernel) in &origin.elsewhere {
+        let kernel = kernel
+            .as_ref()
+            .map_or(String::new(), |kernel| format!(", {kernel}"));
+        ways += &format!(
+            "Which way to blocking {machine} offers depends on its kernel{kernel}: run this \
+             there.\n"
+        );
+    }
+    if origin.unsaid {
+        ways += "Which way to blocking there is depends on the kernel of the machine of these \
+                 logs, which they do not name: run this there, without naming a log.\n";
+    }
+    if !ways.is_empty() {
         text.push('\n');
-        text.push_str(&blocking);
+        text.push_str(&ways);
     }
 }
 
@@ -185,6 +202,40 @@ mod tests {
         assert!(neither
             .text()
             .starts_with("There is no way to block on this kernel, 6.12.117"));
+    }
+
+    #[test]
+    fn only_this_machines_kernel_is_looked_at() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/sys/kernel");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("osrelease"), "6.12.117\n").unwrap();
+        let said = |origin: Origin| {
+            let mut text = String::new();
+            append(&mut text, root.path(), &origin);
+            text
+        };
+        let here = said(Origin {
+            here: true,
+            ..Origin::default()
+        });
+        assert!(here.contains("this machine's kernel, 6.12.117"), "{here}");
+        let elsewhere = said(Origin {
+            elsewhere: [("other".to_owned(), Some("6.1.0".to_owned()))].into(),
+            ..Origin::default()
+        });
+        assert_eq!(
+            elsewhere,
+            "\nWhich way to blocking other offers depends on its kernel, 6.1.0: run this there.\n"
+        );
+        let unsaid = said(Origin {
+            unsaid: true,
+            ..Origin::default()
+        });
+        assert!(
+            !unsaid.contains("6.12.117") && unsaid.contains("do not name"),
+            "{unsaid}"
+        );
     }
 
     #[test]
