@@ -6,8 +6,8 @@ export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
 # Options given to make, such as CONFIG_SAMPLE_PCI_AUDIT_C=m, choose modules for a stock kernel.
 export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
-.PHONY: help run stock run-stock observe run-observe test host-test kunit e2e crash bench lint
-.PHONY: series deb deb-tool test-deb-tool shell clean
+.PHONY: help run stock run-stock fits observe run-observe test host-test kunit e2e crash bench
+.PHONY: lint series deb deb-tool test-deb-tool shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
@@ -15,6 +15,8 @@ help:
 	@echo 'make stock      build the modules for an unmodified kernel of Debian (RELEASE=, as uname -r'
 	@echo '                has it; CONFIG_SAMPLE_PCI_AUDIT_C=m and other options of the Kconfig files'
 	@echo '                choose more modules)'
+	@echo 'make fits       whether the series and the livepatch fit a tree (KDIR=) or a kernel of'
+	@echo '                Debian (RELEASE=), and why not'
 	@echo 'make run-stock  show them in that kernel, loaded while a guest runs'
 	@echo 'make run-observe  show vfio-pci-audit observe, which needs no module, in the kernel of'
 	@echo '                Debian 13: 5 minutes the first time'
@@ -57,6 +59,9 @@ run:
 stock:
 	@scripts/setup.sh stock
 	@scripts/build-stock.sh >/dev/null
+
+fits:
+	@scripts/lab.sh fits
 
 run-stock:
 	@scripts/lab.sh run --stock

@@ -8,11 +8,14 @@
 . "$(dirname "$0")/lib.sh"
 
 lab=$BUILD/target/release/lab
-if [ ! -x "$lab" ]; then
-	"$TOP/scripts/setup.sh" vm
+if [ ! -d "$TOP/tools" ]; then
+	# dkms has a copy of the modules' sources, with the program.
+	lab=$TOP/lab
+elif [ ! -x "$lab" ]; then
+	"$TOP/scripts/setup.sh" lab
 	say "==> building the lab"
 fi
-host_cargo build --quiet --release -p lab
+[ "$lab" = "$TOP/lab" ] || host_cargo build --quiet --release -p lab
 # lib.sh keeps it from the makes of other projects.
 export DEBUG
 exec "$lab" "$@"

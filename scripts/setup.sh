@@ -3,6 +3,7 @@
 #
 # setup.sh [WHAT...]: install what is missing for
 #
+#	lab     building the lab, which all else is done with
 #	stock   building modules for a stock kernel
 #	vm      running anything in the VM: audit userspace, host tools, virtme-ng
 #	kernel  building a kernel: LLVM, the kernel's Rust, bindgen

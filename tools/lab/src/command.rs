@@ -5,8 +5,11 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use anyhow::{bail, Context, Result};
+
+use crate::paths::given;
 
 /// Runs a command without input. Returns its output, whatever the exit code.
 pub fn output(command: &mut Command) -> Result<Output> {
@@ -37,4 +40,16 @@ pub fn stdout_of_input(command: &mut Command, input: &Path) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// How many jobs make may run: JOBS, or one for each processor.
+pub fn jobs() -> String {
+    given("JOBS").map_or_else(
+        || {
+            thread::available_parallelism()
+                .map_or(1, usize::from)
+                .to_string()
+        },
+        |jobs| jobs.to_string_lossy().into_owned(),
+    )
 }

@@ -10,6 +10,13 @@
 //! - [`paths`] knows where things are, [`files`] finds and copies them; [`shell`] calls what
 //!   scripts/lib.sh knows.
 //!
+//! Kernels:
+//!
+//! - [`kernels`] knows their versions and names; [`series`] what goes into a tree, and [`graft`]
+//!   puts it there.
+//! - [`fits`] says whether series and livepatch fit one; [`stock`] builds the modules for one of
+//!   Debian's.
+//!
 //! In the virtual machine:
 //!
 //! - [`modules`] and [`livepatch`] load and unload modules, [`kernel`] reads and sets what the
@@ -22,14 +29,19 @@ pub mod auditd;
 pub mod command;
 pub mod complaints;
 pub mod files;
+pub mod fits;
+pub mod graft;
 pub mod guest;
 pub mod kernel;
+pub mod kernels;
 pub mod ktap;
 pub mod livepatch;
 pub mod modules;
 pub mod paths;
 pub mod progress;
+pub mod series;
 pub mod shell;
+pub mod stock;
 pub mod trace;
 pub mod vm;
 mod wait;

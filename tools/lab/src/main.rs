@@ -3,11 +3,12 @@
 //! The lab's command line.
 //!
 //! - [`prepare`]: what is built before anything runs; [`audit`]: audit userspace, a part of it.
+//! - [`kernels`]: what is done with kernel trees, and with kernels of Debian's as they are.
 //! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the
 //!   machine. [`observe`] and [`demo_observe`]: the same of `vfio-pci-audit observe`, and its
 //!   tests.
-//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`] and [`kunit`]: each
-//!   kind of them.
+//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`], [`fits_check`] and
+//!   [`kunit`]: each kind of them.
 //! - [`checks`]: what needs no scenarios: [`lint`], with [`compiler`], [`tree`], [`deb_test`] and
 //!   [`deb_tool`].
 //! - [`series`]: the patches that are mailed.
@@ -34,6 +35,10 @@ mod demo;
 mod demo_observe;
 #[path = "cli/e2e.rs"]
 mod e2e;
+#[path = "cli/fits_check.rs"]
+mod fits_check;
+#[path = "cli/kernels.rs"]
+mod kernels;
 #[path = "cli/kunit.rs"]
 mod kunit;
 #[path = "cli/lint/mod.rs"]
@@ -127,6 +132,14 @@ enum Verb {
     BuildAudit(audit::Arguments),
     /// Test audit userspace with our patches, in the stable and in the newest version
     AuditSuite,
+    /// Put the sources and the C glue into a kernel tree, or bring it up to date
+    Graft(kernels::Graft),
+    /// Build the modules for a kernel of Debian's as it is, and print the folder
+    Stock(kernels::Stock),
+    /// Whether the series and the livepatch fit a kernel, and why not
+    Fits(kernels::Fits),
+    /// Test on the kernel tree whether it would be found that they do not
+    FitsCheck,
     /// In the VM: load modules with their dependencies
     Load {
         /// MODULE or MODULE.PARAMETER=VALUE; without a module, those that a user of VFIO wants
@@ -207,6 +220,10 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Coverage => return coverage::run(&paths).map(code),
         Verb::BuildAudit(arguments) => audit::run(&paths, arguments)?,
         Verb::AuditSuite => return audit_suite::run(&paths).map(code),
+        Verb::Graft(arguments) => kernels::graft(&paths, &arguments)?,
+        Verb::Stock(arguments) => kernels::stock(&paths, &arguments)?,
+        Verb::Fits(arguments) => return kernels::fits(&paths, &arguments).map(code),
+        Verb::FitsCheck => return fits_check::run(&paths).map(code),
         Verb::Load { words } => Modules::find(&paths).load(&Load::words(words))?,
         Verb::Unload { names } => {
             let modules = Modules::find(&paths);

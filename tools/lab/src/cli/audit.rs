@@ -338,11 +338,7 @@ fn compiler() -> Vec<String> {
 }
 
 fn make(folder: &str, more: &[&str]) -> Vec<String> {
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = given("JOBS").map_or_else(
-        || jobs.to_string(),
-        |jobs| jobs.to_string_lossy().into_owned(),
-    );
+    let jobs = command::jobs();
     let words = [
         "make".to_owned(),
         "-C".to_owned(),

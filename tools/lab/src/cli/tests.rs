@@ -59,6 +59,7 @@ const BESIDE: &[Job] = &[
     test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
     test("host", &["scripts/host-test.sh"]),
     test("tree", &[LAB, "check", "tree"]),
+    test("fits", &[LAB, "fits-check"]),
     test("audit", &[LAB, "audit-suite"]),
     build("setup-deny", &["scripts/setup.sh", "deny"]),
     test("lint", &[LAB, "check", "lint"]),
