@@ -6,10 +6,12 @@
 //! toolchain.
 
 mod allow_list;
+#[cfg(feature = "report")]
 mod report_log;
 mod run_finder;
 
 pub use allow_list::allow_list;
+#[cfg(feature = "report")]
 pub use report_log::report_log;
 pub use run_finder::run_finder;
 
@@ -19,6 +21,7 @@ pub type Target = fn(&[u8]);
 /// Every target by name, which is also the name of its folder in `corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("allow_list", allow_list),
+    #[cfg(feature = "report")]
     ("report_log", report_log),
     ("run_finder", run_finder),
 ];
