@@ -4,8 +4,8 @@
 //!
 //!     fleet HOST ROWS
 //!
-//! HOST is its number; ROWS is how many rows of accesses `export` makes of the log. The same numbers
-//! give the same log.
+//! HOST is its number; ROWS is how many rows of accesses `export` makes of the log. The same
+//! numbers give the same log.
 
 use std::env;
 use std::io::{self, BufWriter, Write};
@@ -80,8 +80,20 @@ impl<W: Write> Host<W> {
             "vm=\"vm{vm:02}-of-{:04}\" uuid=8f3b2c11-1c2d-4e5f-{:04x}-0000000000{vm:02x}",
             self.number, self.number
         );
-        self.line("PCI", &format!("device=\"{device}\" op=open session={session} ppid=1 pid={pid} auid=4294967295 uid=64055 gid=64055 ses=4294967295 subj=unconfined tty=(none) comm=\"qemu-system-x86\" exe=\"/usr/bin/qemu-system-x86_64\" res=1"))?;
-        let virt = format!("pid=1510 uid=0 auid=4294967295 ses=4294967295 subj=unconfined msg='virt=kvm op=start reason=booted {name} vm-pid={pid} init-pid=0 exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'");
+        self.line(
+            "PCI",
+            &format!(
+                "device=\"{device}\" op=open session={session} ppid=1 pid={pid} \
+                 auid=4294967295 uid=64055 gid=64055 ses=4294967295 \
+                 subj=unconfined tty=(none) comm=\"qemu-system-x86\" \
+                 exe=\"/usr/bin/qemu-system-x86_64\" res=1"
+            ),
+        )?;
+        let virt = format!(
+            "pid=1510 uid=0 auid=4294967295 ses=4294967295 subj=unconfined \
+             msg='virt=kvm op=start reason=booted {name} vm-pid={pid} init-pid=0 \
+             exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'"
+        );
         self.line("VIRT_CONTROL", &virt)?;
         let blocks = self.number % 2;
         let mut totals = [0; 4];
@@ -93,7 +105,14 @@ impl<W: Write> Host<W> {
             totals[usize::from(writes)] += 1;
             totals[2 + usize::from(writes)] += blocked;
             let op = if writes { "write" } else { "read" };
-            self.line("PCI", &format!("device=\"{device}\" op={op} offset={offset:#x} size={size} session={session} res={}", 1 - blocked))?;
+            self.line(
+                "PCI",
+                &format!(
+                    "device=\"{device}\" op={op} offset={offset:#x} size={size} \
+                     session={session} res={}",
+                    1 - blocked
+                ),
+            )?;
         }
         let suppressed = if reported > 0 {
             1 + self.numbers.below(1000)
@@ -101,11 +120,35 @@ impl<W: Write> Host<W> {
             0
         };
         if reported > 0 {
-            self.line("PCI", &format!("device=\"{device}\" op=suppressed access=read session={session} count={suppressed} lost=0 ranges=1 res=1"))?;
-            self.line("PCI", &format!("device=\"{device}\" op=touched access=read offset=0x300 size=64 session={session} res=1"))?;
+            self.line(
+                "PCI",
+                &format!(
+                    "device=\"{device}\" op=suppressed access=read \
+                     session={session} count={suppressed} lost=0 ranges=1 \
+                     res=1"
+                ),
+            )?;
+            self.line(
+                "PCI",
+                &format!(
+                    "device=\"{device}\" op=touched access=read offset=0x300 \
+                     size=64 session={session} res=1"
+                ),
+            )?;
         }
         let [reads, writes, blocked_reads, blocked_writes] = totals;
-        self.line("PCI", &format!("device=\"{device}\" op=close session={session} reads={} writes={writes} blocked_reads={blocked_reads} blocked_writes={blocked_writes} records={} suppressed={suppressed} lost=0 res=1", reads + suppressed, reads + writes))?;
+        self.line(
+            "PCI",
+            &format!(
+                "device=\"{device}\" op=close session={session} reads={} \
+                 writes={writes} blocked_reads={blocked_reads} \
+                 blocked_writes={blocked_writes} records={} \
+                 suppressed={suppressed} lost=0 \
+                 res=1",
+                reads + suppressed,
+                reads + writes
+            ),
+        )?;
         self.line(
             "VIRT_CONTROL",
             &virt

@@ -176,7 +176,8 @@ impl Advice {
             text.push('\n');
         }
         if self.devices.iter().any(DeviceAdvice::is_suspicious) {
-            text += "Accesses that no driver is known to need are the suspicious ones: find out what makes them\n\
+            text += "Accesses that no driver is known to need are the suspicious ones: find out \
+                     what makes them\n\
                      before you except them.\n\n";
         }
         if let Some(what) = self.dangerous {
@@ -338,7 +339,8 @@ impl Stopped {
         }
         if self.copies > 0 {
             text += &format!(
-                "    and {} that only copied large pieces, as QEMU does when it starts: zeros do no harm there\n",
+                "    and {} that only copied large pieces, as QEMU does when it starts: zeros do \
+                 no harm there\n",
                 self.copies
             );
         }
@@ -397,7 +399,8 @@ impl Evidence {
         let mut weaknesses = Vec::new();
         if sessions.complete < ENOUGH_SESSIONS {
             weaknesses.push(format!(
-                "fewer than {ENOUGH_SESSIONS} sessions from start to end: drivers do most when a guest starts and stops"
+                "fewer than {ENOUGH_SESSIONS} sessions from start to end: drivers do most when a \
+                 guest starts and stops"
             ));
         }
         let seen = device.watched;
@@ -414,7 +417,8 @@ impl Evidence {
         }
         if sessions.missing > 0 {
             weaknesses.push(format!(
-                "{} written and not in the logs: they were rotated away, or the daemon dropped them",
+                "{} written and not in the logs: they were rotated away, or the daemon dropped \
+                 them",
                 plural(sessions.missing, "record")
             ));
         }

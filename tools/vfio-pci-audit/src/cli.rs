@@ -67,22 +67,21 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what this kernel has and does: toggles, exceptions, limits, open sessions, and which
-    /// devices have something that no toggle covers
+    /// Show the state of this kernel: toggles, exceptions, limits, open sessions, and what no
+    /// toggle covers on this machine's devices
     Status(StatusArgs),
     /// Draw a device's configuration space, with its unassigned bytes
     Map(MapArgs),
-    /// Tell from audit logs who accessed what
+    /// Report from audit logs who accessed what
     ///
-    /// Logs may be rotated, and packed by gzip or xz. Read are auditd's logs, what ausearch prints
+    /// Logs may be rotated, and packed by gzip or xz: auditd's logs, what ausearch prints
     /// (--raw, or -i), the kernel's log however it was kept (dmesg, a serial console, syslog,
     /// journalctl -k), journalctl -o json and -o export, and what laurel and Auditbeat write.
     /// Memory does not grow with the logs.
     Report(ReportArgs),
-    /// Tell from logs of a period without blocking what blocking would stop, and how to except it
+    /// Show what blocking would stop, from logs of a period without it, and the exceptions for that
     Advise(AdviseArgs),
-    /// Tell what changed between two periods: before and after an update, or before and after
-    /// blocking
+    /// Compare two periods: before and after an update, or before and after blocking
     Diff(DiffArgs),
     /// Write accesses and sessions as rows for a database
     ///
@@ -100,11 +99,11 @@ pub enum Command {
     /// again. While it runs, vfio_pci_core cannot be unloaded.
     #[cfg(feature = "observe")]
     Observe(ObserveArgs),
-    /// Tell of accesses as they happen, a line an access
+    /// Print accesses as they happen, one per line
     ///
-    /// Without a file it listens to the kernel, with or without an audit daemon, which takes root or
-    /// CAP_AUDIT_READ, in the first network namespace. A log may be of any form that report reads,
-    /// and may be rotated or truncated; what it has already only tells who holds devices.
+    /// Without a file it listens to the kernel, with or without an audit daemon. That takes root
+    /// or CAP_AUDIT_READ, in the first network namespace. A log may be of any form that report
+    /// reads, and may be rotated or truncated; its old records only tell who holds devices.
     Watch(WatchArgs),
     /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's
     /// devices need
@@ -113,13 +112,13 @@ pub enum Command {
     /// there is who uses it, what breaks, and whether its bytes are known to be unassigned. A row
     /// whose layout is not verified may lie in a vendor capability, which is never blocked.
     Known(KnownArgs),
-    /// Tell which accesses were the last before the machine died, and how it ended
+    /// Show the last accesses before the machine died, and how it died
     ///
-    /// They are in a ring buffer that outlives the boot, if the kernel's command line reserves one
+    /// These are in a ring buffer that outlives the boot, if the kernel's command line reserves one
     /// (Linux 6.12 and later), or in a file that --rearm saved. Names of virtual machines are taken
     /// from audit logs.
     LastBoot(LastBootArgs),
-    /// Tell which accesses came before errors of devices, and how likely they are the cause
+    /// Show which accesses came before errors of devices, and how likely they are the cause
     ///
     /// Errors (AER, DPC, machine checks, panics) are read from kernel logs, from what journalctl
     /// prints (-o json, -o export), from rasdaemon's database and from the files of pstore;
@@ -141,10 +140,10 @@ pub enum Command {
 /// For `status`.
 #[derive(Args, Debug)]
 pub struct StatusArgs {
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
     pub format: StatusFormat,
-    /// Look at the files under this folder instead of those of this machine
+    /// Use the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
@@ -162,16 +161,16 @@ pub struct MapArgs {
     /// Read what lspci -xxxx printed instead of this machine's device; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Option<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// Bytes a row [default: as many as fit, or 16 for a space of 256 bytes]
+    /// Bytes per row [default: as many as fit, or 16 for a space of 256 bytes]
     #[arg(long, value_parser = ["16", "32", "64"])]
     pub row: Option<String>,
     /// Write a drawing to this file; - is standard output, instead of the map
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
-    /// Look at the files under this folder instead of those of this machine
+    /// Use the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
@@ -190,10 +189,10 @@ pub struct KnownArgs {
     /// /etc/modprobe.d
     #[arg(long, conflicts_with_all = ["id", "class"])]
     pub modprobe: bool,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// Look at the files under this folder instead of those of this machine
+    /// Use the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
@@ -204,13 +203,18 @@ pub struct ReportArgs {
     /// Which logs
     #[command(flatten)]
     pub logs: LogArgs,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Tell of the last N sessions of each device one by one
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(..=1000))]
+    /// List the last N sessions of each device
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(..=1000)
+    )]
     pub sessions: u16,
-    /// Put reports together that --format json made, of several machines or several periods of one
+    /// Merge reports that --format json wrote, of several machines or of several periods
     #[arg(long, requires = "files", conflicts_with_all = ["heat", "html", "svg", "dump"])]
     pub merge: bool,
     /// Draw where accesses went
@@ -236,7 +240,7 @@ pub struct AdviseArgs {
     /// Which logs
     #[command(flatten)]
     pub logs: LogArgs,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
     /// What a device of the logs is, such as 01:00.0=8086:10d3 or host1/01:00.0=8086:10d3 [default:
@@ -259,14 +263,14 @@ pub struct ExportArgs {
     /// Which logs
     #[command(flatten)]
     pub logs: LogArgs,
-    /// How to write rows
+    /// Output format
     #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
     pub format: ExportFormat,
     /// Which rows to write
     #[arg(long, value_enum, default_value_t = Rows::All)]
     pub rows: Rows,
-    /// Write tables to this folder, which is made if it is not there, instead of to standard output:
-    /// accesses and sessions, each a file
+    /// Write accesses and sessions to files in this folder, which is made if necessary, instead of
+    /// to standard output
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
     /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default:
@@ -278,7 +282,7 @@ pub struct ExportArgs {
 /// How to write rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// JSON, a row a line
+    /// JSON, one row per line
     Ndjson,
     /// Parquet, for which the program has to be built with the feature parquet
     Parquet,
@@ -318,13 +322,13 @@ pub struct DiffArgs {
     /// The logs that periods are of [default: the system's logs, or its journal]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub log: Vec<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
     /// Which records
     #[command(flatten)]
     pub which: WhichArgs,
-    /// Look at the files under this folder instead of those of this machine
+    /// Use the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
@@ -332,30 +336,30 @@ pub struct DiffArgs {
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text for people
     Text,
-    /// One object
+    /// One JSON object
     Json,
-    /// One table: for each device, operation and result a line with the totals, and one for each
-    /// range
+    /// One CSV table: a line with the totals for each device, operation and result, and a line for
+    /// each range
     Csv,
 }
 
 /// How to print what is no table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TextOrJson {
-    /// For people
+    /// Text for people
     Text,
-    /// One object
+    /// One JSON object
     Json,
 }
 
 /// How to print a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StatusFormat {
-    /// For people
+    /// Text for people
     Text,
-    /// One object
+    /// One JSON object
     Json,
     /// Metrics, for the textfile collector of Prometheus' node exporter
     Openmetrics,

@@ -16,17 +16,22 @@ pub struct LastBootArgs {
     /// ring itself, or what was saved of it]
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Save what the ring holds, and trace again: for the start of the machine. Saved are the last
-    /// ten boots that left something
+    /// Save the contents of the ring and start tracing again, when the machine boots. The last ten
+    /// boots that left something are kept
     #[arg(long, conflicts_with = "file")]
     pub rearm: bool,
     /// The name of the ring [default: the instance that outlives the boot]
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
     /// Where rings are saved
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/vfio-pci-audit", value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "/var/lib/vfio-pci-audit",
+        value_hint = ValueHint::DirPath
+    )]
     pub folder: PathBuf,
-    /// How many accesses to tell, the last ones
+    /// Number of accesses to print, the last ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub last: usize,
     /// Kernel logs of the boot, which say how it ended: a console's, or files of pstore [default:
@@ -50,15 +55,25 @@ pub struct BlameArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub trace: Vec<PathBuf>,
     /// Where rings are saved
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/vfio-pci-audit", value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "/var/lib/vfio-pci-audit",
+        value_hint = ValueHint::DirPath
+    )]
     pub folder: PathBuf,
-    /// How many seconds before an error to look at
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    /// Seconds before an error in which accesses count
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
     pub window: u32,
     /// Only errors of this device and of ports above it
     #[arg(long, value_name = "BDF")]
     pub device: Vec<Bdf>,
-    /// Errors that were corrected, too
+    /// Include errors that were corrected
     #[arg(long)]
     pub corrected: bool,
     /// What is common to both
@@ -77,13 +92,13 @@ pub struct CommonArgs {
     /// [default: this machine's devices]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// Tell times in UTC instead of in local time
+    /// Print times in UTC instead of in local time
     #[arg(long)]
     pub utc: bool,
-    /// Look at the files under this folder instead of those of this machine
+    /// Use the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
 }

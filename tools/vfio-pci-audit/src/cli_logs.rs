@@ -20,10 +20,10 @@ pub struct LogArgs {
     /// logs, or its journal]
     #[arg(value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
-    /// Which of their records
+    /// Which records
     #[command(flatten)]
     pub which: WhichArgs,
-    /// Look at the files under this folder instead of those of this machine
+    /// Use the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
@@ -32,10 +32,10 @@ pub struct LogArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Which records")]
 pub struct WhichArgs {
-    /// Not those before TIME, such as today, recent, boot, 2h, 2025-05-20, "05/20/2025 16:20:00"
+    /// Skip records before TIME, such as today, recent, boot, 2h, 2025-05-20, "05/20/2025 16:20:00"
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Not those after TIME
+    /// Skip records after TIME
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// And of those
@@ -59,10 +59,10 @@ pub struct WhatArgs {
     /// Only accesses that were blocked
     #[arg(long)]
     pub blocked: bool,
-    /// Only accesses that did this
+    /// Only accesses of this operation
     #[arg(long, value_enum)]
     pub op: Option<OpArg>,
-    /// Tell times in UTC, and take them as such, instead of in local time
+    /// Print and read times in UTC instead of in local time
     #[arg(long)]
     pub utc: bool,
 }

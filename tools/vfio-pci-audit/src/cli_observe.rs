@@ -21,7 +21,7 @@ pub struct ObserveArgs {
     /// limit is counted and reported
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub rate: u32,
-    /// Records at once before the rate holds
+    /// Records at once before the rate applies
     #[arg(long, value_name = "N", default_value_t = 24)]
     pub burst: u32,
     /// Attach the program in this way only [default: by fentry, or by kprobe where that fails]

@@ -15,16 +15,16 @@ pub struct WatchArgs {
     /// A log that grows, or a pipe; - is standard input [default: the kernel's own records]
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = WatchFormat::Text)]
     pub format: WatchFormat,
-    /// Tell first what the log has since TIME, such as today, boot, 2h, 2025-05-20
+    /// Print first what the log has since TIME, such as today, boot, 2h, 2025-05-20
     #[arg(long, value_name = "TIME", requires = "file")]
     pub since: Option<String>,
     /// End after this long, such as 30s or 1h
     #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
     pub span: Option<Duration>,
-    /// Have the shell run this command for what is told
+    /// Run this shell command for what is printed
     ///
     /// It gets the rows of --format json on its standard input, and the fields of the first of them
     /// in variables such as VFIO_PCI_AUDIT_DEVICE, VFIO_PCI_AUDIT_OP and VFIO_PCI_AUDIT_VM. It runs
@@ -42,7 +42,7 @@ pub struct WatchArgs {
     /// Which records
     #[command(flatten)]
     pub what: WhatArgs,
-    /// Look at the files under this folder instead of those of this machine
+    /// Use the files under this folder instead of those of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
@@ -50,9 +50,9 @@ pub struct WatchArgs {
 /// How to print what happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WatchFormat {
-    /// For people, a line an access
+    /// Text, one line per access
     Text,
-    /// The rows that export writes, a line an access
+    /// The rows that export writes, one line per access
     Json,
 }
 

@@ -16,7 +16,8 @@ const LINE: usize = 18;
 pub fn colors() -> String {
     let mut style = String::from(
         ":root{--paper:#fff;--ink:#1a1a1a;--faint:#767676;--none:#f0f0f0;--header:#c8c8c8}\n\
-         @media (prefers-color-scheme:dark){:root{--paper:#16181c;--ink:#e8e8e8;--faint:#9a9a9a;--none:#25282e;--header:#4a4f58}}\n",
+         @media (prefers-color-scheme:dark){:root{--paper:#16181c;--ink:#e8e8e8;--faint:#9a9a9a;\
+         --none:#25282e;--header:#4a4f58}}\n",
     );
     for (name, hue, saturation) in [("a", 212, 80), ("b", 32, 95), ("m", 285, 60)] {
         for step in 0..=STEPS {
@@ -258,11 +259,14 @@ impl Drawing {
         };
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {width} {height}\" font-family=\"monospace\" font-size=\"12\" role=\"img\" aria-labelledby=\"t\">\n\
+             viewBox=\"0 0 {width} {height}\" font-family=\"monospace\" font-size=\"12\" \
+             role=\"img\" aria-labelledby=\"t\">\n\
              <title id=\"t\">{}</title>\n<style>\n{}\
              text{{fill:var(--ink)}} .f{{fill:var(--faint);font-size:10px}} .n{{--on:var(--ink)}}\n\
-             .c,.l{{fill:var(--on);font-size:10px;pointer-events:none}} .c{{text-anchor:middle;font-weight:bold}}\n\
-             rect{{stroke:var(--paper);stroke-width:.5}} .e{{fill:var(--none)}} .h{{fill:var(--header)}}\n\
+             .c,.l{{fill:var(--on);font-size:10px;pointer-events:none}} \
+             .c{{text-anchor:middle;font-weight:bold}}\n\
+             rect{{stroke:var(--paper);stroke-width:.5}} .e{{fill:var(--none)}} \
+             .h{{fill:var(--header)}}\n\
              .p{{stroke:#000;stroke-opacity:.3;stroke-width:1;fill:none}}\n</style>\n\
              <defs>{}{}</defs>\n\
              <rect width=\"100%\" height=\"100%\" style=\"fill:var(--paper)\"/>\n{}</svg>\n",

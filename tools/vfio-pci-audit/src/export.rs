@@ -136,7 +136,8 @@ pub fn sinks<'a>(args: &ExportArgs, out: &'a mut dyn Write) -> Result<Vec<Box<dy
         let (accesses, sessions) = (kinds[0].1, kinds[1].1);
         ensure!(
             args.format == ExportFormat::Ndjson || !(accesses && sessions),
-            "rows of accesses and of sessions are two tables: say --rows accesses, --rows sessions or --out FOLDER"
+            "rows of accesses and of sessions are two tables: say --rows accesses, --rows \
+             sessions or --out FOLDER"
         );
         return Ok(vec![sink(args.format, out, accesses, sessions)?]);
     };
@@ -170,7 +171,8 @@ fn sink<'a>(
         ExportFormat::Parquet => Box::new(parquet::Sessions::new(out)?),
         #[cfg(not(feature = "parquet"))]
         ExportFormat::Parquet => anyhow::bail!(
-            "this program was built without Parquet: build it with \"cargo install --path tools/vfio-pci-audit --features parquet\", or have a database turn ndjson into it"
+            "this program was built without Parquet: build it with \"cargo install --path \
+             tools/vfio-pci-audit --features parquet\", or have a database turn ndjson into it"
         ),
     })
 }

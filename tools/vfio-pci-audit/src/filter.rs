@@ -194,7 +194,8 @@ mod tests {
     const READ: &str = "op=read offset=0x40 size=1 session=1 res=1";
     const WRITE: &str = "op=write offset=0x40 size=1 session=1 res=0";
     const OPEN: &str = "op=open session=1 pid=1 res=1";
-    const CLOSE: &str = "op=close session=1 reads=1 writes=0 blocked_reads=0 blocked_writes=0 records=1 suppressed=0 lost=0 res=1";
+    const CLOSE: &str = "op=close session=1 reads=1 writes=0 blocked_reads=0 blocked_writes=0 \
+                         records=1 suppressed=0 lost=0 res=1";
 
     #[test]
     fn times() {

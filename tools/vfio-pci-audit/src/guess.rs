@@ -40,7 +40,8 @@ pub fn looks_like(lines: &[Vec<u8>]) -> &'static str {
         return "what ausearch --format text prints: give me what ausearch --raw prints";
     }
     if has(": AUDIT1340 ") {
-        return "what journalctl prints for people, without audit's stamps: give me journalctl -o json";
+        return "what journalctl prints for people, without audit's stamps: give me journalctl -o \
+                json";
     }
     if has("========") && (has("Report") || has("eport")) {
         return "what aureport prints: give me the log itself";

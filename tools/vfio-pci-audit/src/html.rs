@@ -87,7 +87,8 @@ impl Page<'_> {
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
              style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
              <title>{title}</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n\
-             <a class=\"skip\" href=\"#devices\">To the devices</a>\n<header>\n<h1>{title}</h1>\n<p>{} of {} in {}",
+             <a class=\"skip\" href=\"#devices\">To the \
+             devices</a>\n<header>\n<h1>{title}</h1>\n<p>{} of {} in {}",
             colors(),
             plural(report.records, "PCI record"),
             plural(report.lines, "line"),
@@ -108,8 +109,10 @@ impl Page<'_> {
             }
             self.out.push_str("</ul>\n");
         }
-        self.out
-            .push_str("<noscript><p class=\"warn\">Heat maps and filters need JavaScript.</p></noscript>\n</header>\n");
+        self.out.push_str(
+            "<noscript><p class=\"warn\">Heat maps and filters need \
+             JavaScript.</p></noscript>\n</header>\n",
+        );
         Ok(())
     }
 
@@ -148,7 +151,8 @@ impl Page<'_> {
             )?;
         }
         self.out.push_str(
-            "<button type=\"reset\">Show all</button>\n<p id=\"told\" role=\"status\" class=\"note\"></p>\n</form>\n",
+            "<button type=\"reset\">Show all</button>\n<p id=\"told\" role=\"status\" \
+             class=\"note\"></p>\n</form>\n",
         );
         Ok(())
     }
@@ -207,9 +211,12 @@ impl Page<'_> {
 
     fn accesses(&mut self, device: &DeviceReport) -> fmt::Result {
         self.out.push_str(
-            "<div class=\"scroll\"><table class=\"list\"><caption>Accesses</caption><thead><tr><th scope=\"col\">What\
-             </th><th scope=\"col\">Result</th><th scope=\"col\" class=\"n\">Recorded</th><th scope=\"col\" class=\"n\">\
-             Suppressed</th><th scope=\"col\" class=\"n\">Lost</th><th scope=\"col\">Bytes</th></tr></thead><tbody>\n",
+            "<div class=\"scroll\"><table \
+             class=\"list\"><caption>Accesses</caption><thead><tr><th scope=\"col\">What\
+             </th><th scope=\"col\">Result</th><th scope=\"col\" class=\"n\">Recorded</th><th \
+             scope=\"col\" class=\"n\">\
+             Suppressed</th><th scope=\"col\" class=\"n\">Lost</th><th \
+             scope=\"col\">Bytes</th></tr></thead><tbody>\n",
         );
         for access in &device.accesses {
             let mut ranges: Vec<String> = access
@@ -232,7 +239,8 @@ impl Page<'_> {
             }
             writeln!(
                 self.out,
-                "<tr data-result=\"{}\"><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+                "<tr data-result=\"{}\"><td>{}</td><td>{}</td><td class=\"n\">{}</td><td \
+                 class=\"n\">{}</td>\
                  <td class=\"n\">{}</td><td>{}{notes}</td></tr>",
                 access.result,
                 access.op,
@@ -274,7 +282,8 @@ impl Page<'_> {
         let height = ends.len() * ROW + 24;
         write!(
             self.out,
-            "<h3>Time line of sessions</h3>\n<svg class=\"line\" viewBox=\"0 0 {WIDTH} {height}\" role=\"group\" \
+            "<h3>Time line of sessions</h3>\n<svg class=\"line\" viewBox=\"0 0 {WIDTH} {height}\" \
+             role=\"group\" \
              aria-label=\"Time line of {}\">\n",
             plural(sessions.len() as u64, "session")
         )?;
@@ -292,7 +301,8 @@ impl Page<'_> {
             let says = escape(&self.session_words(session));
             writeln!(
                 self.out,
-                "<g class=\"{class}\" data-session=\"{index}\" tabindex=\"0\" role=\"img\" aria-label=\"{says}\"><title>{says}</title>\
+                "<g class=\"{class}\" data-session=\"{index}\" tabindex=\"0\" role=\"img\" \
+                 aria-label=\"{says}\"><title>{says}</title>\
                  <rect x=\"{:.1}\" y=\"{}\" width=\"{:.1}\" height=\"{}\"/></g>",
                 x(session.first),
                 row * ROW,
@@ -303,7 +313,8 @@ impl Page<'_> {
         let y = height - 20;
         writeln!(
             self.out,
-            "<path d=\"M0 {y}H{WIDTH}\"/><text x=\"0\" y=\"{}\">{}</text><text x=\"{WIDTH}\" y=\"{}\" \
+            "<path d=\"M0 {y}H{WIDTH}\"/><text x=\"0\" y=\"{}\">{}</text><text x=\"{WIDTH}\" \
+             y=\"{}\" \
              text-anchor=\"end\">{}</text>\n</svg>",
             y + 15,
             self.time(Stamp(first)),
@@ -325,8 +336,10 @@ impl Page<'_> {
 
     fn sessions(&mut self, device: &DeviceReport) -> fmt::Result {
         self.out.push_str(
-            "<div class=\"scroll\"><table class=\"list\"><caption>Sessions</caption><thead><tr><th scope=\"col\" class=\"n\">\
-             Number</th><th scope=\"col\">From</th><th scope=\"col\">To</th><th scope=\"col\">Holders</th>\
+            "<div class=\"scroll\"><table \
+             class=\"list\"><caption>Sessions</caption><thead><tr><th scope=\"col\" class=\"n\">\
+             Number</th><th scope=\"col\">From</th><th scope=\"col\">To</th><th \
+             scope=\"col\">Holders</th>\
              <th scope=\"col\">Accesses</th></tr></thead><tbody>\n",
         );
         for (index, session) in device.sessions.recent.iter().enumerate() {
@@ -334,7 +347,8 @@ impl Page<'_> {
             let number = number.trim_start();
             writeln!(
                 self.out,
-                "<tr data-session=\"{index}\"><td class=\"n\">{number}</td><td class=\"t\">{}</td><td class=\"t\">{}</td><td>{}</td><td>{}</td></tr>",
+                "<tr data-session=\"{index}\"><td class=\"n\">{number}</td><td \
+                 class=\"t\">{}</td><td class=\"t\">{}</td><td>{}</td><td>{}</td></tr>",
                 self.time(session.first),
                 self.time(session.last),
                 escape(&session.who()),
@@ -356,7 +370,10 @@ impl Page<'_> {
 
     /// The scale of the heat maps, with numbers.
     fn scale(&mut self) -> fmt::Result {
-        self.out.push_str("<section aria-labelledby=\"scale\"><h2 id=\"scale\">Scale of the heat maps</h2>\n<ul class=\"scale\">\n");
+        self.out.push_str(
+            "<section aria-labelledby=\"scale\"><h2 id=\"scale\">Scale of the heat \
+             maps</h2>\n<ul class=\"scale\">\n",
+        );
         for step in 0..=STEPS {
             self.out
                 .push_str("<li><table class=\"heat\" role=\"presentation\"><tr>");
@@ -407,12 +424,13 @@ impl Page<'_> {
                         })
                     })
                     .collect();
+                let map = self.machine.maps.find(node, bdf);
                 json!({
                     "name": name(node, bdf),
                     "older": older,
                     "spots": device_spots(device),
                     "sessions": sessions,
-                    "owners": self.machine.maps.find(node, bdf).map(|map| owners(&map)).unwrap_or_default(),
+                    "owners": map.map(|map| owners(&map)).unwrap_or_default(),
                 })
             })
             .collect();

@@ -14,8 +14,8 @@
 //! - [`space`]: a device's configuration space, and where it is read from; [`map`]: what is in it;
 //!   [`picture`] draws it, and where accesses went, in a terminal, and [`svg`] for a report.
 //! - [`status`]: what the running kernel has and does.
-//! - [`known`]: what is known of unassigned bytes: registers that drivers use, and capabilities that
-//!   VFIO hides.
+//! - [`known`]: what is known of unassigned bytes: registers that drivers use, and capabilities
+//!   that VFIO hides.
 //! - [`crash`]: after a crash, which access it was, and whose.
 //! - [`cli`]: the command line, from which the manual and the completions are made, too;
 //!   [`run`](mod@run) obeys it.

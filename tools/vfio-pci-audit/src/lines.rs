@@ -170,7 +170,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_same_as_splitting(text in "[a\n]{0,60}", drip in 1usize..20) {
-            let mut expected: Vec<_> = text.split('\n').map(|line| Some(line.as_bytes().to_vec())).collect();
+            let split = text.split('\n');
+            let mut expected: Vec<_> = split.map(|line| Some(line.as_bytes().to_vec())).collect();
             // What comes behind the last newline is a line only if there is something.
             if expected.last() == Some(&Some(Vec::new())) {
                 expected.pop();

@@ -123,11 +123,13 @@ const EXAMPLES: &[(&str, Examples)] = &[
         &[
             (
                 "Rows of accesses for ClickHouse",
-                "vfio-pci-audit export --rows accesses | clickhouse-client -q 'INSERT INTO accesses FORMAT JSONEachRow'",
+                "vfio-pci-audit export --rows accesses | clickhouse-client -q 'INSERT INTO \
+                 accesses FORMAT JSONEachRow'",
             ),
             (
                 "Sessions of yesterday, to a file",
-                "vfio-pci-audit export --rows sessions --since yesterday --until today > sessions.ndjson",
+                "vfio-pci-audit export --rows sessions --since yesterday --until today > \
+                 sessions.ndjson",
             ),
         ],
     ),
@@ -175,7 +177,8 @@ const EXAMPLES: &[(&str, Examples)] = &[
             ),
             (
                 "Of another machine, with what its serial console printed",
-                "vfio-pci-audit last-boot --kernel-log console.log --audit-log audit.log boot-4.trace",
+                "vfio-pci-audit last-boot --kernel-log console.log --audit-log audit.log \
+                 boot-4.trace",
             ),
         ],
     ),

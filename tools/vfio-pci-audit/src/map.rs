@@ -59,7 +59,8 @@ impl Map {
         let limit = space.limit();
         if config.len() < limit.unwrap_or(CONVENTIONAL).min(CONVENTIONAL) {
             bail!(
-                "only {} bytes of {name} are there; the rest can be read by root only (lspci -xxxx as root dumps it)",
+                "only {} bytes of {name} are there; the rest can be read by root only (lspci \
+                 -xxxx as root dumps it)",
                 config.len()
             );
         }
@@ -118,14 +119,16 @@ impl Map {
     pub fn complaints(&self) -> Vec<String> {
         let cut = self.cut.map(|all| {
             format!(
-                "{}: a PCI Express device has {all} bytes, and {} are here (lspci -xxxx as root dumps all)",
+                "{}: a PCI Express device has {all} bytes, and {} are here (lspci -xxxx as root \
+                 dumps all)",
                 self.name,
                 self.size()
             )
         });
         let loops = self.map.loops().then(|| {
             format!(
-                "{}: a list of its capabilities loops; VFIO stops after as many as there is room for",
+                "{}: a list of its capabilities loops; VFIO stops after as many as there is room \
+                 for",
                 self.name
             )
         });

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn names_are_found() {
-        let text = "# comment\n8086  Intel Corporation\n\t10d3  82574L Gigabit\n\t\t8086 a01f  Other\n10de  NVIDIA\n\nC 02  Network\n\t00  Ethernet\nffff  Illegal Vendor\n";
+        let text = "# comment\n8086  Intel Corporation\n\t10d3  82574L Gigabit\n\t\t8086 a01f  \
+                    Other\n10de  NVIDIA\n\nC 02  Network\n\t00  Ethernet\nffff  Illegal Vendor\n";
         let names = Names::parse(text);
         let name = |vendor, device| names.name(Id::new(vendor, device));
         assert_eq!(

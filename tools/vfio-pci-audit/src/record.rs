@@ -108,7 +108,10 @@ pub enum Error {
     #[error("not text")]
     NotText,
     /// The stamp behind `msg=` is not that of the kernel.
-    #[error("no audit(SECONDS.MILLISECONDS:SERIAL): behind msg= (of what ausearch -i prints, only the dates of the C locale and such as 2025-05-20 can be read)")]
+    #[error(
+        "no audit(SECONDS.MILLISECONDS:SERIAL): behind msg= (of what ausearch -i prints, only \
+         the dates of the C locale and such as 2025-05-20 can be read)"
+    )]
     Stamp,
     /// A field that is needed is not there: the line may have been cut off.
     #[error("no {0}=")]

@@ -86,7 +86,8 @@ fn other_lines_are_passed_over() {
 
 #[test]
 fn a_node_an_older_daemon_and_one_that_interprets() {
-    let line = "node=h.example type=UNKNOWN[1340] msg=audit(1.000:2): device=\"0000:00:02.0\" op=read offset=0x40 size=4 res=1\u{1d}X=\"y z\"";
+    let line = "node=h.example type=UNKNOWN[1340] msg=audit(1.000:2): device=\"0000:00:02.0\" \
+                op=read offset=0x40 size=4 res=1\u{1d}X=\"y z\"";
     let record = parse(line.as_bytes()).unwrap().unwrap();
     assert_eq!((record.time, record.serial), (1000, 2));
     assert_eq!(record.node, Some("h.example"));
@@ -327,7 +328,8 @@ proptest! {
     }
 
     #[test]
-    fn no_line_panics(line in "(node=x )?(type=PCI )?(msg=audit\\(1\\.000:1\\): )?(device=\"0000:01:00.0\" )?.{0,80}") {
+    fn no_line_panics(line in "(node=x )?(type=PCI )?(msg=audit\\(1\\.000:1\\): \
+                               )?(device=\"0000:01:00.0\" )?.{0,80}") {
         let _ = parse(line.as_bytes());
         let _ = crate::holder::Holder::parse(&line);
     }

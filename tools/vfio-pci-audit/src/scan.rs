@@ -409,7 +409,8 @@ impl Scan {
         }
         if let Some((line, back)) = state.back {
             self.warnings.push(format!(
-                "{name}:{line}: time runs backwards here, by {} ({} in all): logs of one machine may be in the wrong order, or be those of two machines; sessions may be wrong",
+                "{name}:{line}: time runs backwards here, by {} ({} in all): logs of one machine \
+                 may be in the wrong order, or be those of two machines; sessions may be wrong",
                 time::span(back),
                 plural(state.backs, "record")
             ));

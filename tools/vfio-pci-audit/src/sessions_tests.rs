@@ -24,7 +24,11 @@ fn access(number: Option<u64>) -> String {
 }
 
 fn close(number: Option<u64>, records: u64) -> String {
-    format!("{DEVICE} op=close{} reads={records} writes=0 blocked_reads=0 blocked_writes=0 records={records} suppressed=0 lost=0 res=1", field(number))
+    format!(
+        "{DEVICE} op=close{} reads={records} writes=0 blocked_reads=0 blocked_writes=0 \
+         records={records} suppressed=0 lost=0 res=1",
+        field(number)
+    )
 }
 
 /// A second and a number of the event for each record.
@@ -168,7 +172,10 @@ fn every_holder_of_a_session_is_named_once() {
 #[test]
 fn threads_of_one_process_are_one_holder() {
     let thread = |number, comm| {
-        format!("{DEVICE} op=open session={number} pid=42 comm=\"{comm}\" exe=\"/usr/bin/qemu\" subj=svirt res=1")
+        format!(
+            "{DEVICE} op=open session={number} pid=42 comm=\"{comm}\" exe=\"/usr/bin/qemu\" \
+             subj=svirt res=1"
+        )
     };
     let texts = [
         thread(1, "qemu"),
@@ -219,7 +226,10 @@ fn accesses_that_belong_to_no_session_make_none() {
 /// The end of several sessions, with as many reads and records of them.
 fn close_of_several(reads: u64, records: u64) -> String {
     let suppressed = reads - records;
-    format!("{DEVICE} op=close session=? reads={reads} writes=0 blocked_reads=0 blocked_writes=0 records={records} suppressed={suppressed} lost=0 res=1")
+    format!(
+        "{DEVICE} op=close session=? reads={reads} writes=0 blocked_reads=0 blocked_writes=0 \
+         records={records} suppressed={suppressed} lost=0 res=1"
+    )
 }
 
 #[test]

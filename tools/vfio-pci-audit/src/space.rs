@@ -115,7 +115,10 @@ impl Spaces {
         }
         let dump = dump::parse(&bytes);
         if dump.devices.is_empty() {
-            bail!("it has no device: is it what lspci -xxxx prints, or a copy of a device's config in sysfs?");
+            bail!(
+                "it has no device: is it what lspci -xxxx prints, or a copy of a device's \
+                 config in sysfs?"
+            );
         }
         let space = |device: dump::Device| {
             let id = device.printed_id();

@@ -146,12 +146,16 @@ impl Status {
 
     fn advise_on_module(&mut self) {
         self.advice.push(match self.option {
-            Some(true) => "The kernel has the option, but its module is not loaded: modprobe vfio-pci".into(),
+            Some(true) => "The kernel has the option, but its module is not loaded: modprobe \
+                           vfio-pci"
+                .into(),
             Some(false) => format!(
-                "This kernel was built without {OPTION}: build it with that, CONFIG_AUDIT and CONFIG_RUST"
+                "This kernel was built without {OPTION}: build it with that, CONFIG_AUDIT and \
+                 CONFIG_RUST"
             ),
             None => format!(
-                "There is no module vfio_pci_audit, and no configuration that tells whether the kernel has {OPTION}: try modprobe vfio-pci"
+                "There is no module vfio_pci_audit, and no configuration that tells whether the \
+                 kernel has {OPTION}: try modprobe vfio-pci"
             ),
         });
     }
@@ -167,11 +171,12 @@ impl Status {
             Ok(text) => text,
             Err(error) => {
                 self.advice.push(match error.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        "Only root may see the sessions".to_owned()
-                    }
+                    io::ErrorKind::PermissionDenied => "Only root may see the sessions".to_owned(),
                     io::ErrorKind::NotFound if is_empty(&root.join(DEBUGFS)) => {
-                        format!("The sessions are in debugfs, which is not there: mount -t debugfs debugfs /{DEBUGFS}, in a kernel with CONFIG_DEBUG_FS")
+                        format!(
+                            "The sessions are in debugfs, which is not there: mount -t \
+                             debugfs debugfs /{DEBUGFS}, in a kernel with CONFIG_DEBUG_FS"
+                        )
                     }
                     _ => format!("/{SESSIONS}: {error}"),
                 });
@@ -273,7 +278,8 @@ fn write_parameters(out: &mut String, parameters: &BTreeMap<String, String>) -> 
             };
             writeln!(
                 out,
-                "limits      {records} a second and {} at once, for each device's reads and for its writes",
+                "limits      {records} a second and {} at once, for each device's reads and for \
+                 its writes",
                 get("audit_burst")
             )
         }

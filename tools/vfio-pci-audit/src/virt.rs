@@ -93,7 +93,10 @@ mod tests {
     }
 
     fn wrap(inner: &str) -> String {
-        format!("pid=1510 uid=0 auid=1 ses=1 subj=x msg='virt=kvm {inner} exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'")
+        format!(
+            "pid=1510 uid=0 auid=1 ses=1 subj=x msg='virt=kvm {inner} \
+             exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'"
+        )
     }
 
     #[test]

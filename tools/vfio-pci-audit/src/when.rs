@@ -99,7 +99,10 @@ impl Now {
                 Some(date) => date?,
                 None if second.is_none() => {
                     let time = time(first).with_context(|| {
-                        format!("{text:?} is not a time: such as today, recent, boot, 2h, 2025-05-20, \"05/20/2025 16:20:00\" or 16:20")
+                        format!(
+                            "{text:?} is not a time: such as today, recent, boot, 2h, \
+                             2025-05-20, \"05/20/2025 16:20:00\" or 16:20"
+                        )
                     })?;
                     return Ok(self
                         .now

@@ -13,17 +13,22 @@ use serde_json::{json, Value};
 const CONSOLE: &str = "\
 [    0.000000] Linux version 7.3.4
 [    0.000000] audit: type=2000 audit(1796000000.000:1): state=initialized audit_enabled=0 res=1
-[   70.100000] pcieport 0000:00:01.0: AER: Uncorrectable (Fatal) Error message received from 0000:01:00.1
+[   70.100000] pcieport 0000:00:01.0: AER: Uncorrectable (Fatal) Error message received from \
+0000:01:00.1
 [   70.100200] vfio-pci 0000:01:00.1: PCIe Bus Error: severity=Uncorrectable (Fatal)
-[   70.100300] vfio-pci 0000:01:00.1:   [18] MalfTLP           | Receiver ID | Transaction Layer (First)
+[   70.100300] vfio-pci 0000:01:00.1:   [18] MalfTLP           | Receiver ID | Transaction Layer \
+(First)
 [   71.000000] Kernel panic - not syncing: NMI: Not continuing
 ";
 
 /// The last accesses of that host, as the kernel prints them after the boot, in both of its forms.
 const RING: &str = "\
 # tracer: nop
-           <...>-4300    [000] .....    70.001000: pci_audit_access: device=\"0000:01:00.1\" op=read offset=0x298 size=4 session=2 pid=4300 comm=\"qemu-system-x86\" res=1
-           <...>-4300    [001] .....    70.020000: pci_audit_access: magic=0x50434101 (1346584833) domain=0x0 (0) bus=(1) devfn=(1) res=(1) op=0x1 (1) offset=0x298 (664) size=0x1 (1) session=0x2 (2) pid=0x10cc (4300) comm=qemu-system-x86
+           <...>-4300    [000] .....    70.001000: pci_audit_access: device=\"0000:01:00.1\" \
+                    op=read offset=0x298 size=4 session=2 pid=4300 comm=\"qemu-system-x86\" res=1
+           <...>-4300    [001] .....    70.020000: pci_audit_access: magic=0x50434101 \
+           (1346584833) domain=0x0 (0) bus=(1) devfn=(1) res=(1) op=0x1 (1) offset=0x298 (664) \
+                    size=0x1 (1) session=0x2 (2) pid=0x10cc (4300) comm=qemu-system-x86
 ";
 
 fn json(arguments: &[&str]) -> Value {
@@ -75,7 +80,8 @@ fn the_last_accesses_have_names_and_the_boot_an_end() {
     for words in [
         "The last boot ended with a kernel panic: NMI: Not continuing",
         "2 accesses to unassigned bytes",
-        "70.020000 s after the boot  0000:01:00.1 write 0x298 allowed, VM build (qemu-system-x86 4300), session 2",
+        "70.020000 s after the boot  0000:01:00.1 write 0x298 allowed, VM build (qemu-system-x86 \
+         4300), session 2",
         "exit code 0",
     ] {
         assert!(text.contains(words), "{words}: {text}");

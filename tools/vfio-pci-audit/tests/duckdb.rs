@@ -123,11 +123,14 @@ fn answers(format: &str) -> Vec<Value> {
     queries[2] += " order by all";
     queries.extend(
         [
-            "select count(*), count(distinct host), count(vm), count(distinct register) from accesses",
+            "select count(*), count(distinct host), count(vm), count(distinct register) from \
+             accesses",
             "select sum(count + lost) from accesses where kind in ('access', 'suppressed')",
-            "select sum(reads + writes)::bigint, bool_and(complete), count(distinct vm) from sessions",
+            "select sum(reads + writes)::bigint, bool_and(complete), count(distinct vm) from \
+             sessions",
             "select columns(*) from accesses order by all limit 5",
-            "select first, last, host, device, session, complete, several, recorded, pid, records, lost from sessions order by all limit 5",
+            "select first, last, host, device, session, complete, several, recorded, pid, \
+             records, lost from sessions order by all limit 5",
         ]
         .map(str::to_owned),
     );

@@ -258,7 +258,8 @@ fn every_device_of_a_machine() {
     .unwrap();
     let root = host.path().to_str().unwrap();
     let output = all(&["map", "--all", "--root", root]);
-    let first = "0000:01:00.0 8086:10c9 Intel 82576\n    driver vfio-pci [*]; IOMMU group 17; exempt at 0x180-0x18f; 3956 of 4096";
+    let first = "0000:01:00.0 8086:10c9 Intel 82576\n    driver vfio-pci [*]; IOMMU group 17; \
+                 exempt at 0x180-0x18f; 3956 of 4096";
     assert!(output.starts_with(first), "{output}");
     assert!(
         output.contains("\n0000:02:00.0 8086:10c9 Intel 82576\n    exempt at 0x180-0x18f; 3956"),

@@ -40,9 +40,10 @@ fn rows_for_a_database() {
     assert_eq!(
         all_rows[2],
         json!({
-            "kind": "access", "time": "2026-11-30T00:53:20.030Z", "host": "h", "device": "0000:01:00.1", "session": 1,
-            "serial": 103, "op": "write", "result": "blocked", "offset": 0x299, "size": 1, "count": 1, "lost": 0,
-            "register": null,
+            "kind": "access", "time": "2026-11-30T00:53:20.030Z",
+            "host": "h", "device": "0000:01:00.1", "session": 1, "serial": 103,
+            "op": "write", "result": "blocked", "offset": 0x299, "size": 1,
+            "count": 1, "lost": 0, "register": null,
             "vm": "win11-gpu", "uuid": UUID, "program": "qemu-system-x86_64", "pid": 4242,
         })
     );

@@ -46,7 +46,8 @@ fn every_form_says_the_same() {
     };
     let export = |record: &Record| {
         format!(
-            "__CURSOR=x\n_SOURCE_REALTIME_TIMESTAMP={}\n_AUDIT_TYPE=1340\n_AUDIT_ID={}\nMESSAGE=AUDIT1340 {}\n",
+            "__CURSOR=x\n_SOURCE_REALTIME_TIMESTAMP={}\n_AUDIT_TYPE=1340\n_AUDIT_ID={}\n\
+             MESSAGE=AUDIT1340 {}\n",
             record.0 * 1000,
             record.1,
             record.3

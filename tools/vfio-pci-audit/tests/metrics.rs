@@ -22,12 +22,17 @@ fn metrics() -> String {
         (&parameter("audit_burst"), "24\n"),
         (
             "sys/kernel/debug/vfio_pci_audit/sessions",
-            "device=0000:01:00.0 state=open reads=7 writes=2 blocked_reads=0 blocked_writes=2 records=8 suppressed=1 lost=0\n\
-             device=0000:02:00.0 state=open reads=1 writes=0 blocked_reads=1 blocked_writes=0 records=1 suppressed=0 lost=0\n",
+            "device=0000:01:00.0 state=open reads=7 writes=2 blocked_reads=0 blocked_writes=2 \
+             records=8 suppressed=1 lost=0\n\
+             device=0000:02:00.0 state=open reads=1 writes=0 blocked_reads=1 blocked_writes=0 \
+             records=1 suppressed=0 lost=0\n",
         ),
         ("sys/bus/pci/devices/0000:01:00.0/x", ""),
         ("proc/42/fd/x", ""),
-        ("proc/42/cmdline", "/usr/bin/qemu\0-name\0guest=a \"b\" \\c\0"),
+        (
+            "proc/42/cmdline",
+            "/usr/bin/qemu\0-name\0guest=a \"b\" \\c\0",
+        ),
     ]);
     let at = |name: &str| machine.path().join(name);
     let link = std::os::unix::fs::symlink::<&str, std::path::PathBuf>;
@@ -47,7 +52,9 @@ const VM: &str = r#"vm="a \"b\" \\c",uuid="""#;
 
 #[test]
 fn what_a_collector_gets() {
+    const NO_VM: &str = "vm=\"\",uuid=\"\"";
     let text = metrics();
+    let accesses = "vfio_pci_audit_accesses_total";
     for line in [
         "vfio_pci_audit_loaded 1".to_owned(),
         "vfio_pci_audit_blocking{op=\"read\"} 0".to_owned(),
@@ -55,9 +62,9 @@ fn what_a_collector_gets() {
         "vfio_pci_audit_exceptions 2".to_owned(),
         "vfio_pci_audit_rate_limit 24".to_owned(),
         format!("vfio_pci_audit_sessions{{device=\"0000:01:00.0\",{VM}}} 1"),
-        format!("vfio_pci_audit_accesses_total{{device=\"0000:01:00.0\",{VM},op=\"read\",result=\"allowed\"}} 7"),
-        format!("vfio_pci_audit_accesses_total{{device=\"0000:01:00.0\",{VM},op=\"write\",result=\"blocked\"}} 2"),
-        "vfio_pci_audit_accesses_total{device=\"0000:02:00.0\",vm=\"\",uuid=\"\",op=\"read\",result=\"blocked\"} 1".to_owned(),
+        format!("{accesses}{{device=\"0000:01:00.0\",{VM},op=\"read\",result=\"allowed\"}} 7"),
+        format!("{accesses}{{device=\"0000:01:00.0\",{VM},op=\"write\",result=\"blocked\"}} 2"),
+        format!("{accesses}{{device=\"0000:02:00.0\",{NO_VM},op=\"read\",result=\"blocked\"}} 1"),
         format!("vfio_pci_audit_suppressed_total{{device=\"0000:01:00.0\",{VM}}} 1"),
     ] {
         assert!(text.lines().any(|other| other == line), "no {line}: {text}");

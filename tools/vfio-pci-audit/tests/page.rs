@@ -15,7 +15,9 @@ fn page(folder: &Path) -> String {
     let log = fs::read_to_string(data("tenants.log")).unwrap();
     // The second tenant was a virtual machine, which has a name that would end an element of the
     // page.
-    let virt = "type=VIRT_CONTROL msg=audit(1796000001.000:1): pid=1 msg='op=start vm=\"a</script><b>\" uuid=8f3b2c11-1c2d-4e5f-8a9b-0c1d2e3f4a5b vm-pid=3300 res=success'\n";
+    let virt = "type=VIRT_CONTROL msg=audit(1796000001.000:1): pid=1 msg='op=start \
+                vm=\"a</script><b>\" uuid=8f3b2c11-1c2d-4e5f-8a9b-0c1d2e3f4a5b vm-pid=3300 \
+                res=success'\n";
     let tenants = folder.join("tenants");
     fs::write(&tenants, log + virt).unwrap();
     let file = folder.join("page.html");
@@ -73,7 +75,8 @@ fn browse(page: &str, filters: &str, script: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.html");
     // What goes wrong is told in the page itself.
-    let watch = "<script>addEventListener('error', (e) => { document.documentElement.dataset.wrong = e.message; });</script>";
+    let watch = "<script>addEventListener('error', (e) => { \
+                 document.documentElement.dataset.wrong = e.message; });</script>";
     let page = page.replacen("<body>", &format!("<body>{watch}"), 1);
     let page = page.replacen("</body>", &format!("<script>{script}</script></body>"), 1);
     fs::write(&file, page).unwrap();
@@ -131,7 +134,8 @@ fn chromium_draws_what_the_terminal_shows() {
     }
     // The steps of the scale are those of the other pictures.
     let script = r#"
-        const cells = [...document.querySelectorAll('[data-index="0"] [data-op="write"] td[tabindex]')];
+        const writes = '[data-index="0"] [data-op="write"]';
+        const cells = [...document.querySelectorAll(`${writes} td[tabindex]`)];
         document.body.dataset.glyphs = cells.map((cell) => cell.textContent).join('');
     "#;
     let glyphs = browse(&page, "", script);
@@ -201,20 +205,26 @@ fn chromium_goes_by_keyboard() {
     let folder = tempfile::tempdir().unwrap();
     let page = page(folder.path());
     let script = r#"
-        const cell = document.querySelector('[data-index="0"] [data-op="write"] td[tabindex="0"]');
+        const first = '[data-index="0"] [data-op="write"] td[tabindex="0"]';
+        const cell = document.querySelector(first);
+        const press = (key) => {
+            const event = new KeyboardEvent('keydown', {key, bubbles: true});
+            document.activeElement.dispatchEvent(event);
+        };
         cell.focus();
         const says = [document.getElementById('tip').textContent];
         for (const key of ['ArrowRight', 'ArrowDown', 'End', 'ArrowLeft', 'Home']) {
-            document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+            press(key);
             says.push(document.getElementById('tip').textContent.slice(0, 5));
         }
-        document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', bubbles: true}));
+        press('Escape');
         says.push(String(document.getElementById('tip').hidden));
-        says.push(document.querySelectorAll('[data-index="0"] [data-op="write"] td[tabindex="0"]').length);
+        says.push(document.querySelectorAll(first).length);
         document.body.dataset.says = says.join(' | ');
     "#;
     let dom = browse(&page, "", script);
-    let expected = "data-says=\"0x160: 0 allowed, 1 blocked | 0x161 | 0x161 | 0x29f | 0x29e | 0x160 | true | 1\"";
+    let expected = "data-says=\"0x160: 0 allowed, 1 blocked | 0x161 | 0x161 | 0x29f | 0x29e | \
+                    0x160 | true | 1\"";
     let at = dom.find("data-says").map(|at| &dom[at..at + 200]);
     assert!(dom.contains(expected), "{at:?}");
 }

@@ -240,7 +240,10 @@ fn an_end_of_several_sessions() {
     // The second began before the log had the end of the first, and both ends are one.
     records.retain(|record| !record.3.contains("op=close"));
     let mut end = second.pop().unwrap();
-    end.3 = format!("device=\"{device}\" op=close session=? reads=270 writes=5 blocked_reads=0 blocked_writes=2 records=7 suppressed=268 lost=0 res=1");
+    end.3 = format!(
+        "device=\"{device}\" op=close session=? reads=270 writes=5 blocked_reads=0 \
+         blocked_writes=2 records=7 suppressed=268 lost=0 res=1"
+    );
     records.extend(second);
     records.push(end);
     let files = Files::new();
@@ -248,9 +251,12 @@ fn an_end_of_several_sessions() {
     let text = all(&["report", &log]);
     for expected in [
         "  sessions  2, 0 of them whole\n            1 end of several sessions each\n",
-        "qemu-system-x86_64 4242: ended, with its totals in those of several sessions, 3 accesses recorded\n",
-        "qemu-system-x86_64 5353: ended, with its totals in those of several sessions, 3 accesses recorded\n",
-        "several sessions: 270 reads (0 blocked), 5 writes (2 blocked), 7 recorded, 268 suppressed, 0 lost\n",
+        "qemu-system-x86_64 4242: ended, with its totals in those of several sessions, 3 accesses \
+         recorded\n",
+        "qemu-system-x86_64 5353: ended, with its totals in those of several sessions, 3 accesses \
+         recorded\n",
+        "several sessions: 270 reads (0 blocked), 5 writes (2 blocked), 7 recorded, 268 \
+         suppressed, 0 lost\n",
     ] {
         assert!(text.contains(expected), "{expected}{text}");
     }

@@ -122,7 +122,8 @@ fn what_is_there_tells_who_and_what_comes_is_told() {
     // It is quiet when it has come to the end of the log.
     assert!(watch.is_quiet());
     append(&log, &lines(&[access(2, 0x298)]));
-    let expected = "2026-11-30T00:56:40.664Z 0000:01:00.1 write 0x298 blocked, VM build, qemu-system-x86_64 (pid 4300), session 2";
+    let expected = "2026-11-30T00:56:40.664Z 0000:01:00.1 write 0x298 blocked, VM build, \
+                    qemu-system-x86_64 (pid 4300), session 2";
     assert_eq!(watch.line(), expected);
     // Half of a line is none yet.
     let more = lines(&[access(2, 0x299)]);
@@ -273,7 +274,8 @@ fn a_command_runs_for_each_access() {
     let files = Files::new();
     let (env, rows) = (files.path("env"), files.path("rows"));
     let command = format!(
-        "echo \"$VFIO_PCI_AUDIT_DEVICE $VFIO_PCI_AUDIT_OP $VFIO_PCI_AUDIT_RESULT $VFIO_PCI_AUDIT_OFFSET [$VFIO_PCI_AUDIT_VM] $VFIO_PCI_AUDIT_MISSED\" >>{env}; cat >>{rows}"
+        "echo \"$VFIO_PCI_AUDIT_DEVICE $VFIO_PCI_AUDIT_OP $VFIO_PCI_AUDIT_RESULT \
+         $VFIO_PCI_AUDIT_OFFSET [$VFIO_PCI_AUDIT_VM] $VFIO_PCI_AUDIT_MISSED\" >>{env}; cat >>{rows}"
     );
     let text = lines(&[access(1, 0x10), access(1, 0x11)]);
     let arguments = [
@@ -299,7 +301,8 @@ fn a_slow_command_holds_nothing_up() {
     let files = Files::new();
     let (go, got) = (files.path("go"), files.path("got"));
     let command = format!(
-        "until [ -e {go} ]; do sleep 0.05; done; echo \"$VFIO_PCI_AUDIT_ROWS $VFIO_PCI_AUDIT_MISSED\" >>{got}"
+        "until [ -e {go} ]; do sleep 0.05; done; echo \"$VFIO_PCI_AUDIT_ROWS \
+         $VFIO_PCI_AUDIT_MISSED\" >>{got}"
     );
     let log = files.put("audit.log", "");
     let watch = Watch::start(&[

@@ -214,7 +214,8 @@ impl ChargeReport {
         if let Some(setting) = &self.setting {
             let _ = writeln!(
                 text,
-                "  To block these bytes, for this device alone (/etc/modprobe.d):\n    options vfio_pci_audit {}",
+                "  To block these bytes, for this device alone (/etc/modprobe.d):\n    options \
+                 vfio_pci_audit {}",
                 setting.options
             );
             for note in &setting.notes {
@@ -226,7 +227,9 @@ impl ChargeReport {
 }
 
 /// What is not seen, and not blocked.
-const NOT_OURS: &str = "assigned configuration space, memory and I/O of a device, and its DMA are neither recorded nor blocked by vfio_pci_audit, and the device may have failed by itself";
+const NOT_OURS: &str = "assigned configuration space, memory and I/O of a device, and its DMA are \
+                        neither recorded nor blocked by vfio_pci_audit, and the device may have \
+                        failed by itself";
 
 impl BlameReport {
     /// Of errors that were joined with accesses.

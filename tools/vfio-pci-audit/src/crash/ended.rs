@@ -90,8 +90,13 @@ impl Ended {
             (How::Panic, Some(reason)) => format!("with a kernel panic: {reason}{from}"),
             (How::Panic, None) => format!("with a kernel panic{from}"),
             (How::Clean, _) => format!("in order, by a shutdown or reboot{from}"),
-            (How::Reset, _) => format!("without a panic and without a shutdown: by a reset, by a machine check or for lack of power{from}"),
-            (How::Unknown, _) => "in a way that is not known: neither pstore nor the journal has anything of it (--kernel-log names another log)".to_owned(),
+            (How::Reset, _) => format!(
+                "without a panic and without a shutdown: by a reset, by a \
+                 machine check or for lack of power{from}"
+            ),
+            (How::Unknown, _) => "in a way that is not known: neither pstore nor the journal has \
+                                  anything of it (--kernel-log names another log)"
+                .to_owned(),
         }
     }
 }
@@ -132,7 +137,8 @@ mod tests {
         assert_eq!(of(&[], false).how, How::Unknown);
         let both = log(
             None,
-            "[ 9.000000] Kernel panic - not syncing: NMI\n[ 0.000000] Linux version 7\n[ 1.000000] hello\n",
+            "[ 9.000000] Kernel panic - not syncing: NMI\n[ 0.000000] Linux version 7\n[ \
+             1.000000] hello\n",
         );
         assert_eq!(of(&[&both], true).reason.as_deref(), Some("NMI"));
         assert_eq!(

@@ -105,7 +105,8 @@ impl fmt::Display for Event {
             .collect();
         write!(
             f,
-            "{:>16}-{:<7} [000] ..... {:>5}.{:06}: {NAME}: device=\"{}\" op={} offset={:#x} size={} session={} pid={} comm=\"{comm}\" res={}",
+            "{:>16}-{:<7} [000] ..... {:>5}.{:06}: {NAME}: device=\"{}\" op={} offset={:#x} \
+             size={} session={} pid={} comm=\"{comm}\" res={}",
             "<...>",
             self.pid.unwrap_or(0),
             self.ns / 1_000_000_000,

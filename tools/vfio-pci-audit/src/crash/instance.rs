@@ -63,7 +63,10 @@ impl Instance {
                 folder: folder.clone(),
             }),
             ([], Some(name)) if instances.join(name).exists() => {
-                bail!("the instance {name} is not in reserved memory: nothing of it outlives the boot")
+                bail!(
+                    "the instance {name} is not in reserved memory: nothing of it outlives the \
+                     boot"
+                )
             }
             ([], _) => bail!("{}", why_none(root)),
             (several, _) => {
@@ -185,7 +188,8 @@ fn why_none(root: &Path) -> String {
     let release = release.trim();
     if version(release).is_some_and(|version| version < FIRST) {
         return format!(
-            "this kernel is {release}: no trace of it outlives the boot, which takes {}.{} or later",
+            "this kernel is {release}: no trace of it outlives the boot, which takes {}.{} or \
+             later",
             FIRST.0, FIRST.1
         );
     }
@@ -195,7 +199,9 @@ fn why_none(root: &Path) -> String {
             .any(|word| word.starts_with(parameter))
     };
     if has("trace_instance=") {
-        return "the kernel's command line has trace_instance=, and there is no such ring: see what the kernel's log says of reserve_mem and of ring buffers".to_owned();
+        return "the kernel's command line has trace_instance=, and there is no such ring: see \
+                what the kernel's log says of reserve_mem and of ring buffers"
+            .to_owned();
     }
     format!("no ring is reserved: boot with {PARAMETERS}")
 }

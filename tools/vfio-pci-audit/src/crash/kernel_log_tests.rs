@@ -17,10 +17,12 @@ fn bdf(text: &str) -> Option<Bdf> {
 
 /// Linux 7.3, on an emulated device.
 const FATAL: &str = "\
-[   19.000000] pcieport 0000:00:11.0: AER: Uncorrectable (Fatal) Error message received from 0000:01:00.0
+[   19.000000] pcieport 0000:00:11.0: AER: Uncorrectable (Fatal) Error message received from \
+0000:01:00.0
 [   19.000400] vfio-pci 0000:01:00.0: PCIe Bus Error: severity=Uncorrectable (Fatal)
 [   19.000500] vfio-pci 0000:01:00.0:   device [1af4:1044] error status/mask=00040000/00000000
-[   19.000600] vfio-pci 0000:01:00.0:   [18] MalfTLP           | Receiver ID | Transaction Layer (First)
+[   19.000600] vfio-pci 0000:01:00.0:   [18] MalfTLP           | Receiver ID | Transaction Layer \
+(First)
 [   19.000700] vfio-pci 0000:01:00.0: AER:   TLP Header: 0x00000000 0x00000000 0x00000000 0x00000000
 [   21.200000] pcieport 0000:00:11.0: AER: device recovery failed
 ";
@@ -69,21 +71,24 @@ fn wordings_of_all_versions() {
             bdf("0000:00:1c.0"),
         ),
         (
-            "pcieport 0000:00:1c.0: AER: Multiple Corrected error message received from 0000:02:00.0",
+            "pcieport 0000:00:1c.0: AER: Multiple Corrected error message received from \
+             0000:02:00.0",
             Kind::Aer,
             Severity::Corrected,
             bdf("0000:02:00.0"),
             bdf("0000:00:1c.0"),
         ),
         (
-            "pcieport 0000:00:1c.0: AER: Multiple Correctable Error messages received, first one from 0000:02:00.0 (no details found)",
+            "pcieport 0000:00:1c.0: AER: Multiple Correctable Error messages received, first one \
+             from 0000:02:00.0 (no details found)",
             Kind::Aer,
             Severity::Corrected,
             bdf("0000:02:00.0"),
             bdf("0000:00:1c.0"),
         ),
         (
-            "nvme 0000:02:00.0: PCIe Bus Error: severity=Uncorrected (Non-Fatal), type=Transaction Layer, (Requester ID)",
+            "nvme 0000:02:00.0: PCIe Bus Error: severity=Uncorrected (Non-Fatal), \
+             type=Transaction Layer, (Requester ID)",
             Kind::Aer,
             Severity::NonFatal,
             bdf("0000:02:00.0"),
@@ -97,14 +102,16 @@ fn wordings_of_all_versions() {
             bdf("10000:00:1c.0"),
         ),
         (
-            "pcieport 0000:00:1c.0: DPC: containment event, status:0x1f03, ERR_NONFATAL received from 0000:02:00.0",
+            "pcieport 0000:00:1c.0: DPC: containment event, status:0x1f03, ERR_NONFATAL received \
+             from 0000:02:00.0",
             Kind::Dpc,
             Severity::NonFatal,
             bdf("0000:02:00.0"),
             bdf("0000:00:1c.0"),
         ),
         (
-            "pcieport 0000:00:1c.0: DPC: containment event, status:0x1f01: unmasked uncorrectable error detected",
+            "pcieport 0000:00:1c.0: DPC: containment event, status:0x1f01: unmasked uncorrectable \
+             error detected",
             Kind::Dpc,
             Severity::Fatal,
             bdf("0000:00:1c.0"),
@@ -209,7 +216,13 @@ proptest::proptest! {
     fn no_text_panics(text in ".*", up: Option<u64>) {
         let mut log = KernelLog::new("x".to_owned(), None);
         let moment = Moment { up, ..Moment::default() };
-        for start in ["", "pcieport 0000:00:1c.0: ", "pcieport 0000:00:1c.0: DPC: containment event, ", "{1}[Hardware Error]: ", "audit: audit("] {
+        for start in [
+            "",
+            "pcieport 0000:00:1c.0: ",
+            "pcieport 0000:00:1c.0: DPC: containment event, ",
+            "{1}[Hardware Error]: ",
+            "audit: audit(",
+        ] {
             log.message(moment, &format!("{start}{text}"), 1);
         }
         log.end();

@@ -130,12 +130,25 @@ impl LastBoot {
         let mut text = format!("The last boot ended {}.\n", self.ended.text());
         let count = plural_es(self.count as u64, "access");
         match (self.count, self.undecoded) {
-            (0, 0) => text += "Its ring has no access to unassigned bytes: there was none, tracing was off, or the memory was not kept (a power cycle clears it).\n",
+            (0, 0) => {
+                text += "Its ring has no access to unassigned bytes: there was none, \
+                         tracing was off, or the memory was not kept (a power cycle clears \
+                         it).\n"
+            }
             (0, _) => text += "Its ring has events, and none that can be decoded.\n",
             _ => {
-                let _ = write!(text, "Its ring has {count} to unassigned bytes ({})", self.from);
+                let _ = write!(
+                    text,
+                    "Its ring has {count} to unassigned bytes ({})",
+                    self.from
+                );
                 if self.lost > 0 {
-                    let _ = write!(text, ", and {} before them are overwritten", plural(self.lost, "event"));
+                    let _ = write!(
+                        text,
+                        ", and {} before them are \
+                         overwritten",
+                        plural(self.lost, "event")
+                    );
                 }
                 text += match self.accesses.len() {
                     all if all == self.count => ". The latest first:\n\n",

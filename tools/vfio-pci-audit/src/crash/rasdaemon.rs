@@ -149,15 +149,24 @@ pub(crate) mod tests {
         let database = Connection::open(path).unwrap();
         database
             .execute_batch(
-                "CREATE TABLE aer_event (id INTEGER PRIMARY KEY, timestamp TEXT, dev_name TEXT, err_type TEXT, err_msg TEXT);
-                 CREATE TABLE mce_record (id INTEGER PRIMARY KEY, timestamp TEXT, mcgcap INTEGER, mcgstatus INTEGER, status INTEGER, addr INTEGER, misc INTEGER, ip INTEGER, tsc INTEGER, walltime INTEGER, cpu INTEGER, cpuid INTEGER, apicid INTEGER, socketid INTEGER, cs INTEGER, bank INTEGER, cpuvendor INTEGER, bank_name TEXT, error_msg TEXT, mcgstatus_msg TEXT, mcistatus_msg TEXT, mcastatus_msg TEXT, user_action TEXT, mc_location TEXT);
-                 INSERT INTO mce_record (timestamp, cpu, bank_name, error_msg, mcistatus_msg) VALUES ('2025-05-20 18:20:05 +0200', 3, 'IIO unit', 'Generic', 'Uncorrected_error, Fatal');",
+                "CREATE TABLE aer_event (id INTEGER PRIMARY KEY, timestamp TEXT, dev_name TEXT, \
+                 err_type TEXT, err_msg TEXT);
+                 CREATE TABLE mce_record (id INTEGER PRIMARY KEY, timestamp TEXT, mcgcap INTEGER, \
+                 mcgstatus INTEGER, status INTEGER, addr INTEGER, misc INTEGER, ip INTEGER, tsc \
+                 INTEGER, walltime INTEGER, cpu INTEGER, cpuid INTEGER, apicid INTEGER, socketid \
+                 INTEGER, cs INTEGER, bank INTEGER, cpuvendor INTEGER, bank_name TEXT, error_msg \
+                 TEXT, mcgstatus_msg TEXT, mcistatus_msg TEXT, mcastatus_msg TEXT, user_action \
+                 TEXT, mc_location TEXT);
+                 INSERT INTO mce_record (timestamp, cpu, bank_name, error_msg, mcistatus_msg) \
+                 VALUES ('2025-05-20 18:20:05 +0200', 3, 'IIO unit', 'Generic', \
+                 'Uncorrected_error, Fatal');",
             )
             .unwrap();
         for row in rows {
             database
                 .execute(
-                    "INSERT INTO aer_event (timestamp, dev_name, err_type, err_msg) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO aer_event (timestamp, dev_name, err_type, err_msg) VALUES (?1, \
+                     ?2, ?3, ?4)",
                     [row.0, row.1, row.2, row.3],
                 )
                 .unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is kept of a ring: its events as the kernel prints them, below a few lines that say when the
-//! boot began and what could not be read.
+//! What is kept of a ring: its events as the kernel prints them, below a few lines that say when
+//! the boot began and what could not be read.
 
 use std::fmt::Write;
 use std::fs;
@@ -109,13 +109,16 @@ impl Ring {
         }
         if self.unknown > 0 {
             all.push(format!(
-                "{} of the ring cannot be decoded by this kernel yet: \"modprobe pci_audit\" and look again, or use --rearm, which needs no module and empties the ring",
+                "{} of the ring cannot be decoded by this kernel yet: \"modprobe pci_audit\" and \
+                 look again, or use --rearm, which needs no module and empties the ring",
                 crate::words::plural(self.unknown, "event")
             ));
         }
         if let Some(name) = &self.wrong_name {
             all.push(format!(
-                "{} of the ring were decoded WRONGLY, as {name} and the like, since ids of events differ from boot to boot: nothing is told of them; --rearm decodes them without ids and empties the ring",
+                "{} of the ring were decoded WRONGLY, as {name} and the like, since ids of events \
+                 differ from boot to boot: nothing is told of them; --rearm decodes them without \
+                 ids and empties the ring",
                 crate::words::plural(self.wrong, "event")
             ));
         }

@@ -47,7 +47,8 @@ pub fn setting(machine: &Machine, device: Bdf, range: &Range<usize>, op: Op) -> 
     exceptions.extend(ids);
     match id {
         None => notes.push(format!(
-            "what {device} is is not known here (--dump): put VENDOR:DEVICE@START-END for the bytes of it that are not to be blocked into uaccess_allow_ids"
+            "what {device} is is not known here (--dump): put VENDOR:DEVICE@START-END for the \
+             bytes of it that are not to be blocked into uaccess_allow_ids"
         )),
         Some(id) if same > 0 => notes.push(format!(
             "it applies to all devices that are {id}, of which there are {}",
@@ -111,7 +112,11 @@ mod tests {
         device(root, "0000:02:00.0", "0x1af4", "0x1044");
         let of = |range, op| setting(&machine(root), "01:00.0".parse().unwrap(), &range, op);
         let found = of(0x2f8..0x2fc, Op::Write);
-        assert_eq!(found.options, "block_pci_unassigned_write=Y uaccess_allow_ids=8086:10d3@0-2f7,8086:10d3@2fc-fff,1af4:1044");
+        assert_eq!(
+            found.options,
+            "block_pci_unassigned_write=Y \
+             uaccess_allow_ids=8086:10d3@0-2f7,8086:10d3@2fc-fff,1af4:1044"
+        );
         assert_eq!(found.notes.len(), 1);
         assert!(of(0xffc..0x1000, Op::Read)
             .options

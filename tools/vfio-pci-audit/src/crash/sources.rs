@@ -428,7 +428,10 @@ mod tests {
     #[test]
     fn journals_of_both_forms() {
         let json = r#"{"__REALTIME_TIMESTAMP":"1747758000000900","_SOURCE_MONOTONIC_TIMESTAMP":"19000000","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel","MESSAGE":"NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0."}"#;
-        let export = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1747758000000900\n_SOURCE_MONOTONIC_TIMESTAMP=19000000\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0.\n\n";
+        let export = "__CURSOR=s=1\n\
+                      __REALTIME_TIMESTAMP=1747758000000900\n_SOURCE_MONOTONIC_TIMESTAMP=19000000\n\
+                      SYSLOG_IDENTIFIER=kernel\n\
+                      MESSAGE=NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0.\n\n";
         for text in [json, export] {
             let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
             for line in text.lines() {
@@ -480,7 +483,16 @@ mod tests {
         fn no_line_panics(texts in proptest::collection::vec(".*", 0..5)) {
             let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
             for text in texts {
-                for start in ["", "<4>[ 1.0", "[", "[Tue May 20 16:20:00 ", "2025-05-20T", "May 20 16:20:00 ", "{\"MESSAGE\":", "__CURSOR="] {
+                for start in [
+                    "",
+                    "<4>[ 1.0",
+                    "[",
+                    "[Tue May 20 16:20:00 ",
+                    "2025-05-20T",
+                    "May 20 16:20:00 ",
+                    "{\"MESSAGE\":",
+                    "__CURSOR=",
+                ] {
                     lines.line(format!("{start}{text}").as_bytes());
                 }
                 lines.line(text.as_bytes());

@@ -2,8 +2,8 @@
 
 //! What the kernel prints of a ring buffer: the file `trace` of an instance.
 //!
-//! An event is printed as its format says, or, where addresses of the boot before were others, field
-//! by field: `op=0x0 (0) offset=0x2f8 (760) res=(1)`. Event ids are given when modules are loaded.
+//! An event is printed as its format says, or field by field where addresses differed in the boot
+//! before: `op=0x0 (0) offset=0x2f8 (760) res=(1)`. Event ids are given when modules are loaded.
 //! Before `pci_audit` is loaded its events are "Unknown type"; if another module got its id, they
 //! are printed under the name of that one's event. In a buffer that has nothing but our events, a
 //! line with another name is one of ours that was decoded wrongly.
@@ -220,14 +220,24 @@ mod tests {
     fn both_forms_are_the_same_event() {
         for text in [
             r#"pci_audit_access: device="0000:01:00.1" op=write offset=0x298 size=4 session=7 pid=1502 comm="qemu-system-x86" res=1"#,
-            "pci_audit_access: magic=0x50434101 (1346584833) domain=0x0 (0) bus=(1) devfn=(1) res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=0x7 (7) pid=0x5de (1502) comm=qemu-system-x86",
+            "pci_audit_access: magic=0x50434101 (1346584833) domain=0x0 (0) bus=(1) devfn=(1) \
+             res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=0x7 (7) pid=0x5de (1502) \
+             comm=qemu-system-x86",
             // A number that happens to be that of a letter, and one that happens to be an address.
-            "pci_audit_access: magic=0x50434101 (1346584833) domain=0x0 (0) bus=(1) devfn=(1) res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=some_symbol+0x7/0x10 (7) pid=0x5de (1502) comm=qemu-system-x86",
+            "pci_audit_access: magic=0x50434101 (1346584833) domain=0x0 (0) bus=(1) devfn=(1) \
+             res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=some_symbol+0x7/0x10 (7) \
+             pid=0x5de (1502) comm=qemu-system-x86",
         ] {
-            assert_eq!(line(&format!("{BEFORE}{text}")), Line::Event(event()), "{text}");
+            assert_eq!(
+                line(&format!("{BEFORE}{text}")),
+                Line::Event(event()),
+                "{text}"
+            );
         }
         let device = "0000:28:05.1".parse().unwrap();
-        let text = "pci_audit_access: magic=0x50434101 (1346584833) domain=0x0 (0) bus='('(40) devfn=')'(41) res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=0x7 (7) pid=0x5de (1502) comm=qemu-system-x86";
+        let text = "pci_audit_access: magic=0x50434101 (1346584833) domain=0x0 (0) bus='('(40) \
+                    devfn=')'(41) res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=0x7 \
+                    (7) pid=0x5de (1502) comm=qemu-system-x86";
         assert_eq!(
             line(&format!("{BEFORE}{text}")),
             Line::Event(Event { device, ..event() })
@@ -259,7 +269,10 @@ mod tests {
 
     #[test]
     fn a_name_cannot_pass_for_a_field() {
-        let text = format!("{BEFORE}pci_audit_access: device=\"0000:01:00.1\" op=write offset=0x298 size=4 session=7 pid=1502 comm=\"\" res=0 x=\"\" res=1");
+        let text = format!(
+            "{BEFORE}pci_audit_access: device=\"0000:01:00.1\" op=write \
+             offset=0x298 size=4 session=7 pid=1502 comm=\"\" res=0 x=\"\" res=1"
+        );
         let expected = Event {
             comm: "\" res=0 x=\"".into(),
             ..event()
@@ -288,8 +301,10 @@ mod tests {
             r#"device="0000:01:00.1" op=write offset=0xffc size=0 session=7 pid=1502 comm="x" res=1"#,
             r#"device="0000:01:00.1" op=write offset=0x298 size=4 session=7 pid=-5 comm="x" res=1"#,
             r#"device="0000:01:00.1" op=write offset=0x298 size=4 session=7 pid=1502 comm="x" res=77"#,
-            "magic=0x6f6e6c79 (1869507705) domain=0x0 (0) bus=(1) devfn=(1) res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=0x7 (7) pid=0x5de (1502) comm=x",
-            "magic=0x50434101 (1346584833) domain=<OVERFLOW> bus=(1) devfn=(1) res=(1) op=0x1 (1) offset=0x298 (664) size=0x4 (4) session=0x7 (7) pid=0x5de (1502) comm=x",
+            "magic=0x6f6e6c79 (1869507705) domain=0x0 (0) bus=(1) devfn=(1) res=(1) op=0x1 (1) \
+             offset=0x298 (664) size=0x4 (4) session=0x7 (7) pid=0x5de (1502) comm=x",
+            "magic=0x50434101 (1346584833) domain=<OVERFLOW> bus=(1) devfn=(1) res=(1) op=0x1 (1) \
+             offset=0x298 (664) size=0x4 (4) session=0x7 (7) pid=0x5de (1502) comm=x",
             "",
         ] {
             let found = line(&format!("{BEFORE}pci_audit_access: {text}"));

@@ -180,8 +180,14 @@ fn laurel() {
         "ID": "1747758000.123:456",
         "NODE": "vmhost17",
         "UNKNOWN[1340]": [
-            {"device": "0000:01:00.1", "op": "open", "session": 7, "pid": 42, "UID": "root", "comm": "CPU 0/KVM", "exe": "/q", "res": 1},
-            {"device": "0000:01:00.1", "op": "write", "offset": "0x298", "size": 1, "session": 7, "res": 0},
+            {
+                "device": "0000:01:00.1", "op": "open", "session": 7,
+                "pid": 42, "UID": "root", "comm": "CPU 0/KVM", "exe": "/q", "res": 1,
+            },
+            {
+                "device": "0000:01:00.1", "op": "write", "offset": "0x298", "size": 1,
+                "session": 7, "res": 0,
+            },
         ],
         "SYSCALL": {"pid": 42},
     });
@@ -239,7 +245,10 @@ fn auditbeat() {
             "sequence": 456,
             "message_type": "unknown[1340]",
             "result": "fail",
-            "data": {"device": "0000:01:00.1", "op": "write", "offset": "0x298", "size": "1", "session": "7"},
+            "data": {
+                "device": "0000:01:00.1", "op": "write", "offset": "0x298", "size": "1",
+                "session": "7",
+            },
         },
         "process": {"pid": 42, "name": "qemu", "executable": "/q"},
     });
@@ -273,12 +282,15 @@ fn what_ausearch_interprets() {
         let line = format!("type=PCI msg=audit({date} 18:20:00.123:456) : {words} ");
         assert_eq!(one(&line), format!("type=PCI msg={STAMP}{TEXT}"), "{date}");
     }
-    let open = "node=h type=UNKNOWN[1340] msg=audit(05/20/2025 18:20:00.123:456) : device=0000:01:00.1 op=open session=7 pid=42 uid=libvirt-qemu comm=CPU 0/KVM exe=/usr/bin/q res=yes";
+    let open = "node=h type=UNKNOWN[1340] msg=audit(05/20/2025 18:20:00.123:456) : \
+                device=0000:01:00.1 op=open session=7 pid=42 uid=libvirt-qemu comm=CPU 0/KVM \
+                exe=/usr/bin/q res=yes";
     assert_eq!(
         one(open),
         format!("node=h type=PCI msg={STAMP}device=\"0000:01:00.1\" op=open session=7 pid=42 uid=libvirt-qemu comm=43505520302F4B564D exe=\"/usr/bin/q\" res=1")
     );
-    let virt = "type=VIRT_CONTROL msg=audit(05/20/2025 18:20:00.123:456) : pid=1 uid=root msg='virt=kvm op=start vm=win 11 uuid=b vm-pid=7 res=success' ";
+    let virt = "type=VIRT_CONTROL msg=audit(05/20/2025 18:20:00.123:456) : pid=1 uid=root \
+                msg='virt=kvm op=start vm=win 11 uuid=b vm-pid=7 res=success' ";
     let undone = one(virt);
     let Ok(Some(record::Event::Virt(virt))) = record::event(undone.as_bytes()) else {
         panic!("{undone}");

@@ -124,7 +124,8 @@ pub fn exceptions(rows: &[&Register], id: Id) -> String {
     let classes: Vec<Class> = needed.iter().filter_map(|row| row.devices.class).collect();
     let meet = |one: &Class| classes.iter().all(|other| one.meets(*other));
     if !classes.iter().all(meet) {
-        return "\nTo print exceptions, it has to be known which of these classes it is of (--class).\n"
+        return "\nTo print exceptions, it has to be known which of these classes it is of \
+                (--class).\n"
             .to_owned();
     }
     let mut exceptions = Exceptions::default();

@@ -10,7 +10,8 @@
 	const hex = (number) => number.toString(16).padStart(3, '0');
 
 	// As src/shade.rs has it.
-	const step = (count) => count ? Math.min(STEPS, Math.floor(Math.floor(Math.log2(count)) / 2) + 1) : 0;
+	const step = (count) =>
+		count ? Math.min(STEPS, Math.floor(Math.floor(Math.log2(count)) / 2) + 1) : 0;
 	const fate = (cell) => {
 		const allowed = cell.allowed || cell.moreAllowed, blocked = cell.blocked || cell.moreBlocked;
 		return allowed ? (blocked ? 'm' : 'a') : (blocked ? 'b' : '');
@@ -35,7 +36,8 @@
 
 	// What happened to each byte, of all sessions or of those that are asked for.
 	const shades = (device, op, f) => {
-		const cells = Array.from({length: SPACE}, () => ({allowed: 0, blocked: 0, moreAllowed: false, moreBlocked: false}));
+		const none = {allowed: 0, blocked: 0, moreAllowed: false, moreBlocked: false};
+		const cells = Array.from({length: SPACE}, () => ({...none}));
 		const add = (start, size, allowed, count) => {
 			if (f.result && (f.result === 'allowed') !== allowed) return;
 			for (let at = start; at < Math.min(start + size, SPACE); at++) {
@@ -53,19 +55,22 @@
 
 	const element = (name, attributes, text) => {
 		const made = document.createElement(name);
-		for (const [key, value] of Object.entries(attributes || {})) if (value !== '') made.setAttribute(key, value);
+		for (const [key, value] of Object.entries(attributes || {}))
+			if (value !== '') made.setAttribute(key, value);
 		if (text !== undefined) made.textContent = text;
 		return made;
 	};
 
-	const owner = (device, offset) => device.owners.find(([start, size]) => offset >= start && offset < start + size);
+	const owner = (device, offset) =>
+		device.owners.find(([start, size]) => offset >= start && offset < start + size);
 
 	const square = (device, cells, offset) => {
 		const cell = cells[offset], kind = fate(cell), level = step(cell.allowed + cell.blocked);
 		const of = owner(device, offset);
 		const title = `0x${hex(offset)}: ${words(cell)}${of ? `; ${of[2]}` : ''}`;
 		const hatch = {b: ' h', m: ' x'}[kind] || '';
-		const made = element('td', {title, class: kind ? kind + level + hatch : '', 'data-at': offset}, glyph(kind, level));
+		const attributes = {title, class: kind ? kind + level + hatch : '', 'data-at': offset};
+		const made = element('td', attributes, glyph(kind, level));
 		if (of) made.style.boxShadow = `inset 0 -3px ${of[3]}`;
 		if (kind) made.tabIndex = -1;
 		return made;
@@ -85,8 +90,10 @@
 		table.append(element('caption', {}, `${op === 'write' ? 'Writes' : 'Reads'} by byte`));
 		const head = table.createTHead().insertRow();
 		head.append(element('th', {}, ''));
-		for (let at = 0; at < WIDTH; at += 4)
-			head.append(element('th', {colspan: 4, scope: 'colgroup'}, '+' + at.toString(16).padStart(2, '0')));
+		for (let at = 0; at < WIDTH; at += 4) {
+			const offset = '+' + at.toString(16).padStart(2, '0');
+			head.append(element('th', {colspan: 4, scope: 'colgroup'}, offset));
+		}
 		const body = table.createTBody();
 		for (let start = 0; start < SPACE;) {
 			const row = body.insertRow();
@@ -98,7 +105,8 @@
 				const made = square(device, cells, start);
 				made.colSpan = WIDTH;
 				made.classList.add('l');
-				made.textContent += ` to ${hex(end - 1)}, ${(end - start) / WIDTH} rows: ${words(cells[start])}`;
+				const rows = (end - start) / WIDTH;
+				made.textContent += ` to ${hex(end - 1)}, ${rows} rows: ${words(cells[start])}`;
 				made.title = made.textContent.trim();
 				row.append(made);
 			} else {
@@ -117,7 +125,8 @@
 		for (const section of document.querySelectorAll('section.device')) {
 			const device = data.devices[section.dataset.index];
 			const shown = device.sessions.map((session) => matches(session, f));
-			section.hidden = Boolean((f.device && f.device !== device.name) || (some(f) && !shown.includes(true)));
+			const other = f.device && f.device !== device.name;
+			section.hidden = Boolean(other || (some(f) && !shown.includes(true)));
 			for (const each of section.querySelectorAll('[data-session]'))
 				each.toggleAttribute('hidden', !shown[each.dataset.session]);
 			for (const row of section.querySelectorAll('[data-result]'))
@@ -131,15 +140,19 @@
 				const table = draw(device, op, f);
 				if (table) maps.append(table);
 			}
-			if (!maps.children.length) maps.append(element('p', {class: 'note'}, 'No access of that kind.'));
+			const note = (text) => maps.append(element('p', {class: 'note'}, text));
+			if (!maps.children.length) note('No access of that kind.');
 			if (some(f) && device.older)
-				maps.append(element('p', {class: 'note'}, `${device.older} older sessions of this device are not told one by one.`));
-			const out = device.sessions.reduce((sum, session, at) => sum + (shown[at] ? session.left_out : 0), 0);
+				note(`${device.older} older sessions of this device are not told one by one.`);
+			const leftOut = (sum, session, at) => sum + (shown[at] ? session.left_out : 0);
+			const out = device.sessions.reduce(leftOut, 0);
 			if (some(f) && out)
-				maps.append(element('p', {class: 'note'}, `${out} records of these sessions went to more places than are kept.`));
+				note(`${out} records of these sessions went to more places than are kept.`);
 		}
 		told.textContent = `Shown: ${devices} of ${data.devices.length} devices, ${sessions} sessions`;
-		const kept = fields.filter((name) => f[name]).map((name) => `${name}=${encodeURIComponent(f[name])}`);
+		const kept = fields
+			.filter((name) => f[name])
+			.map((name) => `${name}=${encodeURIComponent(f[name])}`);
 		history.replaceState(null, '', kept.length ? '#' + kept.join('&') : location.pathname);
 	};
 

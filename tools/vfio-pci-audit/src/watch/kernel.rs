@@ -91,7 +91,8 @@ fn no_socket(error: Errno) -> Error {
 fn no_group(error: Errno) -> Error {
     match error {
         Errno::PERM | Errno::ACCESS => anyhow!(
-            "only root, or a process with CAP_AUDIT_READ, may listen to the kernel's records; or name a log that grows"
+            "only root, or a process with CAP_AUDIT_READ, may listen to the kernel's records; or \
+             name a log that grows"
         ),
         error => Error::new(error).context("audit's netlink group"),
     }
@@ -219,9 +220,12 @@ mod tests {
 
     #[test]
     fn lost_messages_are_counted_by_the_kernel() {
-        let table = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n\
-                     0000000000000000 0   4242       00000001 0        0        0     2        5        11\n\
-                     0000000000000000 9   4242       00000001 0        0        0     2        77       12\n";
+        let table = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    \
+                     Drops    Inode\n\
+                     0000000000000000 0   4242       00000001 0        0        0     2        \
+                     5        11\n\
+                     0000000000000000 9   4242       00000001 0        0        0     2        \
+                     77       12\n";
         assert_eq!(drops_in(table, 4242), Some(77));
         assert_eq!(drops_in(table, 1), None);
         assert_eq!(drops_in("", 4242), None);

@@ -43,8 +43,8 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Begin at the start of a log. `caught_up` becomes true once all is read that it has so far. At
-    /// the deadline it ends.
+    /// Begin at the start of a log. `caught_up` becomes true once everything that it has so far is
+    /// read. It ends at the deadline.
     pub(super) fn new(
         path: &Path,
         caught_up: Rc<Cell<bool>>,
@@ -125,7 +125,8 @@ impl Tail {
         if ours.is_none() {
             let name = self.name();
             (self.warn)(&format!(
-                "{name} was replaced, and the one before is not there any more: records between them may be missing"
+                "{name} was replaced, and the one before is not there any more: records between \
+                 them may be missing"
             ));
         }
         (self.file, self.id, self.at, self.finishing) = (file, id, 0, false);

@@ -343,12 +343,15 @@ fn status_says_what_goes_past_the_hook() {
     let text = all(&["status", "--root", root]);
     for line in [
         "not covered by blocking, nor recorded:\n  0000:01:00.0 10de:1eb8, bound to vfio-pci\n",
-        "    BAR0 0x88000-0x88fff reaches all of configuration space, up to Ada; QEMU turns it into",
+        "    BAR0 0x88000-0x88fff reaches all of configuration space, up to Ada; QEMU turns it \
+         into",
         "written ten times with one value is from then on written directly (ioeventfd)\n",
         "    BAR0 0x92000-0x92fff reaches all of configuration space, from Hopper on\n",
         "    0x0b4-0x0c7 Vendor-Specific is assigned, and writes reach the device as they are\n",
-        "    0x600-0x623 Vendor-Specific Extended is assigned, and writes reach the device as they are\n",
-        "  0000:02:00.0 1912:0014, driver_override vfio-pci\n    and vendor capabilities, if it has",
+        "    0x600-0x623 Vendor-Specific Extended is assigned, and writes reach the device as \
+         they are\n",
+        "  0000:02:00.0 1912:0014, driver_override vfio-pci\n    and vendor capabilities, if it \
+         has",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }

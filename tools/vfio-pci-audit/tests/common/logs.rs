@@ -45,15 +45,35 @@ pub(crate) fn session(start: u64, number: u64, pid: u64, device: &str) -> Vec<Re
             rest.replace("NUMBER", &number.to_string())
         )
     };
-    let task = format!("ppid=1 pid={pid} auid=4294967295 uid=64055 tty=(none) ses=4294967295 comm=\"CPU 0/KVM\" exe=\"/usr/bin/qemu-system-x86_64\" subj=unconfined");
+    let task = format!(
+        "ppid=1 pid={pid} auid=4294967295 uid=64055 tty=(none) ses=4294967295 \
+         comm=\"CPU 0/KVM\" exe=\"/usr/bin/qemu-system-x86_64\" subj=unconfined"
+    );
     [
         (0, format!("op=open session=NUMBER {task} res=1")),
         (1, "op=read offset=0x298 size=4 session=NUMBER res=1".into()),
-        (20, "op=write offset=0x298 size=1 session=NUMBER res=1".into()),
-        (30, "op=write offset=0x299 size=1 session=NUMBER res=0".into()),
-        (900, "op=suppressed access=read session=NUMBER count=134 lost=0 ranges=1 res=1".into()),
-        (900, "op=touched access=read offset=0x4c size=64 session=NUMBER res=1".into()),
-        (999, "op=close session=NUMBER reads=135 writes=2 blocked_reads=0 blocked_writes=1 records=3 suppressed=134 lost=0 res=1".into()),
+        (
+            20,
+            "op=write offset=0x298 size=1 session=NUMBER res=1".into(),
+        ),
+        (
+            30,
+            "op=write offset=0x299 size=1 session=NUMBER res=0".into(),
+        ),
+        (
+            900,
+            "op=suppressed access=read session=NUMBER count=134 lost=0 ranges=1 res=1".into(),
+        ),
+        (
+            900,
+            "op=touched access=read offset=0x4c size=64 session=NUMBER res=1".into(),
+        ),
+        (
+            999,
+            "op=close session=NUMBER reads=135 writes=2 blocked_reads=0 blocked_writes=1 \
+             records=3 suppressed=134 lost=0 res=1"
+                .into(),
+        ),
     ]
     .into_iter()
     .zip(0..)
@@ -62,7 +82,10 @@ pub(crate) fn session(start: u64, number: u64, pid: u64, device: &str) -> Vec<Re
 }
 
 pub(crate) fn virt(time: u64, kind: &'static str, inner: &str) -> Record {
-    let text = format!("pid=1510 uid=0 auid=4294967295 ses=4294967295 msg='virt=kvm {inner} exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'");
+    let text = format!(
+        "pid=1510 uid=0 auid=4294967295 ses=4294967295 msg='virt=kvm {inner} \
+         exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'"
+    );
     Record(time, 1, kind, text)
 }
 
