@@ -4,7 +4,8 @@
 //! them in fresh systems of Debian 12 and 13, which are made in build/deb-tool.
 //!
 //! A package needs the C library of the system that it is built on, or a newer one: on Debian 13,
-//! Debian 12 is left out. DKMS builds modules on Debian 13 only, which has the compilers.
+//! Debian 12 is left out. DKMS builds modules on Debian 13 only, which has the compilers, and
+//! fetches the kernel's source for that.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -29,6 +30,23 @@ const PAGES: &str = r#"
         zcat "/usr/share/man/man1/vfio-pci-audit-$command.1.gz" | grep "SH SYNOPSIS"
     done"#;
 
+/// In the fresh system: the headers of a kernel have DKMS build and sign what is for it.
+const BUILD_MODULES: &str = r#"
+    cd /etc/apt/sources.list.d
+    sed "s/^Suites:.*/Suites: trixie-backports/" ./*.sources >backports.sources
+    apt-get update
+    release=$(apt-cache pkgnames linux-headers- |
+        sed -nE "s/^linux-headers-([7-9].*\+deb13-amd64)$/\1/p" | sort -V | tail -n 1)
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes "linux-headers-$release"
+    dkms status -k "$release" | grep "^vfio-pci-audit/.*: installed"
+    for module in pci-audit vfio-pci-audit vfio-pci-audit-livepatch; do
+        modinfo -F signer "/lib/modules/$release/updates/dkms/$module.ko"* | grep .
+    done"#;
+
+/// With /proc, in the root folder `$1`.
+const CHROOT: &str = "as_root unshare --mount --propagation private bash -c \
+    'mount -t proc proc \"$1/proc\" && exec chroot \"$@\"' within";
+
 /// Build and check; whether nothing failed.
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let setup = ["scripts/setup.sh", "deb-tool"].map(str::to_owned);
@@ -51,7 +69,7 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let release = command::stdout(&mut shell::function(paths, "debian_release"))?;
     let is_newer = release == "13";
 
-    let mut checks = Checks::new(8)?;
+    let mut checks = Checks::new(9)?;
     checks.check("lintian finds no error in the packages", || {
         let mut lintian = Command::new("lintian");
         lintian.args(["--fail-on", "error", "--tag-display-limit", "0"]);
@@ -82,6 +100,10 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     checks.check("dkms has the modules' sources on Debian 13", || {
         new.dkms_knows()
     })?;
+    checks.check(
+        "dkms builds and signs the modules for the kernel of backports",
+        || new.within(&["bash", "-ec", BUILD_MODULES]).map(drop),
+    )?;
     checks.check("both can be removed from Debian 13", || {
         new.nothing_is_left(&[TOOL, DKMS])
     })?;
@@ -156,7 +178,7 @@ impl<'a> System<'a> {
 
     /// Run something in it; what that prints.
     fn within(&self, words: &[&str]) -> Result<String> {
-        let mut chroot = shell::function(self.paths, "as_root chroot");
+        let mut chroot = shell::function(self.paths, CHROOT);
         chroot
             .arg(&self.root)
             .args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
@@ -183,7 +205,7 @@ impl<'a> System<'a> {
 
     fn nothing_is_left(&self, packages: &[&str]) -> Result<()> {
         self.within(&[&["dpkg", "--purge"], packages].concat())?;
-        let folders = ["find", "/etc", "/usr", "/var/lib/dkms"];
+        let folders = ["find", "/etc", "/usr", "/var/cache", "/var/lib/dkms"];
         // There may be no folder of dkms.
         let find = [
             &["sh", "-c", "\"$@\" 2>/dev/null || true", "sh"],
