@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use rustix::mount::{mount, MountFlags};
 
 use crate::kernel::Session;
@@ -175,6 +175,70 @@ impl Probe {
         let text = fs::read_to_string(Path::new(TRACEFS).join("trace")).context("a trace")?;
         Ok(text.lines().filter(|line| !line.starts_with('#')).count())
     }
+}
+
+/// The config map that VFIO has of a device, as it is in the kernel's memory: `size` bytes. Its
+/// address is `member` bytes into the structure that `vfio_pci_config_rw()` gets; `access` has that
+/// called.
+pub fn config_map(
+    member: usize,
+    size: usize,
+    access: impl FnOnce() -> Result<()>,
+) -> Result<Vec<u8>> {
+    /// Bytes of one argument of an event, and of one event, whose text has to fit into a page.
+    const ARGUMENT: usize = 64;
+    const EVENT: usize = 8 * ARGUMENT;
+
+    mount_tracefs()?;
+    let tracefs = Path::new(TRACEFS);
+    let command = |text: String| {
+        let file = tracefs.join("kprobe_events");
+        fs::OpenOptions::new()
+            .append(true)
+            .open(&file)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("{text:?} to {}", file.display()))
+    };
+    let enable = |on: &str| {
+        let file = tracefs.join("events/labmap/enable");
+        fs::write(&file, on).with_context(|| file.display().to_string())
+    };
+    let starts: Vec<usize> = (0..size).step_by(EVENT).collect();
+    for start in &starts {
+        let mut probe = format!("p:labmap/at{start} vfio_pci_config_rw");
+        for at in (*start..size.min(start + EVENT)).step_by(ARGUMENT) {
+            probe += &format!(" m{at}=+{at}(+{member}($arg1)):x8[{ARGUMENT}]");
+        }
+        command(probe + "\n")?;
+    }
+    fs::write(tracefs.join("trace"), "\n").context("forgetting a trace")?;
+    enable("1")?;
+    let done = access();
+    enable("0")?;
+    let text = fs::read_to_string(tracefs.join("trace")).context("a trace");
+    for start in &starts {
+        command(format!("-:labmap/at{start}\n"))?;
+    }
+    done?;
+    let mut map = Vec::new();
+    let text = text?;
+    for start in &starts {
+        let event = format!(" at{start}: ");
+        let line = text.lines().find(|line| line.contains(&event));
+        let line = line.with_context(|| format!("the kernel's map is not in the trace: {text}"))?;
+        for part in line.split('{').skip(1) {
+            for byte in part.split('}').next().unwrap_or_default().split(',') {
+                let byte = byte.trim().trim_start_matches("0x");
+                map.push(u8::from_str_radix(byte, 16).with_context(|| line.to_owned())?);
+            }
+        }
+    }
+    ensure!(
+        map.len() == size,
+        "of {size} bytes the trace has {}",
+        map.len()
+    );
+    Ok(map)
 }
 
 fn mount_tracefs() -> Result<()> {

@@ -70,6 +70,11 @@ impl Device {
         })
     }
 
+    /// The same device with another config map, where the kernel's is not the one of Linux 7.3.
+    pub fn with_map(self, map: ConfigMap) -> Self {
+        Self { map, ..self }
+    }
+
     /// The address of the device.
     pub fn bdf(&self) -> Bdf {
         self.bdf
