@@ -59,15 +59,3 @@ step() {
 	fi
 	say "    done in $((SECONDS - start)) s"
 }
-
-# tree_sources: print the files of src/ that belong in a kernel tree: all but the livepatch, which
-# is for a kernel as it is.
-tree_sources() {
-	(cd "$TOP/src" && find -L . -type f ! -name 'livepatch*' -printf '%P\n' | sort)
-}
-
-# part_of_patch glue|own PATCH: print its changes of files that the kernel has, or of files of src/.
-part_of_patch() {
-	tree_sources | awk -v own="$1" 'NR == FNR { sources["a/" $0]; next }
-		/^--- a\// { on = ($2 in sources) == (own == "own") } on' - "$2"
-}

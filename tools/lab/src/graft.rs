@@ -281,6 +281,7 @@ mod tests {
             folder: sources,
             sources: vec!["drivers/vfio/pci/audit/a.rs".to_owned()],
             glue: BTreeMap::from([("1.patch".to_owned(), PATCH.to_owned())]),
+            ..Series::default()
         };
         let tree = Tree::open(&root).unwrap();
         (folder, tree, series)

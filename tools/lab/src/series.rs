@@ -11,14 +11,19 @@ use anyhow::{Context, Result};
 use crate::paths::Paths;
 
 /// Sources and patches, as this repository has them.
+#[derive(Default)]
 pub struct Series {
     /// The folder of the sources.
     pub folder: PathBuf,
     /// The files in it that belong in a kernel tree, in order.
     pub sources: Vec<String>,
-    /// What each patch changes of the kernel's own files, by the patch's name. src/ has the files
-    /// that the series adds as they are after the last patch.
+    /// The patches, by name.
+    pub patches: BTreeMap<String, String>,
+    /// What each changes of the kernel's own files.
     pub glue: BTreeMap<String, String>,
+    /// What each changes of files that an earlier patch adds. src/ has those as they are after the
+    /// last patch.
+    pub own: BTreeMap<String, String>,
 }
 
 impl Series {
@@ -28,15 +33,21 @@ impl Series {
         let mut sources = Vec::new();
         list(&folder, "", &mut sources)?;
         sources.sort();
-        let mut glue = BTreeMap::new();
-        for (name, text) in patches(&paths.top.join("patches/linux"))? {
-            let part = part(&text, |file| !sources.iter().any(|source| source == file));
-            glue.insert(name, part);
-        }
+        let patches = patches(&paths.top.join("patches/linux"))?;
+        let parts = |own: bool| {
+            let wanted = |file: &str| sources.iter().any(|source| source == file) == own;
+            patches
+                .iter()
+                .map(|(name, text)| (name.clone(), part(text, wanted)))
+                .collect()
+        };
+        let (glue, own) = (parts(false), parts(true));
         Ok(Self {
             folder,
             sources,
+            patches,
             glue,
+            own,
         })
     }
 }

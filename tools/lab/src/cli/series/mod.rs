@@ -21,7 +21,8 @@ use anyhow::{bail, ensure, Context, Result};
 use lab::command;
 use lab::files;
 use lab::paths::{given, Paths};
-use lab::{progress, shell};
+use lab::progress;
+use lab::series::Series;
 
 use header::Header;
 
@@ -72,48 +73,37 @@ pub(crate) fn run(paths: &Paths) -> Result<()> {
 /// Make the series in `out`; the version of the kernel that it is for.
 pub(crate) fn make(paths: &Paths, tree: &Path, out: &Path, author: &Author) -> Result<String> {
     files::fresh_folder(out)?;
-    let list = command::stdout(&mut shell::function(paths, "tree_sources"))?;
+    let series = Series::read(paths)?;
     let (sources, added) = (out.join("sources"), out.join("added"));
     for folder in [&sources, &added] {
-        files::copy(&paths.top.join("src"), folder, list.lines())?;
+        let list = series.sources.iter().map(String::as_str);
+        files::copy(&series.folder, folder, list)?;
     }
-    let patches = files::with_extension(&paths.top.join("patches/linux"), "patch")?;
     // The sources as they are before any patch changes them.
-    for file in patches.iter().rev() {
-        apply(&part(paths, "own", file)?, &added, &["-R", "-r", "-"]).with_context(|| {
-            format!(
-                "{} has changes that do not fit src/, correct them there",
-                paths.show(file)
-            )
-        })?;
+    for (name, own) in series.own.iter().rev() {
+        apply(own, &added, &["-R", "-r", "-"])
+            .with_context(|| format!("{name} has changes that do not fit src/, correct them"))?;
     }
 
-    let series = Series {
+    let commits = Commits {
         paths,
+        series: &series,
         tree,
         author,
         folder: out.join("linux"),
     };
-    let version = series.begin()?;
+    let version = commits.begin()?;
     let mut recipients = BTreeSet::new();
-    for file in &patches {
-        recipients.extend(series.commit(file, &added)?);
+    for name in series.patches.keys() {
+        let whom = commits.commit(name, &added).with_context(|| name.clone())?;
+        recipients.extend(whom);
     }
-    series.has_all(&sources)?;
-    series.write(out, &recipients)?;
+    commits.has_all(&sources)?;
+    commits.write(out, &recipients)?;
     for folder in [sources, added] {
         fs::remove_dir_all(folder)?;
     }
     Ok(version)
-}
-
-/// A patch's changes of the kernel's own files ("glue"), or of files of src/ ("own").
-fn part(paths: &Paths, which: &str, patch: &Path) -> Result<String> {
-    command::stdout(
-        shell::function(paths, "part_of_patch")
-            .arg(which)
-            .arg(patch),
-    )
 }
 
 /// Apply a patch, which may be empty.
@@ -127,14 +117,15 @@ fn apply(patch: &str, folder: &Path, options: &[&str]) -> Result<()> {
 }
 
 /// The commits.
-struct Series<'a> {
+struct Commits<'a> {
     paths: &'a Paths,
+    series: &'a Series,
     tree: &'a Path,
     author: &'a Author,
     folder: PathBuf,
 }
 
-impl Series<'_> {
+impl Commits<'_> {
     fn git(&self, words: &[&str]) -> Result<String> {
         command::stdout(Command::new("git").arg("-C").arg(&self.folder).args(words))
     }
@@ -157,24 +148,21 @@ impl Series<'_> {
     }
 
     /// A patch with the files of src/ that go with it; its recipients.
-    fn commit(&self, file: &Path, added: &Path) -> Result<Vec<String>> {
-        let name = self.paths.show(file);
-        let text = fs::read_to_string(file).with_context(|| name.clone())?;
-        let header = Header::parse(&text).with_context(|| name.clone())?;
+    fn commit(&self, name: &str, added: &Path) -> Result<Vec<String>> {
+        let header = Header::parse(&self.series.patches[name])?;
         for source in header.sources(added)? {
             if !self.folder.join(&source).exists() {
                 files::copy(added, &self.folder, [source.as_str()])?;
             }
         }
-        for (which, options) in [("glue", &["-F0"][..]), ("own", &[])] {
-            apply(&part(self.paths, which, file)?, &self.folder, options)
-                .with_context(|| format!("{name} does not apply"))?;
+        for (parts, options) in [(&self.series.glue, &["-F0"][..]), (&self.series.own, &[])] {
+            apply(&parts[name], &self.folder, options).context("it does not apply")?;
         }
         self.git(&["add", "-A"])?;
         self.git(&["commit", "-q", "-m", &header.message])?;
         let recipients = self
             .maintainers()
-            .with_context(|| format!("get_maintainer.pl finds no maintainer for {name}"))?;
+            .context("get_maintainer.pl finds no maintainer")?;
         let trailers = recipients.iter().map(|whom| format!("Cc: {whom}"));
         let sign_off = format!(
             "Signed-off-by: {} <{}>",
