@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FOLDER: &str = "/run/e2e/observe";
 
 /// Where the kernel shows its types, without which BPF cannot read them.
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// The operator's tool.
 pub(crate) fn tool() -> Result<PathBuf> {

@@ -24,7 +24,7 @@ struct identity {
 /* One system call on configuration space. */
 struct access {
 	__u64 session;
-	/* Nanoseconds of the monotonic clock, at the start of a tick. */
+	/* Nanoseconds of the monotonic clock, as of the first access of a tick. */
 	__u64 time;
 	struct identity process;
 	__u16 offset;

@@ -27,6 +27,7 @@ mod limits;
 mod list_length;
 mod livepatch;
 mod observe;
+mod observe_unit;
 mod operator;
 mod other_sources;
 mod policy;
@@ -122,6 +123,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         guest_driver::SCENARIOS,
         livepatch::SCENARIOS,
         observe::SCENARIOS,
+        observe_unit::SCENARIOS,
         builtin::SCENARIOS,
         holders::SCENARIOS,
         turns::SCENARIOS,
