@@ -120,10 +120,7 @@ enum Verb {
     /// Make the patches that are mailed, in build/series
     Series,
     /// The scenarios of `vfio-pci-audit observe`, on kernels of Debian's as they are
-    Observe {
-        /// Whose (default: all)
-        kernels: Vec<observe::Kernel>,
-    },
+    Observe(observe::Arguments),
     /// Show `vfio-pci-audit observe` in the kernel of Debian 13
     RunObserve,
     /// How much of the files that import only core the host's tests run
@@ -215,7 +212,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Check { subject } => return checks::run(&paths, subject).map(code),
         Verb::Kunit => return kunit::run(&paths).map(code),
         Verb::Series => series::run(&paths)?,
-        Verb::Observe { kernels } => return observe::test(&paths, &kernels).map(code),
+        Verb::Observe(arguments) => return observe::test(&paths, &arguments).map(code),
         Verb::RunObserve => return observe::show(&paths),
         Verb::Coverage => return coverage::run(&paths).map(code),
         Verb::BuildAudit(arguments) => audit::run(&paths, arguments)?,

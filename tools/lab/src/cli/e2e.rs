@@ -44,11 +44,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Those whose name contains a pattern.
-    pub(crate) fn only(on: On, pattern: &str) -> Self {
+    /// Those whose name contains one of the patterns.
+    pub(crate) fn only(on: On, patterns: Vec<String>) -> Self {
         Self {
             on: Some(on),
-            only: vec![pattern.to_owned()],
+            only: patterns,
             long: false,
             no_build: false,
         }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{ensure, Context, Result};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use lab::paths::Paths;
 use lab::progress::{self, Step};
 use lab::vm;
@@ -25,6 +25,15 @@ pub(crate) enum Kernel {
     Trixie,
     /// 7.3, with the module beside, as a livepatch, to compare with
     Stock,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Whose (default: all)
+    kernels: Vec<Kernel>,
+    /// Run only scenarios whose name contains this; may be given several times
+    #[arg(long, value_name = "PATTERN", default_value = "observe/")]
+    only: Vec<String>,
 }
 
 /// A kernel of a suite's that was fetched.
@@ -69,32 +78,29 @@ impl Fetched {
 }
 
 /// Run its scenarios on each kernel; whether none failed.
-pub(crate) fn test(paths: &Paths, kernels: &[Kernel]) -> Result<bool> {
+pub(crate) fn test(paths: &Paths, arguments: &Arguments) -> Result<bool> {
+    let kernels = match arguments.kernels.as_slice() {
+        [] => Kernel::value_variants(),
+        kernels => kernels,
+    };
     let mut good = true;
     for &kernel in kernels {
         let suite = match kernel {
             Kernel::Bookworm => "bookworm",
             Kernel::Trixie => "trixie",
             Kernel::Stock => {
-                let arguments = e2e::Arguments::only(On::Stock, "observe/");
+                let arguments = e2e::Arguments::only(On::Stock, arguments.only.clone());
                 good &= e2e::run(paths, &arguments)? == 0;
                 continue;
             }
         };
         let fetched = fetch(paths, suite)?;
         let options = fetched.options(&format!("observe-{suite}"), 900);
-        let script = "\"$1\" load vfio-pci vfio_iommu_type1 && \"$2\" --only observe/";
-        let command = [
-            "env".to_owned(),
-            "PLAIN=1".to_owned(),
-            fetched.variable(),
-            "sh".to_owned(),
-            "-c".to_owned(),
-            script.to_owned(),
-            "sh".to_owned(),
-            paths.tool("lab").display().to_string(),
-            paths.tool("e2e").display().to_string(),
-        ];
+        let mut command = vec!["env".to_owned(), "PLAIN=1".to_owned(), fetched.variable()];
+        command.push(paths.tool("e2e").display().to_string());
+        for pattern in &arguments.only {
+            command.extend(["--only".to_owned(), pattern.clone()]);
+        }
         good &= options.run(paths, &command)? == 0;
     }
     Ok(good)
@@ -117,6 +123,8 @@ pub(crate) fn show(paths: &Paths) -> Result<u8> {
         &[
             "build",
             "--release",
+            "-p",
+            "lab",
             "-p",
             "vfio-client",
             "-p",

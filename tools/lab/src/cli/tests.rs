@@ -65,8 +65,22 @@ const BESIDE: &[Job] = &[
     test("lint", &[LAB, "check", "lint"]),
 ];
 
-/// The scenarios, and what only long runs have.
+/// The scenarios, what only long runs have, and what takes the place of that in others.
 const SCENARIOS: &[Job] = &[test("e2e", &[LAB, "e2e", "--no-build", "--on", "modules"])];
+const SHORT: &[Job] = &[test(
+    "observe",
+    &[
+        LAB,
+        "observe",
+        "--only",
+        "observe/client",
+        "--only",
+        "observe/each",
+        "--only",
+        "observe/readers",
+        "trixie",
+    ],
+)];
 const LONG: &[Job] = &[
     test(
         "e2e-parallel",
@@ -75,6 +89,7 @@ const LONG: &[Job] = &[
     test("crash", &["scripts/crash.sh"]),
     test("observe-bookworm", &[LAB, "observe", "bookworm"]),
     test("observe-trixie", &[LAB, "observe", "trixie"]),
+    test("observe-stock", &[LAB, "observe", "stock"]),
     test("deb", &[LAB, "check", "deb"]),
     test("deb-tool", &[LAB, "check", "deb-tool"]),
 ];
@@ -108,9 +123,7 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
 
     let total = Mutex::new(Counts::default());
     let mut lane = SCENARIOS.iter().collect::<Vec<_>>();
-    if is_set("LONG") {
-        lane.extend(LONG);
-    }
+    lane.extend(if is_set("LONG") { LONG } else { SHORT });
     thread::scope(|scope| -> Result<()> {
         let beside = scope.spawn(|| {
             BESIDE
