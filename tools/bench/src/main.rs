@@ -71,7 +71,7 @@ enum Verb {
         /// The device.
         device: Bdf,
     },
-    /// In the VM, on a kernel as it is: count accesses without `vfio-pci-audit observe` and with it.
+    /// In the VM, on a kernel as it is: count accesses with and without `vfio-pci-audit observe`.
     Observe {
         /// The device.
         #[arg(long, default_value = "0000:01:00.0")]

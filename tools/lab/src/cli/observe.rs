@@ -124,8 +124,6 @@ pub(crate) fn show(paths: &Paths) -> Result<u8> {
             "build",
             "--release",
             "-p",
-            "lab",
-            "-p",
             "vfio-client",
             "-p",
             "vfio-pci-audit",
