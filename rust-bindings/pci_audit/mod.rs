@@ -5,6 +5,7 @@
 #[cfg(CONFIG_KUNIT)]
 pub(crate) mod any_device;
 pub(crate) mod audit;
+pub(crate) mod keep;
 pub(crate) mod trace;
 
 pub(crate) use raw::*;

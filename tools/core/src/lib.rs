@@ -10,6 +10,6 @@ pub mod run;
 pub mod session;
 mod sum;
 
-pub use pci_audit::access;
+pub use pci_audit::{access, kept};
 pub use policy::{allow_list, bitmap, listing};
 pub use session::{account, bucket, holders, ledger, pace, record, totals, touched};

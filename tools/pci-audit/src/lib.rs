@@ -6,6 +6,7 @@
 //! so that the files of `vfio_pci_audit` find it on the host, too.
 
 pub mod access;
+pub mod kept;
 pub mod record;
 
 pub use access::{Op, Outcome, Range, RangeError};

@@ -15,8 +15,10 @@
 //! - [`access`](mod@access): operation, outcome and range of an access. Imports only `core`.
 //! - [`record`]: the text of a record. Imports only `core`.
 //! - `emit`: writes records and trace events.
+//! - [`kept`]: the form in which accesses are kept for the next boot. Imports only `core`.
+//! - `keeper`: keeps them.
 //! - `abi`: the functions that C calls.
-//! - `audit`, `trace`: the kernel interfaces behind them, with their `unsafe` code.
+//! - `audit`, `trace`, `keep`: the kernel interfaces behind them, with their `unsafe` code.
 //!
 //! The examples are tests; `device` is any [`Device`].
 //!
@@ -26,8 +28,11 @@ mod abi;
 pub mod access;
 mod bindings;
 mod emit;
+mod keeper;
+pub mod kept;
 pub mod record;
 
+use keeper::Keeping;
 use kernel::prelude::*;
 
 pub use access::{
@@ -66,10 +71,18 @@ module! {
     license: "GPL",
 }
 
-struct PciAudit;
+struct PciAudit {
+    _keeping: Option<Keeping>,
+}
 
 impl kernel::Module for PciAudit {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(Self)
+        // Without it, everything else works.
+        let keeping = Keeping::new().unwrap_or_else(|err| {
+            pr_warn!("accesses are not kept for the next boot: {err:?}\n");
+            None
+        });
+
+        Ok(Self { _keeping: keeping })
     }
 }

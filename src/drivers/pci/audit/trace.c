@@ -6,10 +6,17 @@
 #include <linux/audit.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
+#include <linux/kstrtox.h>
+#include <linux/libnvdimm.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/pci_audit.h>
+#include <linux/pid.h>
 #include <linux/preempt.h>
+#include <linux/sched/clock.h>
+#include <linux/sprintf.h>
+#include <linux/timekeeping.h>
 
 #include "bindings/bindings_helper.h"
 
@@ -86,3 +93,66 @@ void pci_audit_unregister_trace_notifier(struct notifier_block *nb)
 		nb->notifier_call(nb, false, NULL);
 }
 EXPORT_SYMBOL_GPL(pci_audit_unregister_trace_notifier);
+
+static bool keep = true;
+module_param(keep, bool, 0444);
+MODULE_PARM_DESC(keep, "Keep accesses for the next boot, if reserve_mem= has memory for pci_audit");
+
+bool pci_audit_keeps(void)
+{
+	return keep;
+}
+
+/* Clean lines of the cache stay in it, so that they cost nothing to write again. */
+void pci_audit_write_back(void *addr, size_t size)
+{
+	arch_wb_cache_pmem(addr, size);
+}
+
+u64 pci_audit_boot_token(void)
+{
+	char text[20];
+	u64 token;
+
+	/* Hashed with a random key, which each boot has one of. */
+	snprintf(text, sizeof(text), "%p", &init_task);
+	return kstrtou64(text, 16, &token) ? 0 : token;
+}
+
+static void (*seen_fn)(void *data, const struct pci_audit_seen *seen);
+
+static void seen_access(void *data, struct pci_dev *pdev, enum pci_audit_op op, u32 offset,
+			u32 size, u64 session, bool allowed)
+{
+	/* As for the tracepoint's own fields. */
+	const struct task_struct *process = in_task() ? current->group_leader : &init_task;
+	struct pci_audit_seen seen = {
+		.log_ns = local_clock(),
+		.real_ns = ktime_get_real_fast_ns(),
+		.session = session,
+		.domain = pci_domain_nr(pdev->bus),
+		.pid = process->tgid,
+		.offset = offset,
+		.size = size,
+		.bus = pdev->bus->number,
+		.devfn = pdev->devfn,
+		.write = op == PCI_AUDIT_WRITE,
+		.allowed = allowed,
+	};
+
+	memcpy(seen.comm, process->comm, sizeof(seen.comm));
+	seen_fn(data, &seen);
+}
+
+/* One probe: the module has one memory to keep accesses in. */
+int pci_audit_start_keeping(void (*fn)(void *data, const struct pci_audit_seen *seen), void *data)
+{
+	seen_fn = fn;
+	return register_trace_pci_audit_access(seen_access, data);
+}
+
+void pci_audit_stop_keeping(void *data)
+{
+	unregister_trace_pci_audit_access(seen_access, data);
+	tracepoint_synchronize_unregister();
+}

@@ -1,0 +1,1 @@
+../../../src/drivers/pci/audit/kept.rs
