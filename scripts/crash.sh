@@ -6,12 +6,5 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-other_event() {
-	rsync -a --checksum "$TOP"/tools/modules/other_event/ "$BUILD/linux/other_event/"
-	kmake "$BUILD/linux/m" M="$BUILD/linux/other_event" modules
-}
-mkdir -p "$BUILD/linux/other_event"
-step crash-module "building a module with an event of its own" other_event
-
 exec "$BUILD/target/release/crash" --kernel "$BUILD/linux/m/arch/x86/boot/bzImage" --top "$TOP" \
 	--build "$BUILD" "$@"

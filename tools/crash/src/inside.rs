@@ -3,12 +3,15 @@
 //! The first process of the machine: the host, its libvirt and its operator in one.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{bail, ensure, Context, Result};
+use pci_audit_core::access::Op;
+use pci_audit_core::kept::{Kept, Slot, LINE};
 use pci_config::{ConfigMap, CONVENTIONAL};
 use rustix::mount::{mount, MountFlags};
 use rustix::system::{reboot, RebootCommand};
@@ -19,7 +22,12 @@ use crate::guest::{firmware, Write};
 
 /// What is shared with the host, and kept when the machine dies.
 const SHARE: &str = "/run/crash";
-const TRACE: &str = "/sys/kernel/tracing/instances/pci_audit/trace";
+/// The accesses that the module keeps.
+const KEPT: &str = "/sys/kernel/debug/pci_audit/this_boot";
+/// What rasdaemon's trigger says.
+const TRIGGERED: &str = "triggered.txt";
+/// The events that rasdaemon waits for.
+const RAS_EVENTS: &str = "/sys/kernel/tracing/instances/rasdaemon/events";
 /// The slots of the devices in the guest.
 const SLOTS: [u8; 2] = [5, 6];
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -43,6 +51,7 @@ struct Machine {
     case: Case,
     top: PathBuf,
     build: PathBuf,
+    rasdaemon: Option<PathBuf>,
 }
 
 fn mount_all() -> Result<()> {
@@ -68,7 +77,7 @@ fn mount_all() -> Result<()> {
         Some(c"trans=virtio,version=9p2000.L,access=any"),
     )
     .context(SHARE)?;
-    mount("tracefs", "/sys/kernel/tracing", "tracefs", flags, None).context("tracefs")
+    mount("debugfs", "/sys/kernel/debug", "debugfs", flags, None).context("debugfs")
 }
 
 fn live() -> Result<()> {
@@ -88,6 +97,7 @@ fn live() -> Result<()> {
         case: Case::of_name(word("crash_case")?).context("no such case")?,
         top: word("crash_top")?.into(),
         build: word("crash_build")?.into(),
+        rasdaemon: words.get("crash_rasdaemon").map(PathBuf::from),
     };
     let boots = share("boots");
     let before = fs::read_to_string(&boots).unwrap_or_default().len();
@@ -110,17 +120,21 @@ impl Machine {
         for device in DEVICES {
             bind(device)?;
         }
-        self.tool("rearm.txt", &["last-boot", "--rearm"])?;
         let used = match self.case {
             Case::Innocent => DEVICES.len(),
             Case::Fatal | Case::NonFatal => 1,
         };
+        let rasdaemon = match (self.case, &self.rasdaemon) {
+            (Case::NonFatal, Some(program)) => Some(self.rasdaemon(program)?),
+            _ => None,
+        };
         let offset = unassigned(DEVICES[0])?;
         let _guest = guest(&DEVICES[..used], offset)?;
         wait("the guest writes", || {
-            let trace = fs::read_to_string(TRACE)?;
+            let kept = kept()?;
             let written = |device: &str| {
-                trace.contains(&format!("device=\"{device}\" op=write offset={offset:#x} "))
+                kept.iter()
+                    .any(|kept| kept.op == Op::Write && is_at(kept, device, offset))
             };
             Ok(DEVICES[..used].iter().all(|device| written(device)))
         })?;
@@ -138,6 +152,13 @@ impl Machine {
         })?;
         // Recovery, which vfio-pci tells its user of, is done when the port says so.
         std::thread::sleep(Duration::from_secs(2));
+        if let Some(rasdaemon) = rasdaemon {
+            wait("rasdaemon's trigger", || {
+                Ok(fs::read_to_string(share(TRIGGERED))
+                    .is_ok_and(|said| said.contains("Suspect: ")))
+            })?;
+            drop(rasdaemon);
+        }
         let console = share("console.log").display().to_string();
         let files: &[&str] = match self.case {
             // The running kernel's own log.
@@ -151,19 +172,50 @@ impl Machine {
     fn second(&self) -> Result<()> {
         let console = share("console.log").display().to_string();
         let last_boot = ["last-boot", "--kernel-log", &console];
-        // The module is not loaded: the kernel does not know the format of what the ring has.
-        self.tell("early", &last_boot)?;
+        // The module is not loaded: what it keeps is not shown.
+        self.tool("early.txt", &last_boot, 3)?;
         self.modules("load")?;
         self.tell("last-boot", &last_boot)?;
-        // Another event gets the id, and the kernel decodes by that.
+        self.tool("save.txt", &["last-boot", "--save"], 0)?;
         self.modules("unload")?;
-        let module = self.build.join("linux/other_event/other_event.ko");
-        output(self.command(Command::new("insmod").arg(module)))?;
-        self.modules("load")?;
-        self.tell("wrong", &last_boot)?;
-        self.tool("rearm.txt", &["last-boot", "--rearm"])?;
         self.tell("saved", &last_boot)?;
+        // The boot is the same: it goes on, and the last one is still the last one.
+        self.modules("load")?;
+        self.tell("again", &last_boot)?;
+        self.tool("save-again.txt", &["last-boot", "--save"], 0)?;
         self.tell("blame", &["blame", &console])
+    }
+
+    /// Start rasdaemon with our trigger, whose programs are the tool, and a logger that writes where
+    /// the host looks.
+    fn rasdaemon(&self, program: &Path) -> Result<Child> {
+        let programs = Path::new("/run/bin");
+        fs::create_dir_all(programs)?;
+        let tool = self.build.join("target/release/vfio-pci-audit");
+        std::os::unix::fs::symlink(tool, programs.join("vfio-pci-audit"))?;
+        let logger = programs.join("logger");
+        let script = format!("#!/bin/sh\nexec cat >>{}\n", share(TRIGGERED).display());
+        fs::write(&logger, script)?;
+        fs::set_permissions(&logger, Permissions::from_mode(0o755))?;
+        let flags = MountFlags::empty();
+        mount("tracefs", "/sys/kernel/tracing", "tracefs", flags, None).context("tracefs")?;
+        let log = File::create(share("rasdaemon.log"))?;
+        let mut command = Command::new(program);
+        let child = self
+            .command(&mut command)
+            .arg("--foreground")
+            .env("PATH", "/run/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("TRIGGER_DIR", self.top.join("packaging"))
+            .env("AER_UE_TRIGGER", "rasdaemon-blame")
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| program.display().to_string())?;
+        wait("rasdaemon enables its events", || {
+            let enabled = Path::new(RAS_EVENTS).join("ras/aer_event/enable");
+            Ok(fs::read_to_string(enabled).is_ok_and(|enabled| enabled.starts_with('1')))
+        })?;
+        Ok(child)
     }
 
     /// Have the modules loaded, or unloaded.
@@ -184,16 +236,15 @@ impl Machine {
             .env("HOME", "/root")
     }
 
-    /// Ask the operator's tool, and keep what it says.
-    fn tool(&self, file: &str, arguments: &[&str]) -> Result<()> {
+    /// Ask the operator's tool, which has to end so, and keep what it says.
+    fn tool(&self, file: &str, arguments: &[&str], code: i32) -> Result<()> {
         let mut tool = Command::new(self.build.join("target/release/vfio-pci-audit"));
         tool.args(arguments).arg("--folder").arg(share("state"));
         let output = self.command(&mut tool).output().context("vfio-pci-audit")?;
         fs::write(share(file), &output.stdout)?;
         fs::write(share(&format!("{file}.err")), &output.stderr)?;
-        // There may be nothing to tell, which is 1.
         ensure!(
-            matches!(output.status.code(), Some(0 | 1)),
+            output.status.code() == Some(code),
             "vfio-pci-audit {arguments:?}: {}: {}",
             output.status,
             String::from_utf8_lossy(&output.stderr)
@@ -206,7 +257,7 @@ impl Machine {
         let log = share("audit.log").display().to_string();
         for (format, end) in [("text", "txt"), ("json", "json")] {
             let more = ["--audit-log", &log, "--format", format, "--utc"];
-            self.tool(&format!("{name}.{end}"), &[arguments, &more].concat())?;
+            self.tool(&format!("{name}.{end}"), &[arguments, &more].concat(), 0)?;
         }
         Ok(())
     }
@@ -237,6 +288,34 @@ fn bind(device: &str) -> Result<()> {
         driver.display()
     );
     Ok(())
+}
+
+/// The accesses that the module has kept so far.
+fn kept() -> Result<Vec<Kept>> {
+    let bytes = fs::read(KEPT).context(KEPT)?;
+    let lines = bytes.chunks_exact(LINE).skip(1).map(|line| {
+        let mut words = line.chunks_exact(8);
+        std::array::from_fn(|_| {
+            let word = words.next().and_then(|word| word.try_into().ok());
+            word.map_or(0, u64::from_ne_bytes)
+        })
+    });
+    let kept = |line| match Slot::from_line(&line) {
+        Slot::Kept(_, kept) => Some(kept),
+        Slot::Empty | Slot::Damaged => None,
+    };
+    Ok(lines.filter_map(kept).collect())
+}
+
+fn is_at(kept: &Kept, device: &str, offset: u8) -> bool {
+    let name = format!(
+        "{:04x}:{:02x}:{:02x}.{}",
+        kept.domain,
+        kept.bus,
+        kept.devfn >> 3,
+        kept.devfn & 7
+    );
+    name == device && kept.range.offset() == usize::from(offset)
 }
 
 /// An unassigned dword that a guest reaches without extended configuration space.

@@ -19,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The kernel's command line: as Documentation/ has it, and what the test needs.
 const PARAMETERS: &str = "\
-    reserve_mem=4M:4096:pci_audit trace_instance=pci_audit^traceoff@pci_audit \
-    panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
+    reserve_mem=16M:4096:pci_audit panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
     console=ttyS0 loglevel=7 printk.time=1 tsc=reliable no_timer_check \
     root=/dev/root rootfstype=9p \
     rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose,access=any ro";
@@ -88,8 +87,12 @@ fn start(case: Case, arguments: &Arguments, folder: &Path) -> Result<Qemu> {
             format!("virtio-9p-pci,fsdev={id},mount_tag={tag}"),
         ]
     };
+    let rasdaemon = match &arguments.rasdaemon {
+        Some(path) => format!(" crash_rasdaemon={}", path.canonicalize()?.display()),
+        None => String::new(),
+    };
     let append = format!(
-        "{PARAMETERS} init={} crash_case={} crash_top={} crash_build={}",
+        "{PARAMETERS}{rasdaemon} init={} crash_case={} crash_top={} crash_build={}",
         program.display(),
         case.name(),
         arguments.top.canonicalize()?.display(),

@@ -32,6 +32,10 @@ struct Arguments {
     /// The kernel to boot.
     #[arg(long)]
     kernel: PathBuf,
+    /// A rasdaemon to run beside it where the machine lives on, with packaging/rasdaemon-blame as
+    /// its AER_UE_TRIGGER, which takes 0.8.5 or later.
+    #[arg(long)]
+    rasdaemon: Option<PathBuf>,
     /// The repository.
     #[arg(long, default_value = ".")]
     top: PathBuf,

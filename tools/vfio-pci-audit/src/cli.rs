@@ -114,15 +114,15 @@ pub enum Command {
     Known(KnownArgs),
     /// Show the last accesses before the machine died, and how it died
     ///
-    /// These are in a ring buffer that outlives the boot, if the kernel's command line reserves one
-    /// (Linux 6.12 and later), or in a file that --rearm saved. Names of virtual machines are taken
-    /// from audit logs.
+    /// The module pci_audit keeps them in memory that outlives a reset, if the kernel's command line
+    /// reserves some (reserve_mem=16M:4096:pci_audit, Linux 6.12 and later); --save saves them on
+    /// disk. Names of virtual machines are taken from audit logs.
     LastBoot(LastBootArgs),
     /// Show which accesses came before errors of devices, and how likely they are the cause
     ///
     /// Errors (AER, DPC, machine checks, panics) are read from kernel logs, from what journalctl
     /// prints (-o json, -o export), from rasdaemon's database and from the files of pstore;
-    /// accesses from audit logs, from the ring of the last boot and from what trace has.
+    /// accesses from audit logs, and from what the kernel kept of the last boot and keeps of this.
     Blame(BlameArgs),
     /// Print completions for a shell
     Completions {

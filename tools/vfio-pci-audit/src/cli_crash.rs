@@ -12,24 +12,16 @@ use crate::cli::TextOrJson;
 /// For `last-boot`.
 #[derive(Args, Debug)]
 pub struct LastBootArgs {
-    /// What --rearm saved, or a copy of an instance's file trace; - is standard input [default: the
-    /// ring itself, or what was saved of it]
+    /// What --save saved, or a copy of the file trace of tracefs; - is standard input [default: what
+    /// the kernel kept, or what was saved last]
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Save the contents of the ring and start tracing again, when the machine boots. The last ten
-    /// boots that left something are kept
+    /// Save what the kernel kept of the last boot on disk: for the start of the machine. Saved are
+    /// the last ten boots that left something
     #[arg(long, conflicts_with = "file")]
-    pub rearm: bool,
-    /// The name of the ring [default: the instance that outlives the boot]
-    #[arg(long, value_name = "NAME")]
-    pub instance: Option<String>,
-    /// Where rings are saved
-    #[arg(
-        long,
-        value_name = "FOLDER",
-        default_value = "/var/lib/vfio-pci-audit",
-        value_hint = ValueHint::DirPath
-    )]
+    pub save: bool,
+    /// Where it is saved
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/vfio-pci-audit", value_hint = ValueHint::DirPath)]
     pub folder: PathBuf,
     /// Number of accesses to print, the last ones
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -50,17 +42,12 @@ pub struct BlameArgs {
     /// pstore, or folders of these; - is standard input [default: all that this machine has]
     #[arg(value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
-    /// What a trace or --rearm left of accesses; may be given more than once [default: the ring
-    /// and what was saved of it]
+    /// What --save or a trace left of accesses; may be given more than once [default: what the
+    /// kernel kept of the last boot and keeps of this one]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub trace: Vec<PathBuf>,
-    /// Where rings are saved
-    #[arg(
-        long,
-        value_name = "FOLDER",
-        default_value = "/var/lib/vfio-pci-audit",
-        value_hint = ValueHint::DirPath
-    )]
+    /// Where accesses of boots are saved
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/vfio-pci-audit", value_hint = ValueHint::DirPath)]
     pub folder: PathBuf,
     /// Seconds before an error in which accesses count
     #[arg(

@@ -222,10 +222,13 @@ const FILES: [(&str, &str); 8] = [
         "the open sessions",
     ),
     (
-        "/sys/kernel/tracing/instances/",
-        "where the ring is that outlives the boot",
+        "/sys/kernel/debug/pci_audit/",
+        "the accesses that are kept of the last boot and of this one",
     ),
-    ("/var/lib/vfio-pci-audit/", "what was saved of it"),
+    (
+        "/var/lib/vfio-pci-audit/",
+        "those of earlier boots that were saved",
+    ),
     (
         "/etc/modprobe.d/vfio-pci-audit.conf",
         "where parameters are set for the next boot",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Accesses from wherever they are recorded: the ring of the last boot, a running trace, and audit
-//! logs.
+//! Accesses from wherever they are recorded: what the kernel keeps, a trace, and audit logs.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,6 +9,7 @@ use pci_config::Bdf;
 
 use super::event::Event;
 use super::moment::{Boot, Moment};
+use super::saved::Ring;
 use crate::export::Holders;
 use crate::holder::Holder;
 use crate::record::{Kind, Op, Record};
@@ -113,21 +113,17 @@ impl Names {
     }
 }
 
-/// The accesses of a ring. `booted` is when its boot began, in microseconds since 1970.
-pub fn of_events(
-    events: &[Event],
-    boot: Option<Boot>,
-    booted: Option<u64>,
-    names: &Names,
-) -> Vec<Access> {
-    events
+/// The accesses of a ring.
+pub fn of_ring(ring: &Ring, boot: Option<Boot>, names: &Names) -> Vec<Access> {
+    ring.events
         .iter()
         .map(|event| {
             let moment = Moment {
                 boot,
+                within: ring.skew,
                 ..Moment::up(event.ns / 1000)
             }
-            .booted_at(booted);
+            .booted_at(ring.booted);
             Access {
                 moment,
                 device: event.device,

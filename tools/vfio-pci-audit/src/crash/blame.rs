@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::accesses::Access;
 use super::error::{DeviceError, Kind, Severity};
-use super::moment::Moment;
 use super::topology::Topology;
 use crate::record::Op;
 
@@ -144,7 +143,7 @@ fn charge(
     let mut found: Vec<(i64, &Access)> = Vec::new();
     for access in accesses {
         match access.moment.before(&error.moment) {
-            Some(before) if is_before(before, &error.moment, question.window) => {
+            Some(before) if is_before(before, access, error, question.window) => {
                 found.push((before, access));
             }
             Some(_) => {}
@@ -182,13 +181,10 @@ fn charge(
     }
 }
 
-/// Whether something was in the time before an error, as far as its clock is exact.
-fn is_before(before: i64, error: &Moment, window: u64) -> bool {
-    /// The clock of a trace that --rearm did not start differs from that of the log, in
-    /// microseconds.
-    const SKEW: u64 = 250_000;
-
-    let late = error.within.max(SKEW).min(i64::MAX as u64) as i64;
+/// Whether an access was in the time before an error, as far as clocks are exact.
+fn is_before(before: i64, access: &Access, error: &DeviceError, window: u64) -> bool {
+    let late = error.moment.within.max(access.moment.within);
+    let late = late.min(i64::MAX as u64) as i64;
     before >= -late && before <= window.min(i64::MAX as u64) as i64
 }
 
@@ -255,7 +251,7 @@ fn without_error(
     let harmless = like.filter(late).filter(|other| {
         near.iter().all(|error| {
             let before = other.moment.before(&error.moment);
-            before.is_some_and(|before| !is_before(before, &error.moment, window))
+            before.is_some_and(|before| !is_before(before, other, error, window))
         })
     });
     harmless.count() as u64

@@ -16,9 +16,6 @@ pub const NAME: &str = "pci_audit_access";
 /// `PCI_AUDIT_TRACE_MAGIC` of the kernel: "PCA" and the version of the layout.
 pub const MAGIC: u32 = 0x5043_4101;
 
-/// Bytes of `comm`.
-pub const COMM: usize = 16;
-
 /// One access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the ring of the last boot tells.
+//! What the accesses of the last boot tell.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use crate::known::knowledge::{notes, Note};
 use crate::known::machine::Machine;
 use crate::rows::Who;
 use crate::time::{Stamp, Zone};
-use crate::words::{plural, plural_es, range_text, result_text};
+use crate::words::{plural_es, range_text, result_text};
 
 /// One access.
 #[derive(Debug, Serialize)]
@@ -89,11 +89,11 @@ impl AccessReport {
 /// What there is to tell.
 #[derive(Debug, Serialize)]
 pub struct LastBoot {
-    /// Where the ring was read.
+    /// Where they were read.
     pub from: String,
     /// How the boot ended.
     pub ended: Ended,
-    /// How many accesses the ring has.
+    /// How many accesses there are.
     pub count: usize,
     /// How many were overwritten before.
     pub lost: u64,
@@ -130,25 +130,12 @@ impl LastBoot {
         let mut text = format!("The last boot ended {}.\n", self.ended.text());
         let count = plural_es(self.count as u64, "access");
         match (self.count, self.undecoded) {
-            (0, 0) => {
-                text += "Its ring has no access to unassigned bytes: there was none, \
-                         tracing was off, or the memory was not kept (a power cycle clears \
-                         it).\n"
-            }
-            (0, _) => text += "Its ring has events, and none that can be decoded.\n",
+            (0, 0) => text += "Nothing was kept of it: there was no access to unassigned bytes, or the memory was cleared (a power cycle does that).\n",
+            (0, _) => text += "What was kept of it cannot be read.\n",
             _ => {
-                let _ = write!(
-                    text,
-                    "Its ring has {count} to unassigned bytes ({})",
-                    self.from
-                );
+                let _ = write!(text, "It left {count} to unassigned bytes ({})", self.from);
                 if self.lost > 0 {
-                    let _ = write!(
-                        text,
-                        ", and {} before them are \
-                         overwritten",
-                        plural(self.lost, "event")
-                    );
+                    let _ = write!(text, "; {} before them are overwritten", plural_es(self.lost, "access"));
                 }
                 text += match self.accesses.len() {
                     all if all == self.count => ". The latest first:\n\n",

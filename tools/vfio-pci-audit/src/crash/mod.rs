@@ -2,9 +2,9 @@
 
 //! After a crash: which access it was, and whose.
 //!
-//! - [`event`]: an access as the tracepoint has it; [`text`](mod@text) and [`pages`] read events
-//!   from what the kernel prints and from the pages of its ring buffer.
-//! - [`instance`]: the ring buffer that outlives the machine; [`saved`]: what is kept of it.
+//! - [`event`]: an access as the tracepoint has it; [`text`](mod@text) reads events from what the
+//!   kernel prints.
+//! - [`keeper`]: what the module keeps for the next boot; [`saved`]: what is saved of it on disk.
 //! - [`ended`]: how a boot ended; [`last_boot`]: what the ring of the last boot tells.
 //! - [`moment`]: when something was, by the clocks that there are.
 //! - [`error`]: what devices and processors report, as the [`kernel_log`], [`rasdaemon`]'s database
@@ -18,11 +18,10 @@ pub mod blame_text;
 pub mod ended;
 pub mod error;
 pub mod event;
-pub mod instance;
+pub mod keeper;
 pub mod kernel_log;
 pub mod last_boot;
 pub mod moment;
-pub mod pages;
 pub mod rasdaemon;
 pub mod run;
 pub mod saved;

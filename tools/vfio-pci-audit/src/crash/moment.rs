@@ -17,6 +17,8 @@ pub enum Boot {
     This,
     /// The one before.
     Last,
+    /// One before that.
+    Earlier,
 }
 
 /// A moment.
@@ -64,7 +66,11 @@ impl Moment {
         let difference =
             |a: Option<u64>, b: Option<u64>| (b? as i64).checked_sub(a?.try_into().ok()?);
         let by_wall = difference(self.wall, later.wall);
-        let other_boot = matches!((self.boot, later.boot), (Some(a), Some(b)) if a != b);
+        // Of two earlier boots it is not known whether they are one.
+        let other_boot = matches!(
+            (self.boot, later.boot),
+            (Some(a), Some(b)) if a != b || a == Boot::Earlier
+        );
         let by_up = difference(self.up, later.up).filter(|_| !other_boot);
         match (by_up, by_wall) {
             // The time of day may have been set since, but not by that much.
@@ -122,6 +128,9 @@ mod tests {
         let (this, last) = (of(Some(Boot::This)), of(Some(Boot::Last)));
         assert_eq!(this.before(&last), None);
         assert_eq!(this.before(&of(None)), Some(0));
+        let earlier = of(Some(Boot::Earlier));
+        assert_eq!(earlier.before(&last), None);
+        assert_eq!(earlier.before(&earlier), None);
         // A day passed between two moments that are equally long after a boot.
         let day = 86_400_000_000;
         let early = Moment::up(5).booted_at(Some(day));

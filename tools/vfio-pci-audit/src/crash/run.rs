@@ -2,21 +2,19 @@
 
 //! Does what `last-boot` and `blame` are asked for.
 
-use std::fs;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-use super::accesses::{join, of_events, of_logs, Access, Names};
+use super::accesses::{join, of_logs, of_ring, Access, Names};
 use super::blame::{self, Question};
 use super::blame_text::BlameReport;
 use super::ended::Ended;
-use super::instance::Instance;
+use super::keeper;
 use super::last_boot::LastBoot;
 use super::moment::Boot;
-use super::saved::{self, Ring};
+use super::saved::Ring;
 use super::sources::Found;
 use super::topology::Topology;
 use crate::cli::{Exit, TextOrJson};
@@ -31,24 +29,6 @@ fn warn(complaints: impl IntoIterator<Item = String>) {
     for complaint in complaints {
         anstream::eprintln!("warning: {complaint}");
     }
-}
-
-/// The kernel's name for this boot.
-fn this_boot(root: &Path) -> String {
-    let id = fs::read_to_string(root.join("proc/sys/kernel/random/boot_id"));
-    id.unwrap_or_default().trim().to_owned()
-}
-
-/// When this boot began, in microseconds since 1970.
-fn booted(root: &Path) -> Option<u64> {
-    let uptime = fs::read_to_string(root.join("proc/uptime")).ok()?;
-    let (seconds, fraction) = uptime.split(' ').next()?.split_once('.')?;
-    let hundredths: u64 = fraction.get(..2)?.parse().ok()?;
-    let up = seconds.parse::<u64>().ok()? * 1_000_000 + hundredths * 10_000;
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()?;
-    u64::try_from(now.as_micros()).ok()?.checked_sub(up)
 }
 
 /// The audit logs, as far as there are any.
@@ -99,71 +79,75 @@ fn read_ring(file: &Path) -> Result<Ring> {
         _ => Source::File(file.to_owned()),
     };
     let stream = source.open(|raw| raw).with_context(|| name.clone())?;
-    Ring::read(name, BufReader::new(stream))
+    let mut stream = BufReader::new(stream);
+    // A copy of the file that the module shows is as good as what was saved of it.
+    let start = stream.fill_buf().with_context(|| name.clone())?;
+    if !keeper::is_kept(start) {
+        return Ring::read(name, stream);
+    }
+    let mut bytes = Vec::new();
+    stream
+        .read_to_end(&mut bytes)
+        .with_context(|| name.clone())?;
+    keeper::ring(name, &bytes)
 }
 
-/// The ring of the last boot: the one that is there, or what was saved of it.
-fn last_ring(root: &Path, name: Option<&str>, folder: &Path) -> Result<Ring> {
-    let live = Instance::find(root, name).and_then(|instance| {
-        if !instance.is_of_last_boot()? {
-            return Ok(None);
-        }
-        let mut ring = instance.read()?;
-        ring.booted = saved::noted(folder, &this_boot(root));
-        Ok(Some(ring).filter(|ring| !ring.is_empty()))
-    });
+/// The accesses of the last boot, and whether they are of the one before this: those that the
+/// module shows, or what was saved.
+fn last_ring(root: &Path, folder: &Path) -> Result<(Ring, Option<Boot>)> {
+    let live = keeper::last_boot(root);
+    if let Ok(Some(ring)) = live {
+        return Ok((ring, Some(Boot::Last)));
+    }
     match (live, Ring::last_saved(folder)?) {
-        (Ok(Some(ring)), _) => Ok(ring),
-        (Ok(None), Some(saved)) => Ok(saved),
         (Err(error), Some(saved)) => {
             anstream::eprintln!("note: {error:#}; told is what was saved in {}", saved.from);
-            Ok(saved)
+            Ok((saved, None))
         }
-        (Ok(None), None) => Ok(Ring {
-            from: "the ring".to_owned(),
-            ..Ring::default()
-        }),
+        (_, Some(saved)) => {
+            anstream::eprintln!(
+                "note: nothing is kept of the boot before this one; told is what was saved in {} \
+                 of one before",
+                saved.from
+            );
+            Ok((saved, None))
+        }
         (Err(error), None) => Err(error),
+        (Ok(_), None) => Ok((
+            Ring {
+                from: "what is kept".to_owned(),
+                ..Ring::default()
+            },
+            Some(Boot::Last),
+        )),
     }
 }
 
-fn rearm(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
-    let root = &args.common.root;
-    let instance = Instance::find(root, args.instance.as_deref())?;
-    if !instance.is_of_last_boot()? && !instance.read()?.is_empty() {
-        writeln!(out, "{} traces this boot already", instance.name())?;
+fn save(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
+    let Some(ring) = keeper::last_boot(&args.common.root)? else {
+        writeln!(out, "nothing is kept of the boot before this one")?;
         return Ok(Exit::Done);
-    }
-    let ring = instance.take()?;
+    };
     warn(ring.complaints());
-    if ring.is_empty() {
-        writeln!(out, "nothing is left of the last boot")?;
-    } else {
-        let path = ring.save(&args.folder)?;
-        writeln!(
-            out,
-            "saved {} in {}",
-            crate::words::plural_es(ring.events.len() as u64, "access"),
-            path.display()
-        )?;
-    }
-    instance.arm()?;
-    if let Some(booted) = booted(root) {
-        saved::note_boot(&args.folder, &this_boot(root), booted)?;
-    }
-    writeln!(out, "{} traces accesses", instance.name())?;
+    let path = ring.save(&args.folder)?;
+    writeln!(
+        out,
+        "saved {} in {}",
+        crate::words::plural_es(ring.events.len() as u64, "access"),
+        path.display()
+    )?;
     Ok(Exit::Done)
 }
 
 /// Do what `last-boot` is asked for.
 pub fn last_boot(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
-    if args.rearm {
-        return rearm(args, out);
+    if args.save {
+        return save(args, out);
     }
     let common = &args.common;
-    let ring = match &args.file {
-        Some(file) => read_ring(file)?,
-        None => last_ring(&common.root, args.instance.as_deref(), &args.folder)?,
+    let (ring, boot) = match &args.file {
+        Some(file) => (read_ring(file)?, None),
+        None => last_ring(&common.root, &args.folder)?,
     };
     warn(ring.complaints());
     let zone = Zone::new(false).zone();
@@ -180,7 +164,7 @@ pub fn last_boot(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
     warn(found.complaints.iter().cloned());
     let logs = logs(common)?;
     let (names, exit) = names(logs.as_ref());
-    let accesses = of_events(&ring.events, Some(Boot::Last), ring.booted, &names);
+    let accesses = of_ring(&ring, boot, &names);
     let machine = machine(&common.dump, &common.root)?;
     let report = LastBoot::new(
         &ring,
@@ -209,7 +193,7 @@ fn traced(args: &BlameArgs, names: &Names) -> Result<Vec<Access>> {
     let mut all = Vec::new();
     let mut add = |ring: Ring, boot| {
         warn(ring.complaints());
-        all.extend(of_events(&ring.events, boot, ring.booted, names));
+        all.extend(of_ring(&ring, boot, names));
     };
     if !args.trace.is_empty() {
         for file in &args.trace {
@@ -218,24 +202,20 @@ fn traced(args: &BlameArgs, names: &Names) -> Result<Vec<Access>> {
         return Ok(all);
     }
     let root = &args.common.root;
-    let last = last_ring(root, None, &args.folder);
-    let this = Instance::find(root, None).and_then(|instance| {
-        let current = !instance.is_of_last_boot()?;
-        current.then(|| instance.read()).transpose()
-    });
-    match (last, this) {
-        (Err(error), Err(_)) => {
+    match last_ring(root, &args.folder) {
+        Ok((ring, boot)) => {
+            // Errors of earlier boots are told, too.
+            for ring in ring.other_saved(&args.folder)? {
+                add(ring, Some(Boot::Earlier));
+            }
+            add(ring, boot);
+        }
+        Err(error) => {
             anstream::eprintln!("note: accesses are those of the audit log only: {error:#}");
         }
-        (last, this) => {
-            if let Ok(ring) = last {
-                add(ring, Some(Boot::Last));
-            }
-            if let Ok(Some(mut ring)) = this {
-                ring.booted = booted(root);
-                add(ring, Some(Boot::This));
-            }
-        }
+    }
+    if let Ok(ring) = keeper::this_boot(root) {
+        add(ring, Some(Boot::This));
     }
     Ok(all)
 }

@@ -9,7 +9,6 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::text::{self, Line};
@@ -19,8 +18,11 @@ use crate::record::number;
 const KEPT: usize = 10;
 /// Which bad lines are named.
 const NAMED: usize = 5;
-/// What is known of the boot whose events the ring takes.
-const STATE: &str = "ring.json";
+/// What saved files begin with.
+const SAVED: &str = "# vfio-pci-audit: accesses of a boot that ended";
+/// The usual clock of tracing differs from that of the log by up to this, in microseconds: by part
+/// of a second from the boot on.
+const SKEW: u64 = 500_000;
 
 /// The events of a ring, and what could not be read of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Ring {
     pub events: Vec<Event>,
     /// When the boot began, in microseconds since 1970.
     pub booted: Option<u64>,
+    /// By how many microseconds its clock may differ from that of the kernel's log.
+    pub skew: u64,
     /// How many events were overwritten before.
     pub lost: u64,
     /// Events of ours of which the kernel that printed them did not know the format.
@@ -45,25 +49,21 @@ pub struct Ring {
     pub named: Vec<String>,
 }
 
-/// What is kept on disk of the boot whose events the ring takes.
-#[derive(Debug, Deserialize, Serialize)]
-struct State {
-    /// The kernel's name for the boot.
-    boot: String,
-    /// When it began, in microseconds since 1970.
-    booted: u64,
-}
-
 impl Ring {
     /// Read what the kernel prints, or what was saved.
     pub fn read(from: String, lines: impl BufRead) -> Result<Self> {
         let mut ring = Self {
             from,
+            skew: SKEW,
             ..Self::default()
         };
         for (at, line) in lines.split(b'\n').enumerate() {
             let line = line.with_context(|| ring.from.clone())?;
             let line = String::from_utf8_lossy(&line);
+            // What the module keeps has the log's own clock.
+            if line == SAVED {
+                ring.skew = 0;
+            }
             if let Some(booted) = line.strip_prefix("# booted: ") {
                 ring.booted = booted.split(' ').next().and_then(number);
             }
@@ -109,16 +109,13 @@ impl Ring {
         }
         if self.unknown > 0 {
             all.push(format!(
-                "{} of the ring cannot be decoded by this kernel yet: \"modprobe pci_audit\" and \
-                 look again, or use --rearm, which needs no module and empties the ring",
+                "{} of the trace could not be decoded by the kernel that printed it, in which pci_audit was not loaded",
                 crate::words::plural(self.unknown, "event")
             ));
         }
         if let Some(name) = &self.wrong_name {
             all.push(format!(
-                "{} of the ring were decoded WRONGLY, as {name} and the like, since ids of events \
-                 differ from boot to boot: nothing is told of them; --rearm decodes them without \
-                 ids and empties the ring",
+                "{} of the trace were decoded WRONGLY, as {name} and the like, if it has accesses only: ids of events differ from boot to boot; nothing is told of them",
                 crate::words::plural(self.wrong, "event")
             ));
         }
@@ -126,11 +123,8 @@ impl Ring {
     }
 
     /// What is saved of it.
-    fn text(&self, boot: Option<&str>) -> String {
-        let mut text = String::from("# vfio-pci-audit: accesses of a boot that ended\n");
-        if let Some(boot) = boot {
-            let _ = writeln!(text, "# boot: {boot}");
-        }
+    fn text(&self) -> String {
+        let mut text = format!("{SAVED}\n");
         if let Some(booted) = self.booted {
             let _ = writeln!(text, "# booted: {booted} microseconds since 1970");
         }
@@ -143,20 +137,22 @@ impl Ring {
         text
     }
 
-    /// Save it in a folder, and forget what was saved longest ago. Where it is.
+    /// Save it in a folder, unless that was done, and forget what was saved longest ago. Where it
+    /// is.
     pub fn save(&self, folder: &Path) -> Result<PathBuf> {
-        let state = state(folder);
-        let ring = Self {
-            booted: self.booted.or(state.as_ref().map(|state| state.booted)),
-            ..self.clone()
-        };
-        let boot = state.map(|state| state.boot);
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let number = saved(folder).last().map_or(1, |(number, _)| number + 1);
+        let text = self.text();
+        let last = saved(folder).pop();
+        if let Some((_, path)) = &last {
+            if fs::read(path).is_ok_and(|known| known == text.as_bytes()) {
+                return Ok(path.clone());
+            }
+        }
+        let number = last.map_or(1, |(number, _)| number + 1);
         let path = folder.join(format!("boot-{number}.trace"));
-        // The ring is emptied next: what is saved has to be on the disk.
+        // A machine that dies again at once has it on the disk, whole.
         let new = folder.join("new");
-        write(&new, &ring.text(boot.as_deref()))?;
+        write(&new, &text)?;
         fs::rename(&new, &path).with_context(|| path.display().to_string())?;
         let all = saved(folder);
         for (_, old) in &all[..all.len().saturating_sub(KEPT)] {
@@ -167,13 +163,21 @@ impl Ring {
 
     /// Read the ring that was saved last; nothing if there is none.
     pub fn last_saved(folder: &Path) -> Result<Option<Self>> {
-        let Some((_, path)) = saved(folder).pop() else {
-            return Ok(None);
-        };
-        let name = path.display().to_string();
-        let file = fs::File::open(&path).with_context(|| name.clone())?;
-        Self::read(name, std::io::BufReader::new(file)).map(Some)
+        saved(folder).pop().map(|(_, path)| open(&path)).transpose()
     }
+
+    /// Read the other rings that were saved: all but this one.
+    pub fn other_saved(&self, folder: &Path) -> Result<Vec<Self>> {
+        let all: Result<Vec<_>> = saved(folder).iter().map(|(_, path)| open(path)).collect();
+        let is_other = |ring: &Self| (&ring.events, ring.booted) != (&self.events, self.booted);
+        Ok(all?.into_iter().filter(is_other).collect())
+    }
+}
+
+fn open(path: &Path) -> Result<Ring> {
+    let name = path.display().to_string();
+    let file = fs::File::open(path).with_context(|| name.clone())?;
+    Ring::read(name, std::io::BufReader::new(file))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -204,29 +208,9 @@ fn saved(folder: &Path) -> Vec<(u64, PathBuf)> {
     all
 }
 
-/// Note which boot it is whose events the ring takes from now on.
-pub fn note_boot(folder: &Path, boot: &str, booted: u64) -> Result<()> {
-    let state = State {
-        boot: boot.to_owned(),
-        booted,
-    };
-    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    write(&folder.join(STATE), &serde_json::to_string(&state)?)
-}
-
-fn state(folder: &Path) -> Option<State> {
-    serde_json::from_slice(&fs::read(folder.join(STATE)).ok()?).ok()
-}
-
-/// When the boot began that was noted, in microseconds since 1970, unless it is `this` one.
-pub fn noted(folder: &Path, this: &str) -> Option<u64> {
-    let state = state(folder)?;
-    (state.boot != this).then_some(state.booted)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::pages::tests::event;
+    use super::super::keeper::tests::event;
     use super::*;
 
     fn read(text: &str) -> Ring {
@@ -237,9 +221,9 @@ mod tests {
     fn what_is_saved_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        note_boot(folder, "before", 1_747_758_000_000_000).unwrap();
         let ring = Ring {
             events: vec![event(5_000, 0x298), event(9_000, 0x29c)],
+            booted: Some(1_747_758_000_000_000),
             lost: 7,
             ..Ring::default()
         };
@@ -247,10 +231,16 @@ mod tests {
         assert!(path.ends_with("boot-1.trace"));
         let again = Ring::last_saved(folder).unwrap().unwrap();
         assert_eq!(again.events, ring.events);
-        assert_eq!((again.lost, again.booted), (7, Some(1_747_758_000_000_000)));
-        assert_eq!(noted(folder, "this"), Some(1_747_758_000_000_000));
-        assert_eq!(noted(folder, "before"), None);
-        for _ in 0..KEPT + 3 {
+        assert_eq!((again.lost, again.booted, again.skew), (7, ring.booted, 0));
+        assert_eq!(ring.other_saved(folder).unwrap(), []);
+        assert_eq!(Ring::default().other_saved(folder).unwrap(), [again]);
+        // The unit that saves is started again.
+        assert_eq!(ring.save(folder).unwrap(), path);
+        for lost in 0..KEPT as u64 + 3 {
+            let ring = Ring {
+                lost,
+                ..ring.clone()
+            };
             ring.save(folder).unwrap();
         }
         let numbers: Vec<_> = saved(folder)
@@ -275,10 +265,11 @@ mod tests {
             (3, 1, 1, 1)
         );
         assert!(!ring.is_empty());
+        assert_eq!(ring.skew, SKEW);
         let said = ring.complaints().join("\n");
         for words in [
             "x:5: not a line of a trace",
-            "modprobe pci_audit",
+            "pci_audit was not loaded",
             "WRONGLY, as kvm_exit",
         ] {
             assert!(said.contains(words), "{said}");

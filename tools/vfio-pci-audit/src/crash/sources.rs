@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{ensure, Context, Result};
 use jiff::civil::DateTime;
@@ -20,8 +21,9 @@ use super::rasdaemon;
 use crate::input::Source;
 use crate::record::number;
 
-/// Where pstore shows what it kept, and where systemd moves that.
-const PSTORE: [&str; 2] = ["sys/fs/pstore", "var/lib/systemd/pstore"];
+/// Where pstore shows what it kept, and where systemd moves that and never deletes it.
+const PSTORE: &str = "sys/fs/pstore";
+const ARCHIVE: &str = "var/lib/systemd/pstore";
 /// rasdaemon's database.
 const RASDAEMON: &str = "var/lib/rasdaemon/ras-mc_event.db";
 /// The most bytes of a line.
@@ -84,9 +86,8 @@ impl Found {
     /// rasdaemon's database.
     pub fn system(root: &Path, zone: &TimeZone) -> Self {
         let mut found = Self::default();
-        for folder in PSTORE {
-            found.try_read(&root.join(folder), Some(Boot::Last), zone);
-        }
+        found.try_read(&root.join(PSTORE), Some(Boot::Last), zone);
+        found.archive(&root.join(ARCHIVE), booted(root), zone);
         found.try_read(&root.join(RASDAEMON), None, zone);
         if root == Path::new("/") {
             found.journal(Boot::Last, zone);
@@ -102,6 +103,25 @@ impl Found {
         found
     }
 
+    /// Read what systemd moved there: since this machine was booted, what is of the boot before.
+    fn archive(&mut self, folder: &Path, booted: Option<SystemTime>, zone: &TimeZone) {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                self.archive(&path, booted, zone);
+                continue;
+            }
+            let written = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            let boot = match (written, booted) {
+                (Ok(written), Some(booted)) if written < booted => Boot::Earlier,
+                _ => Boot::Last,
+            };
+            self.try_read(&path, Some(boot), zone);
+        }
+    }
+
     fn try_read(&mut self, path: &Path, boot: Option<Boot>, zone: &TimeZone) {
         if !path.exists() {
             return;
@@ -115,7 +135,7 @@ impl Found {
     fn journal(&mut self, boot: Boot, zone: &TimeZone) -> bool {
         let (which, name) = match boot {
             Boot::This => ("0", "the journal"),
-            Boot::Last => ("-1", "the journal of the last boot"),
+            Boot::Last | Boot::Earlier => ("-1", "the journal of the last boot"),
         };
         let mut command = Command::new("journalctl");
         // Not only what the kernel said: systemd's last words tell of an orderly end.
@@ -158,6 +178,13 @@ impl Found {
             _ => false,
         }
     }
+}
+
+/// When a machine was booted.
+fn booted(root: &Path) -> Option<SystemTime> {
+    let stat = fs::read_to_string(root.join("proc/stat")).ok()?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(number(line.trim())?))
 }
 
 /// Reads a kernel log line by line.
@@ -385,6 +412,7 @@ fn dated<'a>(text: &'a str, zone: &TimeZone) -> Option<(u64, u64, &'a str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crash::ended::{Ended, How};
     use crate::crash::error::{Kind, Severity};
 
     fn moment(line: &str) -> (Option<u64>, Option<u64>, String) {
@@ -423,6 +451,30 @@ mod tests {
         let (wall, up, text) = moment("May 20 16:20:00 host kernel: [ 19.000123] hello: x");
         assert!(wall.is_some_and(|wall| wall >= WALL), "{wall:?}");
         assert_eq!((up, &*text), (Some(19_000_123), "hello: x"));
+    }
+
+    #[test]
+    fn what_is_in_the_archive_of_pstore_for_long_is_not_of_the_last_boot() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |file: &str, text: &str, written: u64| {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(written);
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(written).unwrap();
+        };
+        let panic = "<0>[    9.000000] Kernel panic - not syncing: NMI\n";
+        put("proc/stat", "cpu 1 2\nbtime 2000\nprocesses 7\n", 0);
+        put("var/lib/systemd/pstore/1000/dmesg.txt", panic, 1000);
+        put("var/lib/systemd/pstore/2001/dmesg.txt", "", 2001);
+        let found = Found::system(root.path(), &TimeZone::UTC);
+        let of = |found: &Found| found.logs.iter().map(KernelLog::boot).collect::<Vec<_>>();
+        assert_eq!(of(&found), [Some(Boot::Earlier), Some(Boot::Last)]);
+        assert_eq!(Ended::new(&found.logs, false).how, How::Unknown);
+        put("var/lib/systemd/pstore/2001/dmesg.txt", panic, 2001);
+        let found = Found::system(root.path(), &TimeZone::UTC);
+        assert_eq!(Ended::new(&found.logs, false).how, How::Panic);
     }
 
     #[test]
