@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cell::{self, Cell};
 use crate::matrix::{
-    BLOCKING, BLOCKING_LIMITED, IDLE, LIMITED, LISTED, OPTION_OFF, RANGED, RECORDING, TRACED,
+    BLOCKING, BLOCKING_LIMITED, IDLE, KEPT, LIMITED, LISTED, OPTION_OFF, RANGED, RECORDING, TRACED,
     UNPATCHED,
 };
 use crate::result::Results;
@@ -122,6 +122,13 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Check>> {
             over(TRACED, LIMITED, column)?,
             // An event with one number takes 582 in this kernel, 318 of which are the ring's.
             680,
+        );
+    }
+    for column in [&cell::READ, &cell::WRITE] {
+        check(
+            format!("{KEPT}, {}: over not kept", column.name),
+            over(KEPT, LIMITED, column)?,
+            400,
         );
     }
     let yardstick = results.yardstick.median as i64;

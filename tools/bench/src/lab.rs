@@ -27,6 +27,10 @@ pub(crate) enum Core {
     Ours,
 }
 
+/// Has the module keep accesses for the next boot, which it does where memory is reserved for that
+/// unless it is told not to.
+pub(crate) const KEEP: &str = "pci_audit.keep=Y";
+
 /// The folder of the log during measurements: in memory.
 const LOG: &str = "/run/bench";
 
@@ -56,7 +60,7 @@ impl Lab {
     }
 
     /// Replaces the loaded VFIO modules, and binds the devices to them. Parameters are
-    /// `vfio_pci_audit.NAME=VALUE`.
+    /// `vfio_pci_audit.NAME=VALUE`, or [`KEEP`].
     pub(crate) fn load(&self, core: Core, parameters: &[String]) -> Result<()> {
         let folder = match core {
             _ if self.stock() => None,
@@ -65,6 +69,9 @@ impl Lab {
             Core::Ours => None,
         };
         let mut load = Load::words(parameters.iter().cloned());
+        if !parameters.iter().any(|word| word == KEEP) {
+            load.parameters.push("pci_audit.keep=N".to_owned());
+        }
         for file in ["vfio-pci-core.ko", "vfio-pci.ko"] {
             load.replace
                 .extend(folder.map(|folder| self.build.join(folder).join(file)));

@@ -3,12 +3,13 @@
 //! The rows of the table: the modules and settings under which the columns are measured.
 
 use std::fs;
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 
 use crate::cell;
 use crate::kernel::{self, set_parameter};
-use crate::lab::{Core, Lab};
+use crate::lab::{Core, Lab, KEEP};
 use crate::result::Row;
 use crate::sample::Figure;
 use crate::trace::Trace;
@@ -32,11 +33,13 @@ pub(crate) const RECORDING: &str = "recording";
 pub(crate) const LIMITED: &str = "above the rate limit";
 /// The same with the tracepoint enabled.
 pub(crate) const TRACED: &str = "above the rate limit, traced";
+/// Above the limit, with accesses kept for the next boot.
+pub(crate) const KEPT: &str = "above the rate limit, kept for the next boot";
 /// Above the limit with both toggles.
 pub(crate) const BLOCKING_LIMITED: &str = "blocking, above the rate limit";
 
 /// Every row.
-const ROWS: [&str; 10] = [
+const ROWS: [&str; 11] = [
     UNPATCHED,
     OPTION_OFF,
     IDLE,
@@ -47,6 +50,7 @@ const ROWS: [&str; 10] = [
     LIMITED,
     TRACED,
     BLOCKING_LIMITED,
+    KEPT,
 ];
 
 /// No record, on a stock kernel.
@@ -64,6 +68,8 @@ const STOCK_ROWS: [&str; 6] = [
     STOCK_TRACED,
 ];
 
+/// What there is where accesses are kept.
+const KEPT_FILE: &str = "/sys/kernel/debug/pci_audit/this_boot";
 const YARDSTICK: &str = "/sys/module/audit_yardstick/parameters/times";
 
 /// Entries for `length` devices, none of which is Intel's. In an order that is not sorted.
@@ -168,6 +174,13 @@ fn round(lab: &Lab) -> Result<(Vec<Vec<Figure>>, Figure)> {
     rows.push(columns(lab, true)?);
     drop(trace);
     block(true)?;
+    rows.push(columns(lab, true)?);
+    lab.load(Core::Ours, &[KEEP.to_owned()])?;
+    ensure!(
+        Path::new(KEPT_FILE).exists(),
+        "the module keeps no accesses: the kernel's command line reserves no memory for that"
+    );
+    limit("1", "1")?;
     rows.push(columns(lab, true)?);
     lab.stop_daemon()?;
     Ok((rows, Figure::of(vec![median])))

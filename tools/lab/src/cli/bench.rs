@@ -40,8 +40,12 @@ pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {
     let mut measure = vec![bench.clone(), "measure".to_owned()];
     measure.extend(quick.then(|| "--quick".to_owned()));
     measure.push(results.clone());
-    // Devices to hold many sessions on.
-    let devices = ["--qemu".to_owned(), crowd(64).join(" ")];
+    // Devices to hold many sessions on, and memory to keep accesses in.
+    let devices = [
+        "--qemu".to_owned(),
+        crowd(64).join(" "),
+        "--append=reserve_mem=16M:4096:pci_audit".to_owned(),
+    ];
     progress::run(
         paths,
         &[
