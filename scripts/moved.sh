@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What lib.sh runs in a new build folder, and in one that was copied or moved with its checkout: what
-# is configured holds absolute paths, and is configured anew.
+# What lib.sh runs in a new build folder, and in one that was copied or moved with its checkout:
+# what is configured holds absolute paths, and is configured anew.
 set -euo pipefail
 
 if [ -e "$BUILD/.place" ]; then

@@ -37,7 +37,12 @@ proptest! {
     }
 
     #[test]
-    fn no_bit_may_flip(kept in accesses(), number in 1u64..1 << 48, word in 0..WORDS, bit in 0..64) {
+    fn no_bit_may_flip(
+        kept in accesses(),
+        number in 1u64..1 << 48,
+        word in 0..WORDS,
+        bit in 0..64,
+    ) {
         let mut line = kept.to_line(number);
         line[word] ^= 1u64 << bit;
         prop_assert_eq!(Slot::from_line(&line), Slot::Damaged);

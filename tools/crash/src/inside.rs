@@ -186,8 +186,8 @@ impl Machine {
         self.tell("blame", &["blame", &console])
     }
 
-    /// Start rasdaemon with our trigger, whose programs are the tool, and a logger that writes where
-    /// the host looks.
+    /// Start rasdaemon with our trigger, whose programs are the tool, and a logger that writes
+    /// where the host looks.
     fn rasdaemon(&self, program: &Path) -> Result<Child> {
         let programs = Path::new("/run/bin");
         fs::create_dir_all(programs)?;

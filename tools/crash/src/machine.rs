@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The kernel's command line: as Documentation/ has it, and what the test needs.
 const PARAMETERS: &str = "\
-    reserve_mem=16M:4096:pci_audit panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
-    console=ttyS0 loglevel=7 printk.time=1 tsc=reliable no_timer_check \
+    reserve_mem=16M:4096:pci_audit panic=1 unknown_nmi_panic pcie_ports=native \
+    intel_iommu=on audit=1 console=ttyS0 loglevel=7 printk.time=1 tsc=reliable no_timer_check \
     root=/dev/root rootfstype=9p \
     rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose,access=any ro";
 

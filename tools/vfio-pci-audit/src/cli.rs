@@ -114,9 +114,9 @@ pub enum Command {
     Known(KnownArgs),
     /// Show the last accesses before the machine died, and how it died
     ///
-    /// The module pci_audit keeps them in memory that outlives a reset, if the kernel's command line
-    /// reserves some (reserve_mem=16M:4096:pci_audit, Linux 6.12 and later); --save saves them on
-    /// disk. Names of virtual machines are taken from audit logs.
+    /// The module pci_audit keeps them in memory that outlives a reset, if the kernel's command
+    /// line reserves some (reserve_mem=16M:4096:pci_audit, Linux 6.12 and later); --save saves them
+    /// on disk. Names of virtual machines are taken from audit logs.
     LastBoot(LastBootArgs),
     /// Show which accesses came before errors of devices, and how likely they are the cause
     ///

@@ -12,8 +12,8 @@ use crate::cli::TextOrJson;
 /// For `last-boot`.
 #[derive(Args, Debug)]
 pub struct LastBootArgs {
-    /// What --save saved, or a copy of the file trace of tracefs; - is standard input [default: what
-    /// the kernel kept, or what was saved last]
+    /// What --save saved, or a copy of the file trace of tracefs; - is standard input [default:
+    /// what the kernel kept, or what was saved last]
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// Save what the kernel kept of the last boot on disk: for the start of the machine. Saved are
@@ -21,7 +21,12 @@ pub struct LastBootArgs {
     #[arg(long, conflicts_with = "file")]
     pub save: bool,
     /// Where it is saved
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/vfio-pci-audit", value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "/var/lib/vfio-pci-audit",
+        value_hint = ValueHint::DirPath
+    )]
     pub folder: PathBuf,
     /// Number of accesses to print, the last ones
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -47,7 +52,12 @@ pub struct BlameArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub trace: Vec<PathBuf>,
     /// Where accesses of boots are saved
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/vfio-pci-audit", value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "/var/lib/vfio-pci-audit",
+        value_hint = ValueHint::DirPath
+    )]
     pub folder: PathBuf,
     /// Seconds before an error in which accesses count
     #[arg(

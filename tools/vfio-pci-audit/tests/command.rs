@@ -322,7 +322,8 @@ fn status_of_a_kernel_that_has_it() {
     expect_file!["expected/status-no-debugfs.txt"].assert_eq(&status(&files, "--format=text"));
     files.push((
         "sys/kernel/debug/vfio_pci_audit/sessions".to_owned(),
-        "device=0000:01:00.0 state=open reads=7 writes=2 blocked_reads=0 blocked_writes=2 records=8 suppressed=1 lost=0\n",
+        "device=0000:01:00.0 state=open reads=7 writes=2 blocked_reads=0 blocked_writes=2 \
+         records=8 suppressed=1 lost=0\n",
     ));
     expect_file!["expected/status.txt"].assert_eq(&status(&files, "--format=text"));
     expect_file!["expected/status.json"].assert_eq(&status(&files, "--format=json"));
@@ -351,7 +352,8 @@ fn status_names_the_virtual_machine() {
         (&parameter, "Y"),
         (
             "sys/kernel/debug/vfio_pci_audit/sessions",
-            "device=0000:01:00.0 state=open reads=1 writes=2 blocked_reads=0 blocked_writes=2 records=3 suppressed=0 lost=0\n",
+            "device=0000:01:00.0 state=open reads=1 writes=2 blocked_reads=0 blocked_writes=2 \
+             records=3 suppressed=0 lost=0\n",
         ),
         ("sys/bus/pci/devices/0000:01:00.0/x", ""),
         ("proc/42/fd/x", ""),

@@ -80,7 +80,8 @@ fn the_last_accesses_have_names_and_the_boot_an_end() {
     for words in [
         "The last boot ended with a kernel panic: NMI: Not continuing",
         "It left 2 accesses to unassigned bytes",
-        "70.020000 s after the boot  0000:01:00.1 write 0x298 allowed, VM build (qemu-system-x86 4300), session 2",
+        "70.020000 s after the boot  0000:01:00.1 write 0x298 allowed, VM build (qemu-system-x86 \
+         4300), session 2",
         "exit code 0",
     ] {
         assert!(text.contains(words), "{words}: {text}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the KUnit suites of both modules in QEMU, on the kernel that has them built in; the kernel's
-//! own kunit.py reads what they print.
+//! Runs the KUnit suites of both modules in QEMU, on the kernel that has them built in; the
+//! kernel's own kunit.py reads what they print.
 
 use std::fs::File;
 use std::process::{Command, Stdio};

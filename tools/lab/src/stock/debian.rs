@@ -17,7 +17,8 @@ use crate::progress::{self, Step};
 
 /// Prints the options that make apt read these suites alone.
 const PRIVATE_APT: &str = ". scripts/lib.sh
-private_apt stock deb trixie trixie-backports || die \"no Debian mirror in the system's apt sources\"
+private_apt stock deb trixie trixie-backports ||
+    die \"no Debian mirror in the system's apt sources\"
 printf '%s\\n' \"${apt_private[@]}\"";
 
 /// What the mirror has.

@@ -109,13 +109,15 @@ impl Ring {
         }
         if self.unknown > 0 {
             all.push(format!(
-                "{} of the trace could not be decoded by the kernel that printed it, in which pci_audit was not loaded",
+                "{} of the trace could not be decoded by the kernel that printed it, in which \
+                 pci_audit was not loaded",
                 crate::words::plural(self.unknown, "event")
             ));
         }
         if let Some(name) = &self.wrong_name {
             all.push(format!(
-                "{} of the trace were decoded WRONGLY, as {name} and the like, if it has accesses only: ids of events differ from boot to boot; nothing is told of them",
+                "{} of the trace were decoded WRONGLY, as {name} and the like, if it has accesses \
+                 only: ids of events differ from boot to boot; nothing is told of them",
                 crate::words::plural(self.wrong, "event")
             ));
         }
