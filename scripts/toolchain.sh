@@ -8,7 +8,8 @@
 toolchain() {
 	export LLVM=-19 RUSTC=/usr/bin/rustc RUSTFMT=/usr/bin/rustfmt
 	export PATH="$BUILD/bin:/usr/lib/llvm-19/bin:$PATH"
-	export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache} CCACHE_NOHASHDIR=1
+	# Without ccache's own run of the preprocessor, which costs a fifth of a first build.
+	export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache} CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
 }
 
 # kmake DIR TARGET...: make in the kernel's object folder DIR.

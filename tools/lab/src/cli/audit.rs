@@ -331,7 +331,12 @@ fn compiler() -> Vec<String> {
         .status()
         .is_ok_and(|status| status.success());
     let words = match ccache {
-        true => &["env", "CC=ccache gcc", "CCACHE_NOHASHDIR=1"][..],
+        true => &[
+            "env",
+            "CC=ccache gcc",
+            "CCACHE_NOHASHDIR=1",
+            "CCACHE_DEPEND=1",
+        ][..],
         false => &["env"],
     };
     words.iter().map(|&word| word.to_owned()).collect()
