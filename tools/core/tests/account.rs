@@ -57,6 +57,22 @@ fn an_account_is_empty_until_the_first_access() {
 }
 
 #[test]
+fn a_bridge_is_the_smallest_power_of_two_that_does() {
+    for gap in [1, 2, 3, 4, 7, 8, 100] {
+        let mut map = EMPTY;
+        for offset in [0, 1 + gap, 1000] {
+            touched::mark(&mut map, Range::new(offset, 1, CONFIG_SPACE_SIZE).unwrap());
+        }
+        let first = |bridge| touched::next(&map, 0, bridge).unwrap();
+
+        assert_eq!(touched::bridge_for(&map, 3), 0);
+        assert_eq!(touched::bridge_for(&map, 2), gap.next_power_of_two());
+        assert_eq!(first(gap - 1).end(), 1);
+        assert_eq!(first(gap).end(), gap + 2);
+    }
+}
+
+#[test]
 fn both_ends_of_configuration_space_fit_one_range() {
     let mut map = EMPTY;
     for offset in [0, CONFIG_SPACE_SIZE - 1] {
@@ -69,6 +85,58 @@ fn both_ends_of_configuration_space_fit_one_range() {
         all,
         [Range::new(0, CONFIG_SPACE_SIZE, CONFIG_SPACE_SIZE).unwrap()]
     );
+}
+
+#[test]
+fn a_report_has_at_most_as_many_ranges_as_asked_for() {
+    let byte = |offset| Range::new(offset, 1, CONFIG_SPACE_SIZE).unwrap();
+    let (op, outcome) = (Op::Write, Outcome::Blocked);
+
+    for (most, expected) in [
+        (0, 1),
+        (1, 1),
+        (2, 2),
+        (MAX_RANGES, MAX_RANGES),
+        (99, MAX_RANGES),
+    ] {
+        let mut map = [EMPTY; GROUPS];
+        let mut account = Account::new(&mut map);
+
+        for number in 0..20 {
+            account.suppressed(op, byte(0x100 + 3 * number), outcome);
+        }
+        let report = account.take(op, outcome, most, false).unwrap();
+        let ranges: Vec<_> = report.ranges().collect();
+
+        assert_eq!(ranges.len(), expected);
+        // Bytes apart stay apart while there is another report to come.
+        assert!(ranges.iter().all(|range| range.size() == 1));
+        assert!(account.is_unreported(op, outcome));
+    }
+}
+
+#[test]
+fn what_is_absorbed_is_the_others_no_more() {
+    let byte = |offset| Range::new(offset, 1, CONFIG_SPACE_SIZE).unwrap();
+    let (op, outcome) = (Op::Read, Outcome::Allowed);
+    let (mut map, mut other_map) = ([EMPTY; GROUPS], [EMPTY; GROUPS]);
+    let mut account = Account::new(&mut map);
+    let mut other = Account::new(&mut other_map);
+
+    other.suppressed(op, byte(0x100), outcome);
+    other.lost(op, byte(0x200), outcome);
+    // The counts are reported, and one of two ranges.
+    assert!(other.take(op, outcome, 1, false).is_some());
+    account.absorb(&mut other);
+    assert!(other.is_empty());
+    assert_eq!(other.unreported(), 0);
+    let report = account.take(op, outcome, 2, true).unwrap();
+    assert_eq!((report.suppressed, report.lost), (0, 0));
+    assert_eq!(report.ranges().collect::<Vec<_>>(), [byte(0x200)]);
+
+    other.suppressed(op, byte(0x300), outcome);
+    let report = other.take(op, outcome, 2, true).unwrap();
+    assert_eq!(report.ranges().collect::<Vec<_>>(), [byte(0x300)]);
 }
 
 proptest! {

@@ -164,6 +164,32 @@ fn a_tick_of_no_length_shuts_nothing() {
 }
 
 #[test]
+fn a_gate_is_shut_until_the_tick_of_a_token() {
+    let limit = Limit::per_second(1, 1);
+    let mut gate = Gate::new();
+    let now = Time {
+        ns: 7 * SECOND,
+        tick: 70,
+        tick_ns: SECOND / 10,
+    };
+
+    assert!(gate.take(limit, now, 1));
+    assert!(!gate.take(limit, now, 1));
+    assert!(gate.is_shut(79));
+    assert!(!gate.is_shut(80));
+}
+
+#[test]
+fn no_limit_fills_no_bucket() {
+    let limit = Limit::per_second(1, 2);
+    let mut bucket = Bucket::new();
+
+    assert_eq!(bucket.take(limit, SECOND, 2), Ok(()));
+    assert_eq!(bucket.take(Limit::NONE, SECOND, 1), Ok(()));
+    assert_eq!(bucket.take(limit, SECOND, 1), Err(SECOND));
+}
+
+#[test]
 fn an_opened_gate_has_no_more_tokens() {
     let limit = Limit::per_second(1, 1);
     let now = Time {

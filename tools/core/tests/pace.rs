@@ -35,6 +35,27 @@ fn twelve_records_at_once_and_then_twelve_a_second() {
 }
 
 #[test]
+fn the_longer_of_two_waits_is_the_one() {
+    let mut pace = Pace::new();
+    let mut now = START;
+
+    // Until both buckets are empty at the same time.
+    loop {
+        let (both, at_once) = (pace.wait(now, true), pace.wait(now, false));
+
+        if both > at_once && at_once > 0 {
+            assert_eq!(pace.wait(now + both - 1, true), 1);
+            assert_eq!(pace.wait(now + both, true), 0);
+            break;
+        }
+        match both {
+            0 => pace.take(now),
+            wait => now += wait,
+        }
+    }
+}
+
+#[test]
 fn over_a_day_one_record_in_five_seconds() {
     let day = 86_400;
     let written = write_until(&mut Pace::new(), true, START + day * SECOND);
