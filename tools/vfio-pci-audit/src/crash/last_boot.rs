@@ -130,8 +130,10 @@ impl LastBoot {
         let mut text = format!("The last boot ended {}.\n", self.ended.text());
         let count = plural_es(self.count as u64, "access");
         match (self.count, self.undecoded) {
-            (0, 0) => text += "Nothing was kept of it: there was no access to unassigned bytes, or the \
-                               memory was cleared (a power cycle does that).\n",
+            (0, 0) => {
+                text += "Nothing was kept of it: there was no access to unassigned bytes, or the \
+                               memory was cleared (a power cycle does that).\n"
+            }
             (0, _) => text += "What was kept of it cannot be read.\n",
             _ => {
                 let _ = write!(text, "It left {count} to unassigned bytes ({})", self.from);

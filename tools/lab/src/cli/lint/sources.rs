@@ -78,9 +78,7 @@ impl<'a> Sources<'a> {
             Ok(found)
         };
         let is_c = |file: &Path| ends(file, "c") || ends(file, "h");
-        let is_trace = |file: &Path| {
-            ends(file, "h") && within(file, "trace")
-        };
+        let is_trace = |file: &Path| ends(file, "h") && within(file, "trace");
         let is_bpf = |file: &Path| is_c(file) && within(file, "bpf");
         let kernel = ["src", "rust-bindings", "kunit"];
         let all = [&kernel[..], &["tools"]].concat();
