@@ -86,7 +86,8 @@ kunit:
 
 e2e:
 	@scripts/lab.sh build $(if $(filter stock,$(FRONT)),setup-stock audit unpatched-audit,setup \
-		audit $(if $(filter-out 0,$(DEBUG)),debug,m guest unpatched))
+		audit $(if $(filter-out 0,$(DEBUG)),debug,m qemu guest unpatched $(if \
+		$(filter-out 0,$(LONG)),dpdk)))
 	@scripts/e2e.sh
 
 crash:

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build the kselftest of the series, for the kernel in build/linux/m:
-# build/linux/selftests/vfio/vfio_pci_unassigned_access_test
+# Build the kernel's selftests of VFIO, that of the series among them, for the kernel in
+# build/linux/m, in build/linux/selftests/vfio.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -15,8 +15,7 @@ build() {
 	mkdir -p "$out"
 	[ -e "$objects/usr/include/linux/iommufd.h" ] || kmake "$objects" headers
 	make -C "$tree/tools/testing/selftests/vfio" "OUTPUT=$out" \
-		"KHDR_INCLUDES=-isystem $objects/usr/include" \
-		"$out/vfio_pci_unassigned_access_test"
+		"KHDR_INCLUDES=-isystem $objects/usr/include"
 }
 
-step selftest "building the kselftest" build
+step selftest "building the selftests of VFIO" build

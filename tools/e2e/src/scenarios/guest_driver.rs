@@ -16,7 +16,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "guest-driver/container",
         "e1000e in a guest probes, has a link and pings the host's side, nothing blocked",
         |lab| pings(lab, Backend::Container, false),
-    ),
+    )
+    .long(),
     Scenario::new(
         "guest-driver/container-blocked",
         "the same with both toggles Y",
@@ -26,7 +27,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "guest-driver/iommufd",
         "the same by iommufd and the device's own file, nothing blocked",
         |lab| pings(lab, Backend::Iommufd, false),
-    ),
+    )
+    .long(),
     Scenario::new(
         "guest-driver/iommufd-blocked",
         "the same with both toggles Y",
@@ -47,7 +49,7 @@ fn pings(lab: &mut Lab, backend: Backend, blocked: bool) -> Result<()> {
             "the guest has the driver of the kernel with VFIO as modules only".into()
         ));
     }
-    if backend == Backend::Iommufd && !guest::has_iommufd()? {
+    if backend == Backend::Iommufd && !guest::has_iommufd(&lab.paths)? {
         bail!(Skip(
             "this QEMU, or this kernel, has no iommufd (QEMU 9 has)".into()
         ));

@@ -12,6 +12,7 @@ mod day;
 mod device_limits;
 mod differential;
 mod disarmed;
+mod dpdk;
 mod exceptions;
 mod failing;
 mod faults;
@@ -119,6 +120,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         watch::SCENARIOS,
         faults::SCENARIOS,
         kselftest::SCENARIOS,
+        dpdk::SCENARIOS,
         guest::SCENARIOS,
         guest_driver::SCENARIOS,
         livepatch::SCENARIOS,

@@ -33,6 +33,10 @@ pub(crate) enum Part {
     Novfio,
     /// The kernel that looks for mistakes
     Debug,
+    /// A QEMU with iommufd for the guest, where the system has none
+    Qemu,
+    /// DPDK, for a long scenario
+    Dpdk,
     /// The guest that runs inside the VM
     Guest,
     /// What tests load and run besides: modules and audit userspace without our patches, a variant
@@ -108,6 +112,16 @@ impl Part {
                 "debug",
                 "that looks for mistakes (20 minutes on two cores the first time)",
             ),
+            Self::Qemu => vec![Step::new(
+                "qemu",
+                "looking for a QEMU with iommufd",
+                &["scripts/fetch-qemu.sh"],
+            )],
+            Self::Dpdk => vec![Step::new(
+                "dpdk",
+                "fetching DPDK",
+                &["scripts/fetch-dpdk.sh"],
+            )],
             Self::Guest => vec![guest(paths, &paths.image("m"))],
             Self::Unpatched => vec![
                 Step::new(
@@ -128,7 +142,7 @@ impl Part {
                 ),
                 Step::new(
                     "selftest",
-                    "building the kselftest",
+                    "building the selftests of VFIO",
                     &["scripts/build-selftest.sh"],
                 ),
             ],

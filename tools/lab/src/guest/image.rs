@@ -25,7 +25,7 @@ pub(super) fn state(paths: &Paths) -> PathBuf {
 
 /// What the guest's init wants of busybox.
 const APPLETS: &[&str] = &[
-    "sh", "mount", "stty", "sleep", "dd", "od", "reboot", "insmod", "mknod", "ip", "ping", "cat",
+    "sh", "mount", "stty", "sleep", "dd", "od", "reboot", "insmod", "mknod", "ip", "ping",
 ];
 
 /// The kernel's drivers that go into the guest, where its folder has them.
@@ -46,7 +46,8 @@ pub fn build(paths: &Paths, kernel: &Path) -> Result<bool> {
     let busybox = busybox()?;
     let init = paths.script("guest/init");
     let drivers = drivers(kernel);
-    let key = key(&[kernel, &busybox, &init], &drivers)?;
+    let program = machine::program(paths);
+    let key = key(&program, &[kernel, &busybox, &init], &drivers)?;
     if fs::read_to_string(folder.join("key")).is_ok_and(|last| last == key) {
         return Ok(false);
     }
@@ -55,7 +56,7 @@ pub fn build(paths: &Paths, kernel: &Path) -> Result<bool> {
         .prefix("guest.")
         .tempdir_in(&paths.build)?;
     let initramfs = root(work.path(), &busybox, &init, &drivers)?;
-    let saved = boot_and_try(work.path(), kernel, &initramfs)?;
+    let saved = boot_and_try(&program, work.path(), kernel, &initramfs)?;
     fs::rename(saved, state(paths))?;
     fs::write(folder.join("key"), key)?;
     Ok(true)
@@ -113,10 +114,10 @@ fn copy_driver(driver: &Path, folder: &Path) -> Result<()> {
 }
 
 /// What the saved guest depends on.
-fn key(files: &[&Path], drivers: &[PathBuf]) -> Result<String> {
+fn key(program: &Path, files: &[&Path], drivers: &[PathBuf]) -> Result<String> {
     let mut sums = Command::new("sha256sum");
     let sums = command::stdout(sums.args(files).args(drivers))?;
-    let qemu = command::stdout(Command::new(machine::PROGRAM).arg("--version"))?;
+    let qemu = command::stdout(Command::new(program).arg("--version"))?;
     let machine: Vec<_> = machine::arguments().collect();
     Ok(format!(
         "{sums}{qemu}{}\n{KERNEL_ARGUMENTS}\n",
@@ -153,10 +154,10 @@ fn root(work: &Path, busybox: &Path, init: &Path, drivers: &[PathBuf]) -> Result
 
 /// Boot and save until what was saved goes on: one in a dozen was saved where QEMU 7.2 retries the
 /// same instruction for ever; likely so while it writes to the console.
-fn boot_and_try(work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf> {
+fn boot_and_try(program: &Path, work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf> {
     for attempt in 1..=3 {
-        let saved = boot(work, kernel, initramfs)?;
-        if goes_on(work, &saved)? {
+        let saved = boot(program, work, kernel, initramfs)?;
+        if goes_on(program, work, &saved)? {
             return Ok(saved);
         }
         eprintln!("saved where it does not go on from, time {attempt}");
@@ -164,7 +165,7 @@ fn boot_and_try(work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf>
     bail!("none of the guests that were saved goes on")
 }
 
-fn boot(work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf> {
+fn boot(program: &Path, work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf> {
     let (saved, console, socket) = (
         work.join("state"),
         work.join("console"),
@@ -172,7 +173,7 @@ fn boot(work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf> {
     );
     let _ = fs::remove_file(&console);
     let mut qemu = start(
-        Command::new(machine::PROGRAM)
+        Command::new(program)
             .arg("-kernel")
             .arg(kernel)
             .arg("-initrd")
@@ -203,11 +204,11 @@ fn boot(work: &Path, kernel: &Path, initramfs: &Path) -> Result<PathBuf> {
     Ok(saved)
 }
 
-fn goes_on(work: &Path, saved: &Path) -> Result<bool> {
+fn goes_on(program: &Path, work: &Path, saved: &Path) -> Result<bool> {
     let console = work.join("goes-on");
     let _ = fs::remove_file(&console);
     let mut qemu = start(
-        Command::new(machine::PROGRAM)
+        Command::new(program)
             .args(["-monitor", "none", "-incoming"])
             .arg(format!("exec:cat '{}'", saved.display())),
         &console,
@@ -233,7 +234,7 @@ fn start(qemu: &mut Command, console: &Path) -> Result<Qemu> {
         .stdin(Stdio::null())
         .spawn()
         .map(Qemu)
-        .context(machine::PROGRAM)
+        .with_context(|| format!("{qemu:?}"))
 }
 
 /// Whether the guest says that it is up before its machine ends.

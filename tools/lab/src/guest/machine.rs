@@ -2,8 +2,19 @@
 
 //! The machine of the inner guest, the same where it is booted and where it goes on.
 
-/// What emulates it.
-pub(super) const PROGRAM: &str = "qemu-system-x86_64";
+use std::path::PathBuf;
+
+use crate::paths::Paths;
+
+/// What emulates it: the system's, unless scripts/fetch-qemu.sh has found that one too old.
+pub(super) fn program(paths: &Paths) -> PathBuf {
+    let fetched = paths.build.join("qemu/usr/bin/qemu-system-x86_64");
+    if fetched.exists() {
+        fetched
+    } else {
+        PathBuf::from("qemu-system-x86_64")
+    }
+}
 
 /// What that is told, with a PCI Express port for the device to come.
 ///

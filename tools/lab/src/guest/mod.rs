@@ -7,9 +7,11 @@
 //!   takes minutes.
 //! - This module: in the virtual machine, goes on with it, plugs a device into it, and has its root
 //!   user do things.
+//! - [`action`]: what that can be.
 //!
-//! Its root file system is busybox and scripts/guest/init, which says what it can be asked.
+//! Its root file system is busybox, the drivers of its kernel, and scripts/guest/init.
 
+mod action;
 pub mod image;
 mod machine;
 
@@ -28,6 +30,7 @@ use vfio_client::{sysfs, Bdf};
 use crate::kernel;
 use crate::paths::Paths;
 use crate::wait::wait_until;
+use action::Action;
 
 /// How QEMU gets the device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +47,8 @@ pub struct Guest {
     console: ChildStdin,
     lines: Receiver<String>,
     monitor: UnixStream,
+    /// The address of the device that was plugged in, as the guest has it.
+    device: String,
     deadline: Instant,
     patience: Duration,
     _folder: TempDir,
@@ -61,7 +66,8 @@ impl Guest {
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("monitor");
         let deadline = Instant::now() + patience;
-        let mut child = Command::new(machine::PROGRAM)
+        let program = machine::program(paths);
+        let mut child = Command::new(&program)
             .args(machine::arguments())
             .arg("-incoming")
             .arg(format!("exec:cat '{}'", state.display()))
@@ -73,7 +79,7 @@ impl Guest {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context(machine::PROGRAM)?;
+            .with_context(|| program.display().to_string())?;
         let console = child.stdin.take().context("the guest has no console")?;
         let output = child.stdout.take().context("the guest has no console")?;
         let (sender, lines) = mpsc::channel();
@@ -97,6 +103,7 @@ impl Guest {
             console,
             lines,
             monitor,
+            device: String::new(),
             deadline,
             patience,
             _folder: folder,
@@ -116,33 +123,56 @@ impl Guest {
             words += ",iommufd=iommufd0";
         }
         writeln!(self.monitor, "{words}")?;
-        self.ask(&format!("device={vendor:04x}:{device:04x}"))
-            .map_err(|error| match self.objections() {
-                said if said.is_empty() => error,
-                said => error.context(said),
-            })
+        // It is plugged in by another thread of QEMU's than the one that delivers lines.
+        for wait in 0..5 {
+            thread::sleep(Duration::from_secs(wait));
+            let listed = self.run(action::DEVICES)?;
+            if let Some(address) = action::find(&listed, (vendor, device)) {
+                address.clone_into(&mut self.device);
+                return Ok(format!("device {vendor:04x}:{device:04x} at {address}"));
+            }
+        }
+        bail!(
+            "the guest has no device {vendor:04x}:{device:04x}{}",
+            self.objections()
+        )
     }
 
-    /// Ask it for something; what it answers.
+    /// Ask it for something, as in `poke=0x2f8:0xff:1`; what it answers.
     pub fn ask(&mut self, words: &str) -> Result<String> {
-        writeln!(self.console, "{words}").context("the guest's console")?;
+        let action = Action::parse(words)?;
+        let printed = self
+            .run(&action.line(&self.device))
+            .with_context(|| format!("asked for {words:?}"))?;
+        Ok(action.answer(&printed))
+    }
+
+    /// Have its shell run a line, which has to succeed; what that says.
+    fn run(&mut self, line: &str) -> Result<String> {
+        writeln!(self.console, "{line}").context("the guest's console")?;
+        let (mut said, mut other) = (Vec::new(), Vec::new());
         loop {
-            let line = self
-                .line()
-                .with_context(|| format!("asked for {words:?}"))?;
+            let line = self.line()?;
             match line.strip_prefix("guest: ") {
                 // It says so until it was asked for the first time.
-                None | Some("up") => {}
-                Some(answer) if answer.starts_with("error: ") => bail!("the guest says: {answer}"),
-                Some(answer) => return Ok(answer.to_owned()),
+                Some("up") => {}
+                Some("= 0") => return Ok(said.join("\n")),
+                Some(code) if code.starts_with("= ") => {
+                    bail!(
+                        "the guest's shell ends with {}: {}",
+                        &code[2..],
+                        other.join("; ")
+                    )
+                }
+                Some(text) => said.push(text.to_owned()),
+                None => other.push(line),
             }
         }
     }
 
     /// Have it end.
     pub fn end(mut self) -> Result<()> {
-        let answer = self.ask("end")?;
-        ensure!(answer == "done", "the guest says {answer:?} at its end");
+        writeln!(self.console, "reboot -f").context("the guest's console")?;
         let left = self.deadline.saturating_duration_since(Instant::now());
         let ended = wait_until(left, || Ok(self.child.try_wait()?.is_some()))?;
         ensure!(ended, "the guest's QEMU does not end");
@@ -171,7 +201,7 @@ impl Guest {
         let count = self.monitor.read(&mut said).unwrap_or(0);
         let said = String::from_utf8_lossy(&said[..count]).into_owned();
         let errors = said.lines().filter(|line| line.starts_with("Error"));
-        errors.collect::<Vec<_>>().join("; ")
+        errors.map(|line| format!("; {line}")).collect()
     }
 }
 
@@ -184,8 +214,9 @@ impl Drop for Guest {
 }
 
 /// Whether this QEMU can take a device by iommufd, and this kernel give one.
-pub fn has_iommufd() -> Result<bool> {
-    let help = crate::command::stdout(Command::new(machine::PROGRAM).args(["-object", "help"]))?;
+pub fn has_iommufd(paths: &Paths) -> Result<bool> {
+    let mut qemu = Command::new(machine::program(paths));
+    let help = crate::command::stdout(qemu.args(["-object", "help"]))?;
     let qemu = help.lines().any(|line| line.trim() == "iommufd");
     Ok(qemu && fs::metadata("/dev/iommu").is_ok())
 }

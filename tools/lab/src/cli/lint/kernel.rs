@@ -297,7 +297,7 @@ fn version_of(program: &Path, arguments: &[&str]) -> Result<String> {
         .to_owned())
 }
 
-/// Whether what a compiler says of itself, such as "rustc 1.85.1 (…)", is at least this version.
+/// Whether what a compiler says of itself, such as "rustc 1.85.1 (date)", is at least this version.
 fn is_at_least(said: &str, least: (u32, u32)) -> bool {
     let version = said.split(' ').nth(1).unwrap_or_default();
     let mut numbers = version.split('.').map_while(|part| part.parse().ok());
