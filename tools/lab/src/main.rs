@@ -9,8 +9,8 @@
 //!   tests.
 //! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`], [`fits_check`] and
 //!   [`kunit`]: each kind of them.
-//! - [`checks`]: what needs no scenarios: [`lint`], with [`compiler`], [`tree`], [`deb_test`] and
-//!   [`deb_tool`].
+//! - [`checks`]: what needs no scenarios: [`lint`], with [`compiler`], [`tree`], [`shell_test`],
+//!   [`deb_test`] and [`deb_tool`].
 //! - [`series`]: the patches that are mailed.
 
 #[path = "cli/audit.rs"]
@@ -49,6 +49,8 @@ mod observe;
 mod prepare;
 #[path = "cli/series/mod.rs"]
 mod series;
+#[path = "cli/shell_test.rs"]
+mod shell_test;
 #[path = "cli/show.rs"]
 mod show;
 #[path = "cli/tests.rs"]
@@ -152,7 +154,7 @@ enum Verb {
         /// The device
         device: Bdf,
         /// poke=OFFSET:VALUE:SIZE, peek=OFFSET:SIZE, driver=NAME, load=NAME, hold=MAJOR:MINOR,
-        /// address=ADDRESS, ping=ADDRESS or disk=BLOCK
+        /// address=ADDRESS or ping=ADDRESS
         actions: Vec<String>,
         /// How long the guest may take
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]

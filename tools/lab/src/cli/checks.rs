@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use lab::ktap::{Ktap, Outcome};
 use lab::paths::Paths;
 
-use crate::{deb_test, deb_tool, lint, series, tree};
+use crate::{deb_test, deb_tool, lint, series, shell_test, tree};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -21,6 +21,8 @@ pub(crate) enum Subject {
     Tree,
     /// Each patch of the series in build/series, built with the option off and on
     Series,
+    /// The machine to try things in, as `make shell` starts it
+    Shell,
     /// The packages of `make deb`, of a small kernel, which is booted
     Deb,
     /// The packages of `make deb-tool`, in fresh systems of Debian 12 and 13
@@ -33,6 +35,7 @@ pub(crate) fn run(paths: &Paths, subject: Subject) -> Result<bool> {
         Subject::Lint => lint::run(paths),
         Subject::Tree => tree::run(paths),
         Subject::Series => series::build::run(paths),
+        Subject::Shell => shell_test::run(paths),
         Subject::Deb => deb_test::run(paths),
         Subject::DebTool => deb_tool::run(paths),
     }

@@ -88,16 +88,19 @@ fn code(status: ExitStatus) -> u8 {
         .unwrap_or(1)
 }
 
-/// Where its audit log is.
-const LOG: &str = "/run/lab";
+/// Where its audit daemon and its shell have their files.
+const FOLDER: &str = "/run/lab";
+
+/// What its shell shows when it waits for a command.
+pub(crate) const PROMPT: &str = "lab# ";
 
 /// In that machine: a device bound, an audit daemon that runs, a hint, and a shell.
 pub(crate) fn welcome(paths: &Paths) -> Result<()> {
     Modules::find(paths).load(&Load::default())?;
     kernel::bind(demo::DEVICE.parse()?)?;
-    let mut audit = Audit::fresh(&paths.audit(), Path::new(LOG).join("audit"))?;
+    let mut audit = Audit::fresh(&paths.audit(), Path::new(FOLDER).join("audit"))?;
     let (device, log) = (demo::DEVICE, audit.log());
-    let rc = Path::new(LOG).join("bashrc");
+    let rc = Path::new(FOLDER).join("bashrc");
     fs::write(
         &rc,
         format!(
@@ -105,7 +108,7 @@ pub(crate) fn welcome(paths: &Paths) -> Result<()> {
              export HOME=/root LD_LIBRARY_PATH='{audit}/lib'\n\
              export PATH='{tools}:{audit}/sbin':/usr/local/sbin:/usr/local/bin\n\
              export PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin\n\
-             PS1='lab# '\n",
+             PS1='{PROMPT}'\n",
             paths.top.display(),
             audit = paths.audit().display(),
             tools = paths.build.join("target/release").display(),

@@ -59,6 +59,7 @@ const BESIDE: &[Job] = &[
     test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
     test("crash", &["scripts/crash.sh"]),
     test("host", &["scripts/host-test.sh"]),
+    test("shell", &[LAB, "check", "shell"]),
     test("tree", &[LAB, "check", "tree"]),
     test("fits", &[LAB, "fits-check"]),
     test("audit", &[LAB, "audit-suite"]),
@@ -109,10 +110,14 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
             Part::Audit,
             Part::Tools,
             Part::M,
+            Part::Qemu,
             Part::Guest,
             Part::Unpatched,
         ],
     ));
+    if is_set("LONG") {
+        steps.extend(prepare::steps(paths, &[Part::Dpdk]));
+    }
     // Nothing is to be built anew while the scenarios run.
     steps.push(prepare::cargo(
         "host-build",
