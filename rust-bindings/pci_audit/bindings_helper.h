@@ -30,7 +30,7 @@ struct pci_audit_seen {
 	u8 devfn;
 	bool write;
 	bool allowed;
-	u8 comm[TASK_COMM_LEN];
+	u64 comm[TASK_COMM_LEN / sizeof(u64)];
 };
 
 bool pci_audit_keeps(void);

@@ -49,6 +49,14 @@ pub(crate) fn reserved(name: &'static CStr) -> Option<&'static Memory> {
     Some(unsafe { core::slice::from_raw_parts(memory, size / size_of::<u64>()) })
 }
 
+/// Stores a word without order, as `WRITE_ONCE()` does. `Atomic::store()` is a call of C for each.
+#[inline]
+pub(crate) fn store(to: &Atomic<u64>, word: u64) {
+    // SAFETY: The pointer is valid and aligned. A volatile store of an aligned word is not torn,
+    // which is what makes it atomic in the kernel's memory model.
+    unsafe { to.as_ptr().write_volatile(word) };
+}
+
 /// Writes words back from the CPU's caches to memory, which does not wait for that. Any context.
 #[inline]
 pub(crate) fn write_back(words: &Memory) {

@@ -12,7 +12,7 @@ fn accesses() -> impl Strategy<Value = Kept> {
         .prop_flat_map(|offset| (Just(offset), 1..=4096 - offset))
         .prop_map(|(offset, size)| Range::new(offset, size, 4096).unwrap());
     let what = (any::<bool>(), range, any::<bool>());
-    let who = (any::<u64>(), any::<u32>(), any::<[u8; COMM]>());
+    let who = (any::<u64>(), any::<u32>(), any::<[u64; COMM / 8]>());
     (any::<[u64; 2]>(), place, what, who).prop_map(
         |([log_ns, real_ns], (domain, bus, devfn), (write, range, allowed), who)| Kept {
             log_ns,
@@ -71,7 +71,7 @@ fn a_flood_does_not_reach_far() {
         outcome: Outcome::Allowed,
         session: 1,
         pid: 1,
-        comm: [0; COMM],
+        comm: [0; COMM / 8],
     };
     let mut devices = [0; RINGS];
     for devfn in 0..=255 {

@@ -45,8 +45,7 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
-            Relaxed,
-            Release, //
+            Relaxed, //
         },
         barrier::{
             smp_mb,
@@ -64,15 +63,23 @@ fn read(line: &Memory) -> Line {
     core::array::from_fn(|word| line[word].load(Relaxed))
 }
 
+/// The line at a word of memory that has room for it.
+#[inline]
+fn line(memory: &Memory, at: usize) -> Option<&[Atomic<u64>; WORDS]> {
+    memory.get(at..)?.first_chunk()
+}
+
 /// Writes a line so that it is not taken for one before it is whole.
-fn write(to: &Memory, line: &Line) {
-    to[0].store(0, Relaxed);
+#[inline]
+fn write(to: &[Atomic<u64>; WORDS], line: &Line) {
+    keep::store(&to[0], 0);
     smp_mb(Write);
-    for (to, word) in to[1..].iter().zip(&line[1..]) {
-        to.store(*word, Relaxed);
+    for word in 1..WORDS {
+        keep::store(&to[word], line[word]);
     }
-    to[0].store(line[0], Release);
-    keep::write_back(&to[..WORDS]);
+    smp_mb(Write);
+    keep::store(&to[0], line[0]);
+    keep::write_back(to);
 }
 
 /// A half of the memory: a head, and rings of accesses.
@@ -98,10 +105,12 @@ impl Half {
     /// Forgets all accesses, and begins with a head.
     fn begin(self, head: Head) {
         for word in self.0 {
-            word.store(0, Relaxed);
+            keep::store(word, 0);
         }
         keep::write_back(self.0);
-        write(&self.0[..WORDS], &head.to_line());
+        if let Some(first) = line(self.0, 0) {
+            write(first, &head.to_line());
+        }
     }
 }
 
@@ -181,7 +190,7 @@ impl Probe for Keeper {
         let number = ring.next.fetch_add(1, Relaxed);
         let at = (number % self.capacity) as usize * WORDS;
 
-        if let Some(line) = ring.lines.get(at..at + WORDS) {
+        if let Some(line) = line(ring.lines, at) {
             write(line, &kept.to_line(number));
         }
     }

@@ -132,7 +132,7 @@ impl Choice {
 pub struct Kept {
     /// When, in nanoseconds, by the clock of the kernel's log.
     pub log_ns: u64,
-    /// When, in nanoseconds since 1970.
+    /// When, in nanoseconds since 1970, to a tick of the kernel's.
     pub real_ns: u64,
     /// The device's domain.
     pub domain: u32,
@@ -150,8 +150,8 @@ pub struct Kept {
     pub session: u64,
     /// The process; 0 in an interrupt.
     pub pid: u32,
-    /// What the process calls itself.
-    pub comm: [u8; COMM],
+    /// What the process calls itself, by words of memory.
+    pub comm: [u64; COMM / 8],
 }
 
 /// What a line of the ring has.
@@ -175,6 +175,15 @@ impl Kept {
         (key.wrapping_mul(FACTOR) >> (u64::BITS - RINGS.trailing_zeros())) as usize
     }
 
+    /// What the process calls itself, up to a NUL.
+    pub fn name(&self) -> [u8; COMM] {
+        let mut name = [0; COMM];
+        for (bytes, word) in name.chunks_exact_mut(8).zip(self.comm) {
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+        name
+    }
+
     /// As it is in memory, with a number from 1 on, which counts the accesses of its ring.
     #[inline]
     pub fn to_line(&self, number: u64) -> Line {
@@ -183,12 +192,6 @@ impl Kept {
             ALLOWED
         } else {
             0
-        };
-        let comm = |at: usize| {
-            let bytes = &self.comm[at..at + 8];
-            u64::from_ne_bytes([
-                bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
-            ])
         };
         let mut line = [
             0,
@@ -201,8 +204,8 @@ impl Kept {
                 | u64::from(self.bus) << 32
                 | u64::from(self.devfn) << 40
                 | (write | allowed) << 48,
-            comm(0),
-            comm(8),
+            self.comm[0],
+            self.comm[1],
         ];
         seal(&mut line, number);
         line
@@ -217,9 +220,6 @@ impl Kept {
         }
         let offset = (word & 0xffff) as usize;
         let size = (word >> 16 & 0xffff) as usize;
-        let mut comm = [0; COMM];
-        comm[..8].copy_from_slice(&line[6].to_ne_bytes());
-        comm[8..].copy_from_slice(&line[7].to_ne_bytes());
         let kept = Self {
             log_ns: line[1],
             real_ns: line[2],
@@ -235,7 +235,7 @@ impl Kept {
             },
             range: Range::new(offset, size, CONFIG_SPACE_SIZE).ok()?,
             outcome: Outcome::from_allowed(flags & ALLOWED != 0),
-            comm,
+            comm: [line[6], line[7]],
         };
         Some((number, kept))
     }

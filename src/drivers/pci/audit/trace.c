@@ -128,7 +128,7 @@ static void seen_access(void *data, struct pci_dev *pdev, enum pci_audit_op op, 
 	const struct task_struct *process = in_task() ? current->group_leader : &init_task;
 	struct pci_audit_seen seen = {
 		.log_ns = local_clock(),
-		.real_ns = ktime_get_real_fast_ns(),
+		.real_ns = ktime_get_coarse_real_ns(),
 		.session = session,
 		.domain = pci_domain_nr(pdev->bus),
 		.pid = process->tgid,

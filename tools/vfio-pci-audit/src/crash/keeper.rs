@@ -103,8 +103,9 @@ fn line(bytes: &[u8]) -> Line {
 }
 
 fn event(kept: &Kept) -> Event {
-    let end = kept.comm.iter().position(|byte| *byte == 0);
-    let comm = &kept.comm[..end.unwrap_or(kept.comm.len())];
+    let name = kept.name();
+    let end = name.iter().position(|byte| *byte == 0);
+    let comm = &name[..end.unwrap_or(name.len())];
     Event {
         ns: kept.log_ns,
         device: Bdf::new(kept.domain, kept.bus, kept.devfn),

@@ -35,7 +35,9 @@ fn kept(event: &Event) -> Kept {
         outcome: Outcome::Allowed,
         session: event.session.unwrap(),
         pid: 1502,
-        comm,
+        comm: std::array::from_fn(|word| {
+            u64::from_ne_bytes(comm[8 * word..][..8].try_into().unwrap())
+        }),
     }
 }
 
