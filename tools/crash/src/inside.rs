@@ -24,6 +24,8 @@ use crate::guest::{firmware, Write};
 const SHARE: &str = "/run/crash";
 /// The accesses that the module keeps.
 const KEPT: &str = "/sys/kernel/debug/pci_audit/this_boot";
+/// What saves what was kept, at each boot.
+const UNIT: &str = "packaging/vfio-pci-audit-last-boot.service";
 /// What rasdaemon's trigger says.
 const TRIGGERED: &str = "triggered.txt";
 /// The events that rasdaemon waits for.
@@ -176,13 +178,21 @@ impl Machine {
         self.tool("early.txt", &last_boot, 3)?;
         self.modules("load")?;
         self.tell("last-boot", &last_boot)?;
-        self.tool("save.txt", &["last-boot", "--save"], 0)?;
+        let unit = fs::read_to_string(self.top.join(UNIT)).context(UNIT)?;
+        let starts = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart="));
+        let words = starts
+            .context("the unit starts nothing")?
+            .split_whitespace();
+        let save: Vec<&str> = words.skip(1).collect();
+        self.tool("save.txt", &save, 0)?;
         self.modules("unload")?;
         self.tell("saved", &last_boot)?;
         // The boot is the same: it goes on, and the last one is still the last one.
         self.modules("load")?;
         self.tell("again", &last_boot)?;
-        self.tool("save-again.txt", &["last-boot", "--save"], 0)?;
+        self.tool("save-again.txt", &save, 0)?;
         self.tell("blame", &["blame", &console])
     }
 

@@ -17,10 +17,13 @@ use crate::Arguments;
 /// How long a machine may take for each thing; emulated machines are slow on busy hosts.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The kernel's command line: as Documentation/ has it, and what the test needs.
+/// What reserves memory at the boot of a host, as it is shipped.
+const RESERVE: &str = "packaging/vfio-pci-audit-last-boot.cfg";
+
+/// What the test needs on the kernel's command line beside that.
 const PARAMETERS: &str = "\
-    reserve_mem=16M:4096:pci_audit panic=1 unknown_nmi_panic pcie_ports=native \
-    intel_iommu=on audit=1 console=ttyS0 loglevel=7 printk.time=1 tsc=reliable no_timer_check \
+    panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
+    console=ttyS0 loglevel=7 printk.time=1 tsc=reliable no_timer_check \
     root=/dev/root rootfstype=9p \
     rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose,access=any ro";
 
@@ -91,8 +94,13 @@ fn start(case: Case, arguments: &Arguments, folder: &Path) -> Result<Qemu> {
         Some(path) => format!(" crash_rasdaemon={}", path.canonicalize()?.display()),
         None => String::new(),
     };
+    let shipped = fs::read_to_string(arguments.top.join(RESERVE)).context(RESERVE)?;
+    let reserve = shipped
+        .split([' ', '"', '\n'])
+        .find(|word| word.starts_with("reserve_mem="))
+        .with_context(|| format!("{RESERVE} reserves nothing"))?;
     let append = format!(
-        "{PARAMETERS}{rasdaemon} init={} crash_case={} crash_top={} crash_build={}",
+        "{reserve} {PARAMETERS}{rasdaemon} init={} crash_case={} crash_top={} crash_build={}",
         program.display(),
         case.name(),
         arguments.top.canonicalize()?.display(),
