@@ -35,12 +35,15 @@ impl<'a> Debian<'a> {
         }
     }
 
-    /// The version of a package that is installed.
+    /// The version of a package that is installed, or that is being configured: dkms calls while
+    /// the package of a kernel's headers is.
     pub(super) fn installed(&self, package: &str) -> Option<String> {
         let format = "--showformat=${db:Status-Status} ${Version}";
         let mut query = Command::new("dpkg-query");
         let said = command::stdout(query.args(["--show", format, package])).ok()?;
-        said.strip_prefix("installed ").map(str::to_owned)
+        let (status, version) = said.split_once(' ')?;
+        let unpacked = ["installed", "half-configured"].contains(&status);
+        (unpacked || status.starts_with("triggers-")).then(|| version.to_owned())
     }
 
     /// Kernels that there are headers of, in order.
