@@ -14,7 +14,7 @@ const NLM_F_REQUEST: u16 = 1;
 /// virDomainAuditLifecycle() of libvirt, by libaudit's audit_log_user_message().
 pub(crate) fn started(vm: &str, uuid: &str, pid: u32) -> Result<()> {
     let text = format!(
-        "virt=kvm op=start reason=booted vm={vm} uuid={uuid} vm-pid={pid} init-pid=0 \
+        "virt=kvm op=start reason=booted vm={vm} uuid={uuid} vm-pid={pid} \
          exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success\0"
     );
     let length = 16 + text.len() as u32;

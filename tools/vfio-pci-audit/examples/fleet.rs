@@ -91,7 +91,7 @@ impl<W: Write> Host<W> {
         )?;
         let virt = format!(
             "pid=1510 uid=0 auid=4294967295 ses=4294967295 subj=unconfined \
-             msg='virt=kvm op=start reason=booted {name} vm-pid={pid} init-pid=0 \
+             msg='virt=kvm op=start reason=booted {name} vm-pid={pid} \
              exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'"
         );
         self.line("VIRT_CONTROL", &virt)?;

@@ -139,6 +139,43 @@ mod tests {
         assert_eq!(parse("VIRT_CONTROL", &text).unwrap().vm, "win 1");
     }
 
+    /// Records of libvirt 9.0 with QEMU, whose machine is called "win 11".
+    #[test]
+    fn what_libvirt_writes() {
+        const WHO: &str = "pid=78 uid=0 auid=4294967295 ses=4294967295";
+        const END: &str = "exe=\"/usr/sbin/libvirtd\" hostname=? addr=? terminal=? res=success'";
+
+        for (kind, inner, what) in [
+            (
+                "VIRT_MACHINE_ID",
+                "vm=77696E203131 uuid=U vm-ctx=+0:+0 img-ctx=+0:+0 model=dac",
+                Some(What::Context("+0:+0")),
+            ),
+            (
+                "VIRT_RESOURCE",
+                "resrc=mem reason=start vm=77696E203131 uuid=U old-mem=0 new-mem=32768",
+                None,
+            ),
+            (
+                "VIRT_CONTROL",
+                "op=start reason=booted vm=77696E203131 uuid=U vm-pid=120",
+                Some(What::Start(120)),
+            ),
+        ] {
+            let text = format!(
+                "{WHO} msg='virt=qemu {} {END}",
+                inner.replace("uuid=U", &format!("uuid={UUID}"))
+            );
+            let virt = parse(kind, &text);
+            assert_eq!(
+                virt.as_ref().map(|virt| &virt.what),
+                what.as_ref(),
+                "{inner}"
+            );
+            assert!(virt.is_none_or(|virt| virt.vm == "win 11" && virt.uuid == UUID));
+        }
+    }
+
     #[test]
     fn what_does_not_matter_is_not() {
         let vm = format!("vm=\"x\" uuid={UUID}");

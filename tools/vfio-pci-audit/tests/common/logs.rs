@@ -100,7 +100,7 @@ pub(crate) fn two_machines() -> Vec<Record> {
     let control = |time, rest: String| virt(START + time, "VIRT_CONTROL", &rest);
     records.push(control(
         5000,
-        format!("op=start reason=booted {one} vm-pid=4242 init-pid=0"),
+        format!("op=start reason=booted {one} vm-pid=4242"),
     ));
     records.push(control(
         60_000,
@@ -109,7 +109,7 @@ pub(crate) fn two_machines() -> Vec<Record> {
     records.extend(session(START + 70_000, 2, 4300, "0000:01:00.1"));
     records.push(control(
         75_000,
-        format!("op=start reason=booted {two} vm-pid=4300 init-pid=0"),
+        format!("op=start reason=booted {two} vm-pid=4300"),
     ));
     records
 }
