@@ -196,7 +196,7 @@ impl Machine {
         self.tell("blame", &["blame", &console])
     }
 
-    /// Start rasdaemon with our trigger, whose programs are the tool, and a logger that writes
+    /// Start rasdaemon with our trigger, whose programs are the tool and a logger that writes
     /// where the host looks.
     fn rasdaemon(&self, program: &Path) -> Result<Child> {
         let programs = Path::new("/run/bin");

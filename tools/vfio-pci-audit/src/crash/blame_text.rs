@@ -199,7 +199,7 @@ impl ChargeReport {
         if self.no_clock > 0 {
             let _ = writeln!(
                 text,
-                "  {} could not be compared: no clock in common (--rearm notes when a boot began)",
+                "  {} could not be compared: no clock in common",
                 plural_es(self.no_clock, "access")
             );
         }
