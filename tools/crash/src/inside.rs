@@ -369,7 +369,9 @@ fn guest(devices: &[&str], offset: u8) -> Result<Guest> {
     ])
     .args(["-display", "none", "-bios", "/run/firmware"])
     .args(["-name", &format!("{GUEST},debug-threads=on")])
-    .stdin(Stdio::null());
+    .stdin(Stdio::null())
+    // Its words would be in the middle of the kernel's on the console.
+    .stderr(File::create(share("guest.log"))?);
     for (device, slot) in devices.iter().zip(SLOTS) {
         qemu.args([
             "-device",

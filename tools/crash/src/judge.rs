@@ -164,6 +164,8 @@ fn blame(case: Case, left: &Left<'_>) -> Result<Vec<String>> {
     let culprit = &accesses[culprit as usize];
     left.is_write(culprit, DEVICES[0])?;
     ensure!(culprit["relation"] == "same_function", "{culprit:#}");
+    // What is kept and what is saved of it are one.
+    ensure!(culprit["count"] == 1, "{culprit:#}");
     // Both have one clock.
     ensure!(culprit["before_us"].as_i64() > Some(0), "{culprit:#}");
     ensure!(

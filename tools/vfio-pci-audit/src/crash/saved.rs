@@ -171,7 +171,9 @@ impl Ring {
     /// Read the other rings that were saved: all but this one.
     pub fn other_saved(&self, folder: &Path) -> Result<Vec<Self>> {
         let all: Result<Vec<_>> = saved(folder).iter().map(|(_, path)| open(path)).collect();
-        let is_other = |ring: &Self| (&ring.events, ring.booted) != (&self.events, self.booted);
+        // What is saved has microseconds, and what the kernel keeps nanoseconds.
+        let this = self.text();
+        let is_other = |ring: &Self| ring.text() != this;
         Ok(all?.into_iter().filter(is_other).collect())
     }
 }
@@ -236,6 +238,11 @@ mod tests {
         assert_eq!((again.lost, again.booted, again.skew), (7, ring.booted, 0));
         assert_eq!(ring.other_saved(folder).unwrap(), []);
         assert_eq!(Ring::default().other_saved(folder).unwrap(), [again]);
+        let exact = Ring {
+            events: vec![event(5_123, 0x298), event(9_456, 0x29c)],
+            ..ring.clone()
+        };
+        assert_eq!(exact.other_saved(folder).unwrap(), []);
         // The unit that saves is started again.
         assert_eq!(ring.save(folder).unwrap(), path);
         for lost in 0..KEPT as u64 + 3 {
