@@ -3,6 +3,7 @@
 //! The operator's tool on the running kernel.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -28,7 +29,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "operator/sessions-held",
-        "the module cannot be unloaded while the file of the sessions is open",
+        "the file of the sessions is for root only, and the module cannot be unloaded while it is \
+         open",
         sessions_held,
     ),
     Scenario::new(
@@ -152,6 +154,8 @@ fn status(lab: &mut Lab) -> Result<()> {
 fn sessions_held(lab: &mut Lab) -> Result<()> {
     let device = Device::open(lab.express()?)?;
     let file = File::open(SESSIONS)?;
+    let mode = file.metadata()?.permissions().mode() & 0o7777;
+    ensure!(mode == 0o400, "{SESSIONS} has mode {mode:o}");
     // An open device holds the module too.
     drop(device);
     ensure!(

@@ -15,6 +15,7 @@ mod action;
 pub mod image;
 mod machine;
 
+use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -23,7 +24,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Error, Result};
 use tempfile::TempDir;
 use vfio_client::{sysfs, Bdf};
 
@@ -40,6 +41,23 @@ pub enum Backend {
     /// By iommufd and the device's own file.
     Iommufd,
 }
+
+/// The error of a guest whose processor executes one instruction again and again. QEMU 7.2 may get
+/// there when it counts instructions and one of them accesses a device.
+#[derive(Debug)]
+pub struct Stuck(String);
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the guest's QEMU executes one instruction for ever, at {}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for Stuck {}
 
 /// A guest that runs.
 pub struct Guest {
@@ -183,23 +201,61 @@ impl Guest {
         let left = self.deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
             Ok(line) => Ok(line),
-            Err(RecvTimeoutError::Timeout) => {
-                bail!("the guest took longer than {:?}", self.patience)
-            }
+            Err(RecvTimeoutError::Timeout) => Err(self.late()),
             Err(RecvTimeoutError::Disconnected) => {
                 bail!("the guest's QEMU ended {:?}", self.child.wait()?)
             }
         }
     }
 
+    /// Why there is no answer, as far as the guest's processor tells.
+    fn late(&mut self) -> Error {
+        const SAMPLES: usize = 4;
+
+        let samples: Vec<_> = (0..SAMPLES).map_while(|_| self.place()).collect();
+        let (Some((first, halted)), true) = (samples.first(), samples.len() == SAMPLES) else {
+            return anyhow!("the guest took longer than {:?}", self.patience);
+        };
+        if !halted
+            && samples
+                .iter()
+                .all(|sample| *sample == (first.clone(), false))
+        {
+            return Stuck(first.clone()).into();
+        }
+        anyhow!(
+            "the guest took longer than {:?}; its processor is at {samples:?}",
+            self.patience
+        )
+    }
+
+    /// Where the guest's processor is, and whether it waits for an interrupt.
+    fn place(&mut self) -> Option<(String, bool)> {
+        // What the monitor said before.
+        self.said(Duration::from_millis(100));
+        writeln!(self.monitor, "info registers").ok()?;
+        let said = self.said(Duration::from_secs(2));
+        let word = |key: &str| {
+            said.split_whitespace()
+                .find_map(|word| word.strip_prefix(key))
+        };
+        Some((word("RIP=")?.to_owned(), word("HLT=")? == "1"))
+    }
+
+    /// What the monitor says until it is silent for so long.
+    fn said(&mut self, silence: Duration) -> String {
+        let mut said = Vec::new();
+        let mut part = [0; 4096];
+        let _ = self.monitor.set_read_timeout(Some(silence));
+        while let Ok(count @ 1..) = self.monitor.read(&mut part) {
+            said.extend_from_slice(&part[..count]);
+        }
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
     /// What QEMU's monitor had to object.
     fn objections(&mut self) -> String {
-        let mut said = vec![0; 65536];
-        let _ = self
-            .monitor
-            .set_read_timeout(Some(Duration::from_millis(500)));
-        let count = self.monitor.read(&mut said).unwrap_or(0);
-        let said = String::from_utf8_lossy(&said[..count]).into_owned();
+        let said = self.said(Duration::from_millis(500));
         let errors = said.lines().filter(|line| line.starts_with("Error"));
         errors.map(|line| format!("; {line}")).collect()
     }
