@@ -59,7 +59,6 @@ const BESIDE: &[Job] = &[
     test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
     test("crash", &["scripts/crash.sh"]),
     test("host", &["scripts/host-test.sh"]),
-    test("shell", &[LAB, "check", "shell"]),
     test("tree", &[LAB, "check", "tree"]),
     test("fits", &[LAB, "fits-check"]),
     test("audit", &[LAB, "audit-suite"]),
