@@ -6,8 +6,8 @@ export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
 # Options given to make, such as CONFIG_SAMPLE_PCI_AUDIT_C=m, choose modules for a stock kernel.
 export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
-.PHONY: help run stock run-stock fits observe run-observe test host-test kunit e2e crash bench
-.PHONY: lint series deb deb-tool test-deb-tool shell clean
+.PHONY: help run stock run-stock fits arm64 observe run-observe test host-test kunit e2e crash
+.PHONY: bench lint series deb deb-tool test-deb-tool shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
@@ -17,6 +17,7 @@ help:
 	@echo '                choose more modules)'
 	@echo 'make fits       whether the series and the livepatch fit a tree (KDIR=) or a kernel of'
 	@echo '                Debian (RELEASE=), and why not'
+	@echo 'make arm64      both modules compiled for arm64, with LLVM and with GCC'
 	@echo 'make run-stock  show them in that kernel, loaded while a guest runs'
 	@echo 'make run-observe  show vfio-pci-audit observe, which needs no module, in the kernel of'
 	@echo '                Debian 13: 5 minutes the first time'
@@ -59,6 +60,9 @@ run:
 stock:
 	@scripts/setup.sh stock
 	@scripts/build-stock.sh >/dev/null
+
+arm64:
+	@scripts/lab.sh arm64
 
 fits:
 	@scripts/lab.sh fits

@@ -3,7 +3,8 @@
 //! The lab's command line.
 //!
 //! - [`prepare`]: what is built before anything runs; [`audit`]: audit userspace, a part of it.
-//! - [`kernels`]: what is done with kernel trees, and with kernels of Debian's as they are.
+//! - [`kernels`]: what is done with kernel trees, and with kernels of Debian's as they are;
+//!   [`arm64`]: with the other architecture.
 //! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the
 //!   machine. [`observe`] and [`demo_observe`]: the same of `vfio-pci-audit observe`, and its
 //!   tests.
@@ -13,6 +14,8 @@
 //!   [`deb_test`] and [`deb_tool`].
 //! - [`series`]: the patches that are mailed.
 
+#[path = "cli/arm64.rs"]
+mod arm64;
 #[path = "cli/audit.rs"]
 mod audit;
 #[path = "cli/audit_suite.rs"]
@@ -139,6 +142,8 @@ enum Verb {
     Fits(kernels::Fits),
     /// Test on the kernel tree whether it would be found that they do not
     FitsCheck,
+    /// Compile both modules for arm64, with LLVM and with GCC
+    Arm64,
     /// In the VM: load modules with their dependencies
     Load {
         /// MODULE or MODULE.PARAMETER=VALUE; without a module, those that a user of VFIO wants
@@ -223,6 +228,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Stock(arguments) => kernels::stock(&paths, &arguments)?,
         Verb::Fits(arguments) => return kernels::fits(&paths, &arguments).map(code),
         Verb::FitsCheck => return fits_check::run(&paths).map(code),
+        Verb::Arm64 => arm64::run(&paths)?,
         Verb::Load { words } => Modules::find(&paths).load(&Load::words(words))?,
         Verb::Unload { names } => {
             let modules = Modules::find(&paths);

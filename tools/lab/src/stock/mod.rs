@@ -5,7 +5,7 @@
 //! Debian's headers come without the Rust crates, which are built here from Debian's source, with
 //! its configuration and compilers. Whatever would not fit is refused before.
 //!
-//! - [`debian`] finds packages.
+//! - [`debian`] fetches packages.
 //! - [`headers`]: what a kernel's headers tell.
 //! - [`build`]: what is built, once nothing speaks against it.
 //! - [`crates`]: whether what was built is what the kernel has.
