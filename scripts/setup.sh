@@ -13,8 +13,7 @@
 #	deb     making Debian packages of a kernel
 #	deb-tool  making and judging Debian packages of the operator's tool
 #
-# Without a word, vm and kernel are meant. setup.sh --list WHAT... prints Debian's packages instead,
-# of those in scripts/packages.
+# Without a word, vm and kernel are meant. --list WHAT... prints packages, of scripts/packages.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -62,8 +61,7 @@ for what; do
 		# PATH, ccache looks for the compiler behind it.
 		! ccache=$(command -v ccache) || ln -sf "$ccache" "$BUILD/bin/clang-19"
 		bindgen_is_new || step bindgen "building bindgen 0.72.1" cargo_install bindgen-cli \
-			--version 0.72.1
-		;;
+			--version 0.72.1 ;;
 	check)
 		# Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19
 		# on Debian 13, another on Debian 12.

@@ -18,7 +18,7 @@ use crate::demo::{DEVICE, OFFSET_TEXT};
 use crate::show::PROMPT;
 
 /// How long it may take to come up, and to answer.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Try it; whether nothing failed.
 pub(crate) fn run(paths: &Paths) -> Result<bool> {

@@ -77,7 +77,7 @@ pub(crate) fn shell(paths: &Paths) -> Result<u8> {
         paths.top.display(),
         paths.build.display()
     );
-    let status = vm::Options::default().shell(paths, Some(&command))?;
+    let status = vm::Options::default().shell(paths, &command)?;
     Ok(code(status))
 }
 

@@ -14,8 +14,9 @@ pub mod inside;
 pub mod machine;
 mod process;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -200,23 +201,35 @@ impl Options {
         })
     }
 
-    /// Boot, and have a command or a shell on this terminal.
-    pub fn shell(&self, paths: &Paths, command: Option<&str>) -> anyhow::Result<ExitStatus> {
+    /// Boot, and run a shell command on this terminal. What the kernel and QEMU say goes into the
+    /// log.
+    pub fn shell(&self, paths: &Paths, command: &str) -> anyhow::Result<ExitStatus> {
         let name = self.name.as_deref().unwrap_or("shell");
         let log = paths.log(&format!("vm-{name}"));
-        File::create(&log)?;
-        let mut qemu = self.machine.qemu()?;
-        qemu.push(format!("-set chardev.dmesg.path={}", log.display()));
-        let mut vng = self.vng(paths)?;
-        vng.args(["--user", "root", "--rwdir"])
+        let run = tempfile::Builder::new()
+            .prefix("vm.")
+            .tempdir_in(&paths.build)
+            .context("a folder for the VM")?;
+        // virtme-ng runs commands without a terminal, and only a user's shell on one.
+        let program = run.path().join("shell");
+        fs::write(&program, format!("#!/bin/sh\n{command}\n"))?;
+        fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+        let status = self
+            .vng(paths)?
+            .args(["--user", "root", "--shell"])
+            .arg(&program)
+            .arg("--rwdir")
             .arg(&paths.build)
             .arg("--cwd")
             .arg(&paths.top)
-            .arg(format!("--qemu-opts={}", qemu.join(" ")));
-        if let Some(command) = command {
-            vng.arg("--exec").arg(command);
+            .arg(format!("--qemu-opts={}", self.machine.qemu()?.join(" ")))
+            .stderr(File::create(&log)?)
+            .status()
+            .context("vng")?;
+        if !status.success() {
+            eprintln!("{}", last_lines(&log, 10));
         }
-        vng.status().context("vng")
+        Ok(status)
     }
 
     /// virtme-ng, as far as it is the same for all.
