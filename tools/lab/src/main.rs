@@ -1,65 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The lab's command line.
-//!
-//! - [`prepare`]: what is built before anything runs; [`audit`]: audit userspace, a part of it.
-//! - [`kernels`]: what is done with kernel trees, and with kernels of Debian's as they are;
-//!   [`arm64`]: with the other architecture.
-//! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the
-//!   machine. [`observe`] and [`demo_observe`]: the same of `vfio-pci-audit observe`, and its
-//!   tests.
-//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`], [`fits_check`] and
-//!   [`kunit`]: each kind of them.
-//! - [`checks`]: what needs no scenarios: [`lint`], with [`compiler`], [`tree`], [`shell_test`],
-//!   [`deb_test`] and [`deb_tool`].
-//! - [`series`]: the patches that are mailed.
 
-#[path = "cli/arm64.rs"]
-mod arm64;
-#[path = "cli/audit.rs"]
-mod audit;
-#[path = "cli/audit_suite.rs"]
-mod audit_suite;
-#[path = "cli/bench.rs"]
-mod bench;
-#[path = "cli/checks.rs"]
-mod checks;
-#[path = "cli/compiler.rs"]
-mod compiler;
-#[path = "cli/coverage.rs"]
-mod coverage;
-#[path = "cli/deb_test.rs"]
-mod deb_test;
-#[path = "cli/deb_tool.rs"]
-mod deb_tool;
-#[path = "cli/demo.rs"]
-mod demo;
-#[path = "cli/demo_observe.rs"]
-mod demo_observe;
-#[path = "cli/e2e.rs"]
-mod e2e;
-#[path = "cli/fits_check.rs"]
-mod fits_check;
-#[path = "cli/kernels.rs"]
-mod kernels;
-#[path = "cli/kunit.rs"]
-mod kunit;
-#[path = "cli/lint/mod.rs"]
-mod lint;
-#[path = "cli/observe.rs"]
-mod observe;
-#[path = "cli/prepare.rs"]
-mod prepare;
-#[path = "cli/series/mod.rs"]
-mod series;
-#[path = "cli/shell_test.rs"]
-mod shell_test;
-#[path = "cli/show.rs"]
-mod show;
-#[path = "cli/tests.rs"]
-mod tests;
-#[path = "cli/tree/mod.rs"]
-mod tree;
+mod cli;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +15,11 @@ use lab::modules::{Load, Modules};
 use lab::paths::Paths;
 use lab::{progress, vm};
 use vfio_client::Bdf;
+
+use cli::{
+    arm64, audit, audit_suite, bench, checks, coverage, demo, demo_observe, e2e, fits_check,
+    kernels, kunit, observe, prepare, series, show, tests,
+};
 
 #[derive(Parser)]
 #[command(version, about)]

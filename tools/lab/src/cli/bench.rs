@@ -16,8 +16,8 @@ use lab::progress::{self, Step};
 use lab::shell;
 use lab::vm::machine::crowd;
 
-use crate::prepare::{self, Part, Stock};
-use crate::show::this;
+use crate::cli::prepare::{self, Part, Stock};
+use crate::cli::show::this;
 
 /// Measure, and put tables, charts and JSON into build/bench; whether every target is met.
 pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {

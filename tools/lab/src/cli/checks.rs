@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use lab::ktap::{Ktap, Outcome};
 use lab::paths::Paths;
 
-use crate::{deb_test, deb_tool, lint, series, shell_test, tree};
+use crate::cli::{deb_test, deb_tool, lint, series, shell_test, tree};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -17,7 +17,7 @@ use lab::paths::Paths;
 use lab::progress::{self, Step};
 use serde_json::Value;
 
-use crate::prepare;
+use crate::cli::prepare;
 
 /// In percent.
 const LEAST: f64 = 95.0;

@@ -13,8 +13,8 @@ use lab::files;
 use lab::paths::Paths;
 use lab::progress;
 
-use crate::checks::Checks;
-use crate::show::this;
+use crate::cli::checks::Checks;
+use crate::cli::show::this;
 
 /// Build and check; whether nothing failed.
 pub(crate) fn run(paths: &Paths) -> Result<bool> {

@@ -15,7 +15,7 @@ use lab::command;
 use lab::paths::Paths;
 use lab::{progress, shell};
 
-use crate::checks::{Checks, Skip};
+use crate::cli::checks::{Checks, Skip};
 
 /// The tool, and the modules' sources, by the names of their packages.
 const TOOL: &str = "vfio-pci-audit";

@@ -15,7 +15,7 @@ use lab::paths::Paths;
 use lab::wait_until;
 use rustix::process::{kill_process, Pid, Signal};
 
-use crate::demo::{DEVICE, OFFSET_TEXT};
+use crate::cli::demo::{DEVICE, OFFSET_TEXT};
 
 /// Where the records go, and what the observer says.
 const LOG: &str = "/run/observe.log";

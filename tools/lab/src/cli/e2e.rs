@@ -8,7 +8,7 @@ use lab::paths::{given, is_set, Paths};
 use lab::progress;
 use lab::vm;
 
-use crate::prepare::{self, Stock};
+use crate::cli::prepare::{self, Stock};
 
 /// What the scenarios run on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -12,9 +12,9 @@ use lab::paths::Paths;
 use lab::progress::{self, Step};
 use lab::vm;
 
-use crate::e2e::{self, On};
-use crate::prepare;
-use crate::show::this;
+use crate::cli::e2e::{self, On};
+use crate::cli::prepare;
+use crate::cli::show::this;
 
 /// Whose kernel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -13,9 +13,9 @@ use anyhow::{anyhow, bail, ensure, Context, Result};
 use lab::paths::Paths;
 use lab::progress;
 
-use crate::checks::Checks;
-use crate::demo::{DEVICE, OFFSET_TEXT};
-use crate::show::PROMPT;
+use crate::cli::checks::Checks;
+use crate::cli::demo::{DEVICE, OFFSET_TEXT};
+use crate::cli::show::PROMPT;
 
 /// How long it may take to come up, and to answer.
 const PATIENCE: Duration = Duration::from_secs(600);

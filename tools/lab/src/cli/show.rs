@@ -14,8 +14,8 @@ use lab::paths::{given, Paths};
 use lab::progress;
 use lab::vm;
 
-use crate::demo;
-use crate::prepare::{self, Part, Stock};
+use crate::cli::demo;
+use crate::cli::prepare::{self, Part, Stock};
 
 /// This program's own words for the VM.
 pub(crate) fn this(paths: &Paths, arguments: &[&str]) -> Vec<String> {

@@ -18,7 +18,7 @@ use lab::ktap::Counts;
 use lab::paths::{is_set, last_lines, Paths};
 use lab::progress;
 
-use crate::prepare::{self, Part};
+use crate::cli::prepare::{self, Part};
 
 /// One kind of test, or something that one wants.
 struct Job {

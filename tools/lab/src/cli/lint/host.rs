@@ -10,7 +10,7 @@ use lab::command;
 use lab::paths::Paths;
 use lab::shell;
 
-use crate::checks::Skip;
+use crate::cli::checks::Skip;
 
 pub(super) fn formatted(paths: &Paths) -> Result<()> {
     let mut cargo = shell::function(paths, "host_cargo");

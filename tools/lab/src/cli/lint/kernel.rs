@@ -17,8 +17,8 @@ use lab::files;
 use lab::paths::Paths;
 use lab::{progress, shell};
 
-use crate::checks::Skip;
-use crate::compiler;
+use crate::cli::checks::Skip;
+use crate::cli::compiler;
 
 /// The compiler that the kernel is built with.
 const RUSTC: &str = "/usr/bin/rustc";

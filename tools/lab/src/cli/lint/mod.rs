@@ -13,7 +13,7 @@ mod sources;
 use anyhow::Result;
 use lab::paths::Paths;
 
-use crate::checks::Checks;
+use crate::cli::checks::Checks;
 
 /// Check all; whether nothing was found.
 pub(crate) fn run(paths: &Paths) -> Result<bool> {

@@ -17,8 +17,8 @@ use lab::files;
 use lab::paths::Paths;
 use lab::{progress, shell};
 
-use crate::checks::Checks;
-use crate::compiler;
+use crate::cli::checks::Checks;
+use crate::cli::compiler;
 
 /// Build all; whether none failed.
 pub(crate) fn run(paths: &Paths) -> Result<bool> {

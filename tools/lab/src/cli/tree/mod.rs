@@ -16,8 +16,8 @@ use lab::files;
 use lab::paths::Paths;
 use lab::progress;
 
-use crate::checks::Checks;
-use crate::series;
+use crate::cli::checks::Checks;
+use crate::cli::series;
 
 /// Check all; whether nothing failed.
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
