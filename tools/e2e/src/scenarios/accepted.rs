@@ -2,21 +2,39 @@
 
 //! Records that audit accepted and dropped later: the totals count what audit accepted.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use anyhow::{ensure, Result};
+use rustix::process::Signal;
 use vfio_client::stream::Op;
 use vfio_client::Device;
 
 use super::{spot, Scenario};
 use crate::account::{self, Loss, Truth};
+use crate::audit::wait_until;
+use crate::kernel::{self, Messages};
 use crate::lab::Lab;
 
-pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
-    "accepted/audit-rate",
-    "with auditctl -r audit drops records that it took: records= counts them, audit's lost= says \
-     how many",
-    audit_rate,
-)
-.rules(false)];
+/// How long kauditd may take to print what is queued.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "accepted/audit-rate",
+        "with auditctl -r audit drops records that it took: records= counts them, audit's lost= \
+         says how many",
+        audit_rate,
+    )
+    .rules(false),
+    Scenario::new(
+        "accepted/no-daemon",
+        "without a daemon the kernel prints records to its log at a limited rate, and hides the \
+         rest",
+        no_daemon,
+    )
+    .rules(false),
+];
 
 fn audit_rate(lab: &mut Lab) -> Result<()> {
     const READS: u64 = 300;
@@ -52,4 +70,52 @@ fn audit_rate(lab: &mut Lab) -> Result<()> {
         READS - found
     );
     Ok(())
+}
+
+/// Without a daemon, audit's own limit is that of printk_ratelimit(): 10 messages in 5 seconds.
+fn no_daemon(lab: &mut Lab) -> Result<()> {
+    const READS: u64 = 300;
+    const AT_ONCE: usize = 10;
+    const SPAN: u64 = 5;
+
+    lab.unlimited()?;
+    lab.audit().stop(Signal::TERM)?;
+    // What audit printed while the machine was reset counts against the limit, too.
+    thread::sleep(Duration::from_secs(SPAN + 1));
+    let mut messages = Messages::follow()?;
+    let device = Device::open(lab.express()?)?;
+    let at = spot(device.map())?;
+    let started = Instant::now();
+    for _ in 0..READS {
+        device.read_vec(at as u64, 4)?;
+    }
+    // kauditd prints what is queued.
+    let mut printed = 0;
+    wait_until(PATIENCE, || {
+        let said = messages.read()?;
+        let count = said
+            .iter()
+            .filter(|text| text.contains("type=1340"))
+            .count();
+        printed += count;
+        Ok(printed > 0 && count == 0)
+    })?;
+    let spans = 1 + (started.elapsed().as_secs() / SPAN) as usize;
+    let shown = kernel::sessions()?;
+    lab.note(format!(
+        "of {READS} reads {printed} are in the kernel's log, in {:?}",
+        started.elapsed()
+    ));
+    ensure!(
+        shown.len() == 1 && shown[0].accesses == READS,
+        "{READS} reads, and the account is {shown:?}"
+    );
+    ensure!(printed > 0, "the kernel prints no record");
+    ensure!(
+        printed <= AT_ONCE * spans,
+        "the kernel prints {printed} records, more than its limit"
+    );
+    drop(device);
+    // Nothing of this session is for the daemon of the next scenario.
+    lab.audit().start()
 }
