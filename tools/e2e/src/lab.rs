@@ -3,10 +3,10 @@
 //! The machine that scenarios run on. It is reset before each scenario.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use ::lab::ktap::Skip;
 use ::lab::paths::Paths;
 use anyhow::{ensure, Context, Result};
 use vfio_client::{sysfs, Bdf, Device};
@@ -17,18 +17,6 @@ use crate::kernel;
 use crate::modules::Modules;
 use crate::record::{self, Kind, Record, Totals};
 use crate::rules;
-
-/// The error of a scenario that cannot run on this machine.
-#[derive(Debug)]
-pub(crate) struct Skip(pub(crate) String);
-
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Skip {}
 
 /// The emulated devices, by vendor and device.
 const E1000E: (u16, u16) = (0x8086, 0x10d3);

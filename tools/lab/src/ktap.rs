@@ -3,6 +3,7 @@
 //! The kernel's test protocol: Documentation/dev-tools/ktap.rst. This is the only place that writes
 //! it and has it counted.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::ops::AddAssign;
 use std::path::Path;
@@ -22,6 +23,18 @@ pub enum Outcome {
     /// It could not be tried, and why.
     Skipped(String),
 }
+
+/// The error of a test that cannot be tried on this machine, and why.
+#[derive(Debug)]
+pub struct Skip(pub String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Skip {}
 
 /// Writes one flat plan of tests.
 pub struct Ktap<W: Write> {

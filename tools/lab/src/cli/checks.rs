@@ -2,12 +2,11 @@
 
 //! Does checks one after the other, and makes KTAP of how they end.
 
-use std::fmt;
 use std::io::{self, Stdout, Write};
 
 use anyhow::{ensure, Result};
 use clap::ValueEnum;
-use lab::ktap::{Ktap, Outcome};
+use lab::ktap::{Ktap, Outcome, Skip};
 use lab::paths::Paths;
 
 use crate::cli::{deb_test, deb_tool, lint, series, shell_test, tree};
@@ -40,18 +39,6 @@ pub(crate) fn run(paths: &Paths, subject: Subject) -> Result<bool> {
         Subject::DebTool => deb_tool::run(paths),
     }
 }
-
-/// The error of a check that cannot be done here, and why.
-#[derive(Debug)]
-pub(crate) struct Skip(pub(crate) String);
-
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Skip {}
 
 /// What is shown of a check that failed, in lines.
 const SHOWN: usize = 40;

@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{bail, ensure, Context, Result};
 use lab::command;
+use lab::ktap::Skip;
 use lab::paths::Paths;
 use lab::{progress, shell};
 
-use crate::cli::checks::{Checks, Skip};
+use crate::cli::checks::Checks;
 
 /// The tool, and the modules' sources, by the names of their packages.
 const TOOL: &str = "vfio-pci-audit";

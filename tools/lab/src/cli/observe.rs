@@ -2,18 +2,14 @@
 
 //! `vfio-pci-audit observe` on kernels of Debian's as they are. No kernel is built.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Stdio;
-
-use anyhow::{ensure, Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use lab::paths::Paths;
 use lab::progress::{self, Step};
 use lab::vm;
 
 use crate::cli::e2e::{self, On};
-use crate::cli::prepare;
+use crate::cli::prepare::{self, Stock};
 use crate::cli::show::this;
 
 /// Whose kernel.
@@ -36,37 +32,17 @@ pub(crate) struct Arguments {
     only: Vec<String>,
 }
 
-/// A kernel of a suite's that was fetched.
-struct Fetched {
-    folder: PathBuf,
-    image: PathBuf,
+/// A kernel of a suite's.
+fn fetch(paths: &Paths, suite: &str) -> Result<Stock> {
+    progress::run(paths, &[prepare::image(suite)])?;
+    Stock::of_suite(paths, suite)
 }
 
-fn fetch(paths: &Paths, suite: &str) -> Result<Fetched> {
-    let output = progress::command(paths, &["scripts/fetch-image.sh", suite].map(str::to_owned))
-        .stderr(Stdio::inherit())
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "there is no kernel of {suite} to show it in"
-    );
-    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    let modules = folder.join("image/lib/modules");
-    let release = fs::read_dir(&modules)
-        .with_context(|| modules.display().to_string())?
-        .next()
-        .context("the kernel has no modules")??;
-    Ok(Fetched {
-        image: release.path().join("vmlinuz"),
-        folder,
-    })
-}
-
-impl Fetched {
+impl Stock {
     fn options(&self, name: &str, timeout: u64) -> vm::Options {
         vm::Options {
             name: Some(name.to_owned()),
-            kernel: Some(self.image.clone()),
+            kernel: Some(self.kernel.clone()),
             timeout,
             ..vm::Options::default()
         }
@@ -111,11 +87,6 @@ pub(crate) fn show(paths: &Paths) -> Result<u8> {
     let setup = ["scripts/setup.sh", "vm"];
     let setup = Step::new("setup", "installing what is missing", &setup);
     progress::run(paths, &[setup])?;
-    let image = Step::new(
-        "run-observe-image",
-        "fetching the kernel of Debian 13",
-        &["scripts/fetch-image.sh", "trixie"],
-    );
     // It waits for the network while the processors build.
     let tools = prepare::cargo(
         "run-observe-tools",
@@ -129,8 +100,8 @@ pub(crate) fn show(paths: &Paths) -> Result<u8> {
             "vfio-pci-audit",
         ],
     );
-    progress::run_beside(paths, &[tools], &[image])?;
-    let fetched = fetch(paths, "trixie")?;
+    progress::run_beside(paths, &[tools], &[prepare::image("trixie")])?;
+    let fetched = Stock::of_suite(paths, "trixie")?;
     let mut command = vec!["env".to_owned(), fetched.variable()];
     command.extend(this(paths, &["demo-observe"]));
     Ok(fetched.options("run-observe", 600).run(paths, &command)?)

@@ -7,10 +7,9 @@ use std::process::Command;
 
 use anyhow::{bail, Result};
 use lab::command;
+use lab::ktap::Skip;
 use lab::paths::Paths;
 use lab::shell;
-
-use crate::cli::checks::Skip;
 
 pub(super) fn formatted(paths: &Paths) -> Result<()> {
     let mut cargo = shell::function(paths, "host_cargo");

@@ -14,10 +14,10 @@ use std::process::Command;
 use anyhow::{bail, ensure, Context, Result};
 use lab::command;
 use lab::files;
+use lab::ktap::Skip;
 use lab::paths::Paths;
 use lab::{progress, shell};
 
-use crate::cli::checks::Skip;
 use crate::cli::compiler;
 
 /// The compiler that the kernel is built with.
