@@ -57,6 +57,14 @@ pub(crate) fn store(to: &Atomic<u64>, word: u64) {
     unsafe { to.as_ptr().write_volatile(word) };
 }
 
+/// Orders stores before it and stores after it. The `kernel` crates of Linux 7.2 and 7.3 have
+/// different names for that.
+#[inline]
+pub(crate) fn write_barrier() {
+    // SAFETY: It may be called anywhere.
+    unsafe { kernel::bindings::smp_wmb() };
+}
+
 /// Writes words back from the CPU's caches to memory, which does not wait for that. Any context.
 #[inline]
 pub(crate) fn write_back(words: &Memory) {

@@ -47,10 +47,6 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        barrier::{
-            smp_mb,
-            Write, //
-        },
         Arc, //
     },
     uaccess::UserSliceWriter,
@@ -73,11 +69,11 @@ fn line(memory: &Memory, at: usize) -> Option<&[Atomic<u64>; WORDS]> {
 #[inline]
 fn write(to: &[Atomic<u64>; WORDS], line: &Line) {
     keep::store(&to[0], 0);
-    smp_mb(Write);
+    keep::write_barrier();
     for word in 1..WORDS {
         keep::store(&to[word], line[word]);
     }
-    smp_mb(Write);
+    keep::write_barrier();
     keep::store(&to[0], line[0]);
     keep::write_back(to);
 }
