@@ -131,10 +131,15 @@ impl<T: Probe> Drop for Registration<T> {
     }
 }
 
+/// Has a probe see an access.
+///
+/// # Safety
+///
+/// `data` is what a [`Registration`] of a `T` registered, and `seen` is valid.
 unsafe extern "C" fn call<T: Probe>(data: *mut c_void, seen: *const Seen) {
-    // SAFETY: The data is what `Registration::new()` registered, which is valid.
+    // SAFETY: By the safety requirement, it is the pointer of an `Arc` that the registration owns.
     let probe = unsafe { Arc::<T>::borrow(data.cast()) };
 
-    // SAFETY: C hands over a valid structure.
+    // SAFETY: By the safety requirement.
     probe.seen(unsafe { &*seen });
 }
