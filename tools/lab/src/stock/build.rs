@@ -11,6 +11,7 @@ use anyhow::{ensure, Context, Result};
 
 use super::{crates, Kernel, RUST_SAMPLE};
 use crate::command;
+use crate::files;
 use crate::paths::given;
 use crate::progress;
 
@@ -185,16 +186,34 @@ impl Kernel<'_> {
 
 /// Copies the modules below a folder but the samples, which tests load by their paths.
 fn copy_modules(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default();
-        if path.is_dir() {
-            if name != "samples" {
-                copy_modules(&path, to)?;
-            }
-        } else if path.extension().is_some_and(|end| end == "ko") {
-            fs::copy(&path, to.join(name)).with_context(|| path.display().to_string())?;
-        }
+    // Links are not followed: one of them leads to the whole checkout.
+    let modules = files::plain(from, |file| {
+        let of_sample = file.components().any(|part| part.as_os_str() == "samples");
+        file.extension().is_some_and(|end| end == "ko") && !of_sample
+    })?;
+    for module in modules {
+        let name = module.file_name().unwrap_or_default();
+        fs::copy(&module, to.join(name)).with_context(|| module.display().to_string())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_not_looked_for_behind_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to, other] = ["from", "to", "other"].map(|name| folder.path().join(name));
+        for file in ["from/src/a.ko", "from/samples/b.ko", "other/c.ko", "to/x"] {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        symlink(&other, from.join("link")).unwrap();
+        copy_modules(&from, &to).unwrap();
+        assert!(to.join("a.ko").exists());
+        assert!(!to.join("b.ko").exists() && !to.join("c.ko").exists());
+    }
 }
