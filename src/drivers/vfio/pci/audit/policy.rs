@@ -176,10 +176,15 @@ impl Policy {
 
     /// The same for the aligned dword at `offset`.
     pub fn decide_dword(&self, iswrite: bool, id: Id, offset: usize) -> Decision {
-        let mut allowed = [0];
+        match self.decide(iswrite, id) {
+            Decision::ByRange => {
+                let mut allowed = [0];
 
-        self.snapshot(iswrite, id, offset / BITS, &mut allowed);
-        Decision::on_dword(allowed[0], offset)
+                self.snapshot(iswrite, id, offset / BITS, &mut allowed);
+                Decision::on_dword(allowed[0], offset)
+            }
+            decision => decision,
+        }
     }
 
     /// Sets `allowed` to the bytes of the device `id` that may be read or written if they are
