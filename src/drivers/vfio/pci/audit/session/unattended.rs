@@ -41,7 +41,9 @@ pub(crate) fn access(device: &pci::Device, op: Op, range: Range, outcome: Outcom
     if pci_audit::enabled() {
         LOST[op as usize][outcome as usize].add(1, Relaxed);
     }
-    pci_audit::trace(device, op, range, pci_audit::Session::NONE, outcome);
+    if pci_audit::is_traced() {
+        pci_audit::trace(device, op, range, pci_audit::Session::NONE, outcome);
+    }
 }
 
 /// The accesses without a session, of all devices.
