@@ -259,10 +259,13 @@ impl Policy {
     }
 
     fn replace(&self, list: Option<KBox<List>>) {
+        let state = self.state();
+        let next = state.generation() + State::GENERATION;
+        let generation = list.as_ref().map_or(next, |list| list.generation);
         let old = self.list.replace(list);
 
         self.state
-            .store(self.state.load(Relaxed) + State::GENERATION, Release);
+            .store(state.0 - state.generation() + generation, Release);
         // The new list is in force. Its predecessor may have readers yet.
         drop(old);
     }
