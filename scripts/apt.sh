@@ -65,3 +65,15 @@ private_apt() {
 		-o Acquire::Check-Valid-Until=false
 		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache")
 }
+
+# unpack_packages FOLDER PACKAGE...: fetch packages from what private_apt read, and unpack them in
+# FOLDER.
+unpack_packages() {
+	local folder=$1 package
+	shift
+	mkdir -p "$folder/debs"
+	(cd "$folder/debs" &&
+		apt-get "${apt_private[@]}" -o APT::Sandbox::User=root download "$@")
+	for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder"; done
+	rm -r "$folder/debs"
+}

@@ -15,18 +15,14 @@ case $(debian_release) in
 esac
 private_apt dpdk deb "$suite" || die "no Debian mirror in the system's apt sources"
 fetch() {
-	local package packages
-	mkdir -p "$dest/debs"
-	cd "$dest/debs"
+	local packages
 	apt-get "${apt_private[@]}" update
 	# The libraries that apt would install with it.
 	mapfile -t packages < <(apt-get "${apt_private[@]}" -s install --no-install-recommends dpdk-dev |
 		sed -n 's/^Inst \([^ ]*\) .*/\1/p' | grep -E '^lib|^dpdk-dev$' | grep -v '^lib.*-dev$')
-	apt-get "${apt_private[@]}" -o APT::Sandbox::User=root download "${packages[@]}"
-	for package in *.deb; do dpkg-deb -x "$package" "$dest"; done
+	unpack_packages "$dest" "${packages[@]}"
 	[ -x "$dest/usr/bin/dpdk-testpmd" ]
 }
 rm -rf "$dest"
 step dpdk "fetching DPDK of $suite" fetch
-rm -rf "$dest/debs"
 touch "$dest/.fetched"

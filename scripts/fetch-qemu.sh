@@ -14,15 +14,10 @@ if [ "$(debian_release)" != 12 ] || ! private_apt qemu deb bookworm-backports; t
 	exit
 fi
 fetch() {
-	mkdir -p "$dest/debs"
-	cd "$dest/debs"
 	apt-get "${apt_private[@]}" update
-	apt-get "${apt_private[@]}" -o APT::Sandbox::User=root download qemu-system-x86 \
-		qemu-system-common qemu-system-data seabios
-	for package in *.deb; do dpkg-deb -x "$package" "$dest"; done
+	unpack_packages "$dest" qemu-system-x86 qemu-system-common qemu-system-data seabios
 	"$dest/usr/bin/qemu-system-x86_64" --version
 }
 rm -rf "$dest"
 step qemu "fetching QEMU from bookworm-backports" fetch
-rm -rf "$dest/debs"
 touch "$dest/.fetched"
