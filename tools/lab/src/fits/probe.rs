@@ -36,7 +36,7 @@ pub(super) fn wanted(paths: &Paths, kernel: &Kernel<'_>) -> Result<BTreeSet<Stri
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("probe.c");
     let object = folder.path().join("probe.o");
-    fs::write(&file, format!("{PROBE}\n{}", calls(paths)?))?;
+    fs::write(&file, format!("{PROBE}\n{}", calls(paths, kernel)?))?;
     let mut compiler = Command::new(compiler()?);
     compiler
         .args(arguments(paths, kernel))
@@ -85,36 +85,46 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// C that refers to each function which the Rust code calls by its bindings.
-fn calls(paths: &Paths) -> Result<String> {
-    let mut names = BTreeSet::new();
-    called(&paths.top.join("rust-bindings"), &mut names)?;
-    let list: Vec<_> = names
-        .iter()
-        .filter(|name| !is_own(name))
-        .map(|name| format!("\t{name},\n"))
+/// C that refers to each function which the Rust code calls by its bindings. What the kernel's
+/// Rust has a helper for may be a macro.
+fn calls(paths: &Paths, kernel: &Kernel<'_>) -> Result<String> {
+    let bindings = texts(&paths.top.join("rust-bindings"), "rs")?;
+    let helpers = texts(&kernel.headers.join("rust/helpers"), "c")?;
+    let helpers: BTreeSet<&str> = helpers_in(&helpers).collect();
+    let names: BTreeSet<&str> = calls_in(&bindings)
+        .filter(|name| !is_own(name) && !helpers.contains(name))
         .collect();
+    let list: Vec<_> = names.iter().map(|name| format!("\t{name},\n")).collect();
     Ok(format!("void *const calls[] = {{\n{}}};\n", list.concat()))
 }
 
-/// The functions that the Rust files of a folder call by bindings.
-fn called(folder: &Path, names: &mut BTreeSet<String>) -> Result<()> {
+/// The text of all files below a folder whose names end in an extension.
+fn texts(folder: &Path, extension: &str) -> Result<String> {
+    let mut texts = String::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         if path.is_dir() {
-            called(&path, names)?;
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            names.extend(calls_in(&text).map(str::to_owned));
+            texts += &self::texts(&path, extension)?;
+        } else if path.extension().is_some_and(|end| end == extension) {
+            texts += &fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         }
     }
-    Ok(())
+    Ok(texts)
 }
 
+/// The functions that are called by bindings.
 fn calls_in(text: &str) -> impl Iterator<Item = &str> {
     text.split("bindings::").skip(1).filter_map(|rest| {
         let (name, _) = rest.split_once('(')?;
         (!name.is_empty() && name.chars().all(is_word)).then_some(name)
+    })
+}
+
+/// The functions and macros that helpers are defined for.
+fn helpers_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split("rust_helper_").skip(1).filter_map(|rest| {
+        let (name, _) = rest.split_once('(')?;
+        name.chars().all(is_word).then_some(name)
     })
 }
 
@@ -197,6 +207,8 @@ mod tests {
     fn calls_by_bindings() {
         let text = "unsafe { bindings::one(1) };\nlet x: bindings::gfp_t;\nbindings::two_2()";
         assert_eq!(calls_in(text).collect::<Vec<_>>(), ["one", "two_2"]);
+        let text = "__rust_helper void rust_helper_smp_wmb(void)\n{\n\tsmp_wmb();\n}\n";
+        assert_eq!(helpers_in(text).collect::<Vec<_>>(), ["smp_wmb"]);
         let text = "x = symbol_get(found);\n symbol_get(a b)";
         assert_eq!(
             arguments_of(text, "symbol_get(").collect::<Vec<_>>(),
