@@ -50,11 +50,11 @@ pub fn mark(map: &mut [u64], offset: usize, size: usize) {
 /// Marks what reaches into several words.
 #[inline(never)]
 fn mark_words(map: &mut [u64], offset: usize, size: usize) {
-    if let [first, between @ .., last] = &mut map[words(offset, size)] {
-        *first |= u64::MAX << (offset % BITS);
-        between.fill(u64::MAX);
-        *last |= u64::MAX >> (BITS - 1 - (offset + size - 1) % BITS);
-    }
+    let words = words(offset, size);
+
+    map[words.start] |= u64::MAX << (offset % BITS);
+    map[words.start + 1..words.end - 1].fill(u64::MAX);
+    map[words.end - 1] |= u64::MAX >> (BITS - 1 - (offset + size - 1) % BITS);
 }
 
 /// Unmarks the `size` bytes at `offset`, at least one.
