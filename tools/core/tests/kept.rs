@@ -77,6 +77,29 @@ fn no_bit_may_flip() {
     }
 }
 
+/// The text of the name is what tells a host's operator whose access it was.
+#[test]
+fn a_name_ends_where_the_process_ends_it() {
+    assert_eq!(&kept(8, Op::Read).name(), b"qemu-system-x86\0");
+}
+
+/// Of all checksums one is right, so that what does not fit is refused for itself.
+#[test]
+fn flags_without_a_meaning_and_bytes_that_no_device_has_are_refused() {
+    let line = kept(8, Op::Write).to_line(4711);
+    let refused = |change: u64| {
+        (0..=u64::from(u16::MAX)).all(|checksum| {
+            let mut other = line;
+            other[0] = line[0] & !0xffff | checksum;
+            other[5] ^= change;
+            Slot::from_line(&other) == Slot::Damaged
+        })
+    };
+    assert!(!refused(0), "this is the line as it was written");
+    assert!(refused(1 << 50), "a flag");
+    assert!(refused(0x1000), "an offset beyond configuration space");
+}
+
 /// Devices of a host do not all share rings, and reads never erase the writes of their device.
 #[test]
 fn a_flood_does_not_reach_far() {
