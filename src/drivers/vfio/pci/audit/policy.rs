@@ -45,19 +45,29 @@ const MAX_NAMED: usize = 64;
 /// The toggles and the generation of the list at one time, in one word so that they are read at
 /// once.
 ///
-/// In the two lowest bits, whether reads and writes are blocked. Above, the generation, which is
-/// incremented after the list was replaced.
+/// In the two lowest bits, whether reads and writes are blocked. In the next, whether the list has
+/// entries. Above, the generation, which is incremented after the list was replaced.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) struct State(u64);
 
 impl State {
+    /// Both toggles.
+    const TOGGLES: u64 = 0b11;
+    /// The list has entries.
+    const EXCEPTS: u64 = 1 << 2;
     /// One generation.
-    pub(crate) const GENERATION: u64 = 1 << 2;
+    pub(crate) const GENERATION: u64 = 1 << 3;
 
     /// Whether reads or writes are blocked where nothing is excepted.
     #[inline(always)]
     pub(crate) fn blocks(self, iswrite: bool) -> bool {
         self.0 & (1 << u32::from(iswrite)) != 0
+    }
+
+    /// Whether anything is excepted.
+    #[inline(always)]
+    fn excepts(self) -> bool {
+        self.0 & Self::EXCEPTS != 0
     }
 
     /// The list's generation, a multiple of [`State::GENERATION`].
@@ -171,6 +181,11 @@ impl Policy {
 
     /// Decides on reads or writes of unassigned bytes of the device `id`.
     pub fn decide(&self, iswrite: bool, id: Id) -> Decision {
+        let state = self.state();
+
+        if !state.excepts() {
+            return state.decide(iswrite, Excepted::Nothing);
+        }
         self.look(|state, list| state.decide(iswrite, allow_list::find(&list.entries, id)))
     }
 
@@ -262,10 +277,14 @@ impl Policy {
         let state = self.state();
         let next = state.generation() + State::GENERATION;
         let generation = list.as_ref().map_or(next, |list| list.generation);
+        let excepts = match &list {
+            Some(list) if !list.entries.is_empty() => State::EXCEPTS,
+            _ => 0,
+        };
         let old = self.list.replace(list);
 
         self.state
-            .store(state.0 - state.generation() + generation, Release);
+            .store(state.0 & State::TOGGLES | excepts | generation, Release);
         // The new list is in force. Its predecessor may have readers yet.
         drop(old);
     }

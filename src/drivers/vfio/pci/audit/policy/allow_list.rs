@@ -240,10 +240,6 @@ fn entries_from(
 pub fn find(list: &[Entry], id: Id) -> Excepted {
     let mut found = Excepted::Nothing;
 
-    // Most hosts have none.
-    if list.is_empty() {
-        return found;
-    }
     for device in [None, Some(id.device)] {
         match entries_from(list, id.vendor, device, 0).next() {
             Some(entry) if entry.is_whole() => return Excepted::Everything,

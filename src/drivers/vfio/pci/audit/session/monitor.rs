@@ -85,7 +85,10 @@ impl Monitor for Option<&Session> {
         match self {
             Some(session) if pci_audit::enabled() => session.access(op, range, outcome),
             Some(session) => session.trace(op, range, outcome),
-            None => unattended::access(device, op, range, outcome),
+            None if pci_audit::enabled() || pci_audit::is_traced() => {
+                unattended::access(device, op, range, outcome);
+            }
+            None => {}
         }
     }
 }
