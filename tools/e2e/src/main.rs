@@ -17,6 +17,7 @@ mod observing;
 mod record;
 mod rules;
 mod scenarios;
+mod seen;
 mod slab;
 mod virt;
 

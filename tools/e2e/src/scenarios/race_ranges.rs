@@ -7,12 +7,13 @@ use std::thread;
 
 use anyhow::{ensure, Result};
 use vfio_client::stream::Op;
-use vfio_client::{hex, sysfs, Device};
+use vfio_client::{sysfs, Device};
 
 use super::race::while_flipping;
 use super::{access_text, spot, Scenario};
 use crate::lab::Lab;
 use crate::record::Kind;
+use crate::seen;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
     "race/ranges",
@@ -68,23 +69,10 @@ fn repeat(mut access: impl FnMut(usize) -> Result<u8>) -> Result<Saw> {
     Ok(saw)
 }
 
-/// The bits of the bytes that are as in `one`. Others have to be as in `other`.
-fn compare(seen: &[u8], one: &[u8; SIZE], other: &[u8; SIZE]) -> Result<u8> {
-    let mut bits = 0;
-    for (at, byte) in seen.iter().enumerate() {
-        if *byte == one[at] {
-            bits |= 1 << at;
-        } else {
-            ensure!(*byte == other[at], "byte {at} of {}", hex::plain(seen));
-        }
-    }
-    Ok(bits)
-}
-
 fn reader(device: &Device, at: usize) -> Result<Saw> {
     repeat(|_| {
         let seen = device.read_vec(at as u64, SIZE)?;
-        compare(&seen, &[0xa5; SIZE], &[0; SIZE])
+        seen::compare(&seen, &[0xa5; SIZE], &[0; SIZE])
     })
 }
 
@@ -99,7 +87,7 @@ fn writer(device: &Device, at: usize) -> Result<Saw> {
         let bytes = [value; SIZE];
         device.write(at as u64, &bytes)?;
         let now = sysfs::config_at(device.bdf(), at as u64, SIZE)?;
-        let allowed = compare(&now, &bytes, &holds)?;
+        let allowed = seen::compare(&now, &bytes, &holds)?;
         holds.copy_from_slice(&now);
         Ok(allowed)
     })
@@ -107,22 +95,10 @@ fn writer(device: &Device, at: usize) -> Result<Saw> {
 
 /// The records of an access of which these bytes were allowed.
 fn texts(device: &Device, op: Op, at: usize, allowed: u8) -> Vec<String> {
-    let is_allowed = |byte: usize| allowed >> byte & 1 == 1;
-    let mut texts = Vec::new();
-    let mut start = 0;
-    for end in 1..=SIZE {
-        if end == SIZE || is_allowed(end) != is_allowed(start) {
-            texts.push(access_text(
-                device.bdf(),
-                op,
-                at + start,
-                end - start,
-                is_allowed(start),
-            ));
-            start = end;
-        }
-    }
-    texts
+    seen::runs(at, SIZE, allowed)
+        .into_iter()
+        .map(|(run, allowed)| access_text(device.bdf(), op, run.start, run.len(), allowed))
+        .collect()
 }
 
 fn ranges(lab: &mut Lab) -> Result<()> {
