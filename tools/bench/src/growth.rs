@@ -6,6 +6,7 @@ use anyhow::Result;
 use vfio_client::{sysfs, Bdf, Device};
 
 use crate::cell::READ;
+use crate::crowd;
 use crate::kernel;
 use crate::lab::{Core, Lab};
 use crate::matrix::{block, limit, list};
@@ -162,6 +163,7 @@ pub(crate) fn measure(lab: &Lab) -> Result<Vec<Growth>> {
     let mut all = by_list(lab)?;
     eprintln!("    growth with sessions");
     all.extend(by_sessions(lab)?);
+    all.extend(crowd::measure(lab)?);
     eprintln!("    growth with threads and records");
     all.extend(by_threads(lab)?);
     all.extend(by_rate(lab)?);

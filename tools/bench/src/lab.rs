@@ -93,8 +93,20 @@ impl Lab {
         if Path::new("/sys/module/audit_yardstick").exists() {
             return Ok(());
         }
-        let file = self.build.join("linux/bench/audit_yardstick.ko");
+        self.load_module("yardstick")
+    }
+
+    /// Loads a module of tools/modules, `audit_NAME`.
+    pub(crate) fn load_module(&self, name: &str) -> Result<()> {
+        let file = self
+            .build
+            .join(format!("linux/bench/{name}/audit_{name}.ko"));
         command::stdout(Command::new("insmod").arg(file)).map(drop)
+    }
+
+    /// Unloads it.
+    pub(crate) fn unload_module(&self, name: &str) -> Result<()> {
+        command::stdout(Command::new("rmmod").arg(format!("audit_{name}"))).map(drop)
     }
 
     /// Opens the measured device.

@@ -4,6 +4,7 @@
 //!
 //! - `counter`: counts one system call; `sample`: summarises many counts.
 //! - `cell`: the accesses, columns of the table; `matrix`: its rows; `growth`: the charts.
+//! - `crowd`: one more session when there are a thousand.
 //! - `lab`: the machine that is measured on.
 //! - `observe`: the cost of `vfio-pci-audit observe`.
 //! - `memory`: the memory that a session takes.
@@ -14,6 +15,7 @@ mod cell;
 mod chart;
 mod checks;
 mod counter;
+mod crowd;
 mod growth;
 mod lab;
 mod matrix;
@@ -166,6 +168,9 @@ fn report(
         results.rows.extend(stock.rows);
     }
     let mut checks = checks::all(&results)?;
+    if !results.growth.is_empty() {
+        checks.extend(crowd::checks(&results.growth)?);
+    }
     checks.extend(observed.checks());
     let write = |name: &str, text: String| {
         let file = folder.join(name);

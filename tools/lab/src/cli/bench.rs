@@ -52,7 +52,12 @@ pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {
             Step::new(
                 "kernel-bench",
                 "building the yardstick",
-                &["scripts/build-module.sh", "yardstick", "bench"],
+                &["scripts/build-module.sh", "yardstick", "bench/yardstick"],
+            ),
+            Step::new(
+                "kernel-crowd",
+                "building a crowd of devices",
+                &["scripts/build-module.sh", "crowd", "bench/crowd"],
             ),
             vm(paths, "bench", "counting instructions", &devices, &measure),
             prepare::stock(),
