@@ -3,11 +3,12 @@
 # Everything there is to do, each with its set-up. The modules' own Makefiles are in src/.
 
 export KDIR KERNEL ACCEL JOBS V LONG DEBUG FRONT RELEASE CONFIG
+HOURS ?= 8
 # Options given to make, such as CONFIG_SAMPLE_PCI_AUDIT_C=m, choose modules for a stock kernel.
 export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
 .PHONY: help run stock run-stock fits arm64 observe run-observe test host-test kunit e2e crash
-.PHONY: bench lint series deb deb-tool test-deb-tool shell clean
+.PHONY: soak bench lint series deb deb-tool test-deb-tool shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
@@ -31,6 +32,8 @@ help:
 	@echo '                below)'
 	@echo 'make crash      machines that die after the write of a guest: is it named at the next'
 	@echo '                boot?'
+	@echo 'make soak       hours of mixed load while everything around it changes: exact accounts, a'
+	@echo '                bounded log, flat memory (HOURS=8, fractions too; SEED= repeats a run)'
 	@echo 'make bench      what an access costs, in instructions: table, charts and targets in'
 	@echo '                build/bench (UPDATE=1: and in Documentation)'
 	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more'
@@ -97,6 +100,10 @@ e2e:
 crash:
 	@scripts/lab.sh build setup m tools
 	@scripts/crash.sh
+
+soak:
+	@scripts/lab.sh build setup audit m qemu guest
+	@scripts/lab.sh soak --hours $(HOURS) $(if $(SEED),--seed $(SEED))
 
 bench:
 	@scripts/lab.sh bench

@@ -247,7 +247,7 @@ impl Lab {
     }
 
     /// Every PCI record so far, as ausearch finds them.
-    fn all_records(&mut self) -> Result<Vec<Record>> {
+    pub(crate) fn all_records(&mut self) -> Result<Vec<Record>> {
         self.audit.drain()?;
         record::parse_all(&self.audit.search(&["-m", "PCI", "--raw"])?)
     }

@@ -47,6 +47,19 @@ impl Caches {
         Some(Self(caches.collect()))
     }
 
+    /// The least number of objects that each cache had.
+    pub(crate) fn least<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut all = all.into_iter();
+        let mut least = all.next()?.0.clone();
+        for caches in all {
+            for (name, objects) in &caches.0 {
+                let known = least.entry(name.clone()).or_insert(*objects);
+                *known = (*known).min(*objects);
+            }
+        }
+        Some(Self(least))
+    }
+
     /// The increase of each cache since `before`, the largest first.
     pub(crate) fn growth(&self, before: &Self) -> Vec<(i64, &str)> {
         let mut growth: Vec<_> = self

@@ -18,7 +18,7 @@ use vfio_client::Bdf;
 
 use cli::{
     arm64, audit, audit_suite, bench, checks, coverage, demo, demo_observe, e2e, fits_check,
-    kernels, kunit, observe, prepare, series, show, tests,
+    kernels, kunit, observe, prepare, series, show, soak, tests,
 };
 
 #[derive(Parser)]
@@ -51,6 +51,8 @@ enum Verb {
     Test,
     /// The end-to-end scenarios
     E2e(e2e::Arguments),
+    /// Hours of mixed load in one VM, with exact accounts after each cycle of some tens of seconds
+    Soak(soak::Arguments),
     /// What an access costs, in instructions
     Bench {
         /// Only the table, not how things grow
@@ -162,6 +164,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Run { stock: true } => return show::run_stock(&paths),
         Verb::Test => return tests::run(&paths).map(code),
         Verb::E2e(arguments) => return e2e::run(&paths, &arguments),
+        Verb::Soak(arguments) => return soak::run(&paths, &arguments),
         Verb::Bench { quick } => return bench::run(&paths, quick).map(code),
         Verb::Build { what } => prepare::run(&paths, &what)?,
         Verb::Check { subject } => return checks::run(&paths, subject).map(code),

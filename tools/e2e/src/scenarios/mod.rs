@@ -41,6 +41,7 @@ mod remembered;
 mod rules;
 mod samples;
 mod sessions;
+mod soak;
 mod spans;
 mod tracing;
 mod tried_again;
@@ -144,6 +145,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         tried_again::SCENARIOS,
         list_length::SCENARIOS,
         unpatchable::SCENARIOS,
+        soak::SCENARIOS,
         // These may crash the machine if they fail.
         rules::SCENARIOS,
     ]

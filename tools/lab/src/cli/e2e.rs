@@ -53,6 +53,14 @@ impl Arguments {
             no_build: false,
         }
     }
+
+    /// The same, long scenarios among them.
+    pub(crate) fn long(on: On, patterns: Vec<String>) -> Self {
+        Self {
+            long: true,
+            ..Self::only(on, patterns)
+        }
+    }
 }
 
 /// How a kind of them differs from the others.
@@ -141,6 +149,16 @@ impl On {
 
 /// Run scenarios in a VM; their exit code.
 pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> Result<u8> {
+    run_with(paths, arguments, None, &[])
+}
+
+/// The same, with more time for the VM and variables in their environment, `NAME=VALUE` each.
+pub(crate) fn run_with(
+    paths: &Paths,
+    arguments: &Arguments,
+    timeout: Option<u64>,
+    variables: &[String],
+) -> Result<u8> {
     let on = arguments.on.unwrap_or_else(On::chosen);
     let kind = on.kind();
     let mut options = vm::Options {
@@ -199,6 +217,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> Result<u8> {
     if arguments.long || is_set("LONG") {
         options.timeout = 14400;
     }
+    options.timeout = timeout.unwrap_or(options.timeout);
     let mut scenarios = vec![paths.tool("e2e").display().to_string()];
     scenarios.extend(long.then(|| "--long".to_owned()));
     for pattern in patterns {
@@ -208,6 +227,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Arguments) -> Result<u8> {
     // Modules that a kernel without VFIO has are loaded before.
     let mut command = vec!["env".to_owned()];
     command.extend(environment);
+    command.extend(variables.iter().cloned());
     if kind.load.is_empty() {
         command.extend(scenarios);
     } else {

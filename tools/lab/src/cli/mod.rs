@@ -9,7 +9,7 @@
 //!   machine. [`observe`] and [`demo_observe`]: the same of `vfio-pci-audit observe`, and its
 //!   tests.
 //! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`], [`fits_check`] and
-//!   [`kunit`]: each kind of them.
+//!   [`kunit`]: each kind of them; [`soak`]: hours of one scenario.
 //! - [`checks`]: what needs no scenarios: [`lint`], with [`compiler`], [`tree`], [`shell_test`],
 //!   [`deb_test`] and [`deb_tool`].
 //! - [`series`]: the patches that are mailed.
@@ -35,5 +35,6 @@ pub(crate) mod prepare;
 pub(crate) mod series;
 pub(crate) mod shell_test;
 pub(crate) mod show;
+pub(crate) mod soak;
 pub(crate) mod tests;
 pub(crate) mod tree;

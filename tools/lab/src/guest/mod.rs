@@ -269,6 +269,11 @@ impl Drop for Guest {
     }
 }
 
+/// Whether there is a guest to go on with.
+pub fn is_saved(paths: &Paths) -> bool {
+    image::state(paths).exists()
+}
+
 /// Whether this QEMU can take a device by iommufd, and this kernel give one.
 pub fn has_iommufd(paths: &Paths) -> Result<bool> {
     let mut qemu = Command::new(machine::program(paths));
