@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Run the long scenarios as well (LONG=1 does, too)
     #[arg(long)]
     long: bool,
+    /// Have the inner guest run Debian's own kernel, which has more drivers than the test kernel
+    #[arg(long)]
+    stock_guest: bool,
     /// Do not build the scenarios and what they run
     #[arg(long)]
     no_build: bool,
@@ -50,6 +53,7 @@ impl Arguments {
             on: Some(on),
             only: patterns,
             long: false,
+            stock_guest: false,
             no_build: false,
         }
     }
@@ -174,22 +178,30 @@ pub(crate) fn run_with(
         "OBJECTS={}",
         paths.build.join("linux").join(kind.kernel).display()
     )];
+    let mut guest = None;
     match on {
-        // What is compared with belongs to this kernel.
         On::Modules | On::Parallel => {
+            // What is compared with belongs to this kernel.
             environment.clear();
-            // The last one may be of a stock kernel, without its drivers.
-            progress::run(paths, &[prepare::guest(paths, &paths.image("m"))])?;
+            guest = Some(paths.image("m"));
         }
         On::Debug => options.machine.memory = "4G".to_owned(),
-        On::Stock => {
-            progress::run(paths, &[prepare::stock()])?;
-            let stock = Stock::find(paths)?;
-            progress::run(paths, &[prepare::guest(paths, &stock.kernel)])?;
+        On::Stock | On::Builtin | On::Novfio => {}
+    }
+    if on == On::Stock || arguments.stock_guest {
+        progress::run(paths, &[prepare::stock()])?;
+        let stock = Stock::find(paths)?;
+        guest = Some(stock.kernel.clone());
+        if on == On::Stock {
             environment = vec![format!("STOCK={}", stock.folder.display())];
             options.kernel = Some(stock.kernel);
+        } else {
+            options.name = Some(format!("{}-stock-guest", kind.name));
         }
-        On::Builtin | On::Novfio => {}
+    }
+    if let Some(kernel) = guest {
+        // The last guest may have had another kernel.
+        progress::run(paths, &[prepare::guest(paths, &kernel)])?;
     }
     if !arguments.no_build {
         // All of them, as the other steps do: cargo builds what they share again for any other

@@ -104,13 +104,10 @@ impl Action {
                 "set -- $(dd if={config} bs={size} count=1 skip={offset} iflag=skip_bytes 2>&- | \
                  od -An -v -tx1) && [ $# = {size} ] && say \"$*\""
             ),
-            Self::Load(words) => match words.split_once(' ') {
-                Some((name, parameters)) => format!("insmod /lib/{name}.ko {parameters}"),
-                None => format!("insmod /lib/{words}.ko"),
-            },
+            Self::Load(words) => format!("modprobe {words}"),
             // Some probe in a thread of their own.
             Self::Driver(name) => format!(
-                "insmod /lib/{name}.ko && for try in 1 2 3 4 5; do [ ! -e {device}/driver ] || \
+                "modprobe {name} && for try in 1 2 3 4 5; do [ ! -e {device}/driver ] || \
                  break; sleep 1; done; [ -e {device}/driver ]"
             ),
             Self::Hold(major, minor) => {
@@ -222,7 +219,7 @@ mod tests {
     #[test]
     fn parameters_follow_a_module() {
         let load = Action::parse("load=i6300esb heartbeat=2000").unwrap();
-        assert_eq!(load.line(DEVICE), "insmod /lib/i6300esb.ko heartbeat=2000");
+        assert_eq!(load.line(DEVICE), "modprobe i6300esb heartbeat=2000");
     }
 
     #[test]

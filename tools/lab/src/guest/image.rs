@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
 
-use super::machine;
+use super::{drivers, machine};
 use crate::command;
 use crate::paths::Paths;
 use crate::wait::wait_until;
@@ -25,14 +25,7 @@ pub(super) fn state(paths: &Paths) -> PathBuf {
 
 /// What the guest's init wants of busybox.
 const APPLETS: &[&str] = &[
-    "sh", "mount", "stty", "sleep", "dd", "od", "reboot", "insmod", "mknod", "ip", "ping",
-];
-
-/// The kernel's drivers that go into the guest, where its folder has them.
-const DRIVERS: &[&str] = &[
-    "drivers/net/ethernet/intel/e1000e/e1000e.ko",
-    "drivers/watchdog/watchdog.ko",
-    "drivers/watchdog/i6300esb.ko",
+    "sh", "mount", "stty", "sleep", "dd", "od", "reboot", "modprobe", "mknod", "ip", "ping",
 ];
 
 /// Its kernel's arguments.
@@ -45,7 +38,7 @@ pub fn build(paths: &Paths, kernel: &Path) -> Result<bool> {
     let folder = paths.build.join("guest");
     let busybox = busybox()?;
     let init = paths.script("guest/init");
-    let drivers = drivers(kernel);
+    let drivers = drivers::files(kernel)?;
     let program = machine::program(paths);
     let key = key(&program, &[kernel, &busybox, &init], &drivers)?;
     if fs::read_to_string(folder.join("key")).is_ok_and(|last| last == key) {
@@ -58,6 +51,7 @@ pub fn build(paths: &Paths, kernel: &Path) -> Result<bool> {
     let initramfs = root(work.path(), &busybox, &init, &drivers)?;
     let saved = boot_and_try(&program, work.path(), kernel, &initramfs)?;
     fs::rename(saved, state(paths))?;
+    drivers::save(paths, &drivers)?;
     fs::write(folder.join("key"), key)?;
     Ok(true)
 }
@@ -84,35 +78,6 @@ fn busybox() -> Result<PathBuf> {
     Ok(found)
 }
 
-/// Those that were built with a kernel's image, in its object folder, or packed beside the image of
-/// a stock kernel.
-fn drivers(kernel: &Path) -> Vec<PathBuf> {
-    let objects = kernel.ancestors().nth(4).unwrap_or(kernel);
-    let modules = kernel.with_file_name("kernel");
-    let files = DRIVERS
-        .iter()
-        .flat_map(|name| [objects.join(name), modules.join(format!("{name}.xz"))]);
-    files.filter(|file| file.exists()).collect()
-}
-
-/// Copies a driver, unpacked, into `folder`.
-fn copy_driver(driver: &Path, folder: &Path) -> Result<()> {
-    let name = driver.file_name().context("a driver without a name")?;
-    let to = folder.join(name);
-    if to.extension().is_none_or(|extension| extension != "xz") {
-        fs::copy(driver, &to)?;
-        return Ok(());
-    }
-    let status = Command::new("xz")
-        .arg("-dc")
-        .arg(driver)
-        .stdout(File::create(to.with_extension(""))?)
-        .status()
-        .context("xz")?;
-    ensure!(status.success(), "xz of {}: {status}", driver.display());
-    Ok(())
-}
-
 /// What the saved guest depends on.
 fn key(program: &Path, files: &[&Path], drivers: &[PathBuf]) -> Result<String> {
     let mut sums = Command::new("sha256sum");
@@ -120,8 +85,9 @@ fn key(program: &Path, files: &[&Path], drivers: &[PathBuf]) -> Result<String> {
     let qemu = command::stdout(Command::new(program).arg("--version"))?;
     let machine: Vec<_> = machine::arguments().collect();
     Ok(format!(
-        "{sums}{qemu}{}\n{KERNEL_ARGUMENTS}\n",
-        machine.join(" ")
+        "{sums}{qemu}{}\n{KERNEL_ARGUMENTS}\n{}\n",
+        machine.join(" "),
+        APPLETS.join(" ")
     ))
 }
 
@@ -135,9 +101,7 @@ fn root(work: &Path, busybox: &Path, init: &Path, drivers: &[PathBuf]) -> Result
         fs::copy(from, root.join(to)).with_context(|| from.display().to_string())?;
         fs::set_permissions(root.join(to), fs::Permissions::from_mode(0o755))?;
     }
-    for driver in drivers {
-        copy_driver(driver, &root.join("lib"))?;
-    }
+    drivers::install(drivers, &root)?;
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet))?;
     }

@@ -8,10 +8,12 @@
 //! - This module: in the virtual machine, goes on with it, plugs a device into it, and has its root
 //!   user do things.
 //! - [`action`]: what that can be.
+//! - [`drivers`]: which drivers of its kernel it has.
 //!
-//! Its root file system is busybox, the drivers of its kernel, and scripts/guest/init.
+//! Its root file system is busybox, these drivers, and scripts/guest/init.
 
 mod action;
+pub mod drivers;
 pub mod image;
 mod machine;
 
