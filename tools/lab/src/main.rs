@@ -109,7 +109,7 @@ enum Verb {
         /// The device
         device: Bdf,
         /// poke=OFFSET:VALUE:SIZE, peek=OFFSET:SIZE, driver=NAME, load=NAME, hold=MAJOR:MINOR,
-        /// address=ADDRESS or ping=ADDRESS
+        /// address=ADDRESS, ping=ADDRESS or disk=BLOCK:NUMBER
         actions: Vec<String>,
         /// How long the guest may take
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]

@@ -2,7 +2,7 @@
 
 //! A real guest whose own driver works the device: nothing that a driver needs is blocked.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ::lab::guest::{self, Backend, Guest};
 use anyhow::{bail, ensure, Context, Result};
@@ -35,6 +35,30 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "the same with both toggles Y",
         |lab| pings(lab, Backend::Iommufd, true),
     ),
+    Scenario::new(
+        "guest-driver/nvme",
+        "nvme in a guest writes to its disk and reads that again, nothing blocked",
+        |lab| has_disk(lab, Backend::Container, false),
+    )
+    .long(),
+    Scenario::new(
+        "guest-driver/nvme-blocked",
+        "the same with both toggles Y",
+        |lab| has_disk(lab, Backend::Container, true),
+    )
+    .long(),
+    Scenario::new(
+        "guest-driver/nvme-iommufd",
+        "the same by iommufd and the device's own file, nothing blocked",
+        |lab| has_disk(lab, Backend::Iommufd, false),
+    )
+    .long(),
+    Scenario::new(
+        "guest-driver/nvme-iommufd-blocked",
+        "the same with both toggles Y",
+        |lab| has_disk(lab, Backend::Iommufd, true),
+    )
+    .long(),
 ];
 
 /// How long a guest may take.
@@ -57,6 +81,20 @@ fn network(driver: &str) -> [String; 3] {
         format!("address={GUEST}"),
         format!("ping={HOST}"),
     ]
+}
+
+fn has_disk(lab: &mut Lab, backend: Backend, blocked: bool) -> Result<()> {
+    needs(lab, "nvme", backend)?;
+    let bdf = lab.nvme()?;
+    // The disk has what the scenario before has written.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let value = now.as_millis();
+    let actions = [
+        "driver=nvme".to_owned(),
+        format!("disk=8:{value}"),
+        format!("disk=4096:{}", value + 1),
+    ];
+    works(lab, bdf, backend, blocked, &actions)
 }
 
 /// Skip where the guest has no such driver, or there is no such way to give it a device.

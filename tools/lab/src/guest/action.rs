@@ -26,6 +26,8 @@ pub(super) enum Action {
     Address(String),
     /// Have an answer from there.
     Ping(String),
+    /// Write a number to a block of 512 bytes of the device's disk, and read it from there.
+    Disk { block: u64, value: u64 },
 }
 
 impl Action {
@@ -70,12 +72,20 @@ impl Action {
                 let numbers = numbers(2)?;
                 Self::Hold(u32::try_from(numbers[0])?, u32::try_from(numbers[1])?)
             }
+            "disk" => {
+                let numbers = numbers(2)?;
+                Self::Disk {
+                    block: numbers[0],
+                    value: numbers[1],
+                }
+            }
             "load" => Self::Load(plain()?),
             "driver" => Self::Driver(plain()?),
             "address" => Self::Address(plain()?),
             "ping" => Self::Ping(plain()?),
             _ => bail!(
-                "the guest knows poke, peek, load, driver, hold, address and ping, and not {verb}"
+                "the guest knows poke, peek, load, driver, hold, address, ping and disk, and not \
+                 {verb}"
             ),
         })
     }
@@ -123,6 +133,16 @@ impl Action {
                  $link = 0 ] || break; sleep 1; done; [ \"$link\" = 1 ]"
             ),
             Self::Ping(address) => format!("ping -c 3 -W 10 {address}"),
+            // When its last user closes a disk, the kernel drops what it has cached of it: what is
+            // read after that comes from the device.
+            Self::Disk { block, value } => format!(
+                "for try in 1 2 3 4 5 6 7 8 9 10; do set -- {device}/nvme/nvme*/nvme*n1/dev; \
+                 [ ! -e $1 ] || break; sleep 1; done; IFS=: read -r major minor <$1 && \
+                 {{ [ -e /dev/disk ] || mknod /dev/disk b $major $minor; }} && echo {value} | \
+                 dd of=/dev/disk bs=512 seek={block} conv=sync,fsync 2>&- && set -- $(dd \
+                 if=/dev/disk bs=512 skip={block} count=1 2>&-) && {{ [ \"$*\" = {value} ] || \
+                 {{ echo it holds \"$*\"; false; }}; }}"
+            ),
         }
     }
 
@@ -139,6 +159,7 @@ impl Action {
             Self::Hold(major, minor) => format!("holds {major}:{minor}"),
             Self::Address(address) => format!("address {address}"),
             Self::Ping(address) => format!("answer from {address}"),
+            Self::Disk { block, value } => format!("block {block} holds {value}"),
         }
     }
 }
@@ -211,6 +232,7 @@ mod tests {
             "load=",
             "dance=1",
             "hold=4294967296:1",
+            "disk=8",
         ] {
             assert!(Action::parse(words).is_err(), "{words}");
         }

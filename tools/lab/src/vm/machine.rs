@@ -146,8 +146,10 @@ fn devices() -> Vec<String> {
             "-device e1000e,bus=port1,netdev=net1",
             "-device e1000e,bus=port2,netdev=net2",
             "-device edu,bus=port3",
-            "-blockdev driver=null-co,node-name=null,size=67108864,read-zeroes=on",
-            "-device nvme,bus=port4,serial=null,drive=null",
+            // What is written to this disk is in a temporary file until the machine ends.
+            "-drive if=none,id=disk,file=null-co://,file.size=67108864,file.read-zeroes=on,\
+             format=raw,snapshot=on",
+            "-device nvme,bus=port4,serial=null,drive=disk",
             "-device e1000,bus=pcie.0,addr=0x1e,netdev=net5",
             // A watchdog. If a guest does not feed it, nothing happens to this machine.
             "-device i6300esb,bus=pcie.0,addr=0x1d -action watchdog=none",
