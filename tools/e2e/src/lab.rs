@@ -24,6 +24,7 @@ const E1000: (u16, u16) = (0x8086, 0x100e);
 const EDU: (u16, u16) = (0x1234, 0x11e8);
 const NVME: (u16, u16) = (0x1b36, 0x0010);
 const I6300ESB: (u16, u16) = (0x8086, 0x25ab);
+const IGB: (u16, u16) = (0x8086, 0x10c9);
 
 /// What scenarios work with.
 pub(crate) struct Lab {
@@ -186,6 +187,11 @@ impl Lab {
     /// A PCIe device of another kind.
     pub(crate) fn nvme(&self) -> Result<Bdf> {
         self.device(NVME, 0)
+    }
+
+    /// A network card with virtual functions, which is there in long runs only.
+    pub(crate) fn igb(&self) -> Result<Bdf> {
+        self.device(IGB, 0)
     }
 
     /// A conventional device, of 256 bytes.

@@ -2,15 +2,19 @@
 
 //! A real guest whose own driver works the device: nothing that a driver needs is blocked.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use ::lab::guest::{self, Backend, Guest};
 use anyhow::{bail, ensure, Context, Result};
-use vfio_client::Bdf;
+use vfio_client::{sysfs, Bdf};
 
 use super::Scenario;
 use crate::lab::{Lab, Skip};
 use crate::record::Kind;
+use crate::{command, kernel};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -59,6 +63,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         |lab| has_disk(lab, Backend::Iommufd, true),
     )
     .long(),
+    Scenario::new(
+        "guest-driver/igb",
+        "igbvf in a guest pings through a virtual function of an igb, nothing blocked",
+        |lab| has_virtual_function(lab, false),
+    )
+    .long(),
+    Scenario::new(
+        "guest-driver/igb-blocked",
+        "the same with both toggles Y",
+        |lab| has_virtual_function(lab, true),
+    )
+    .long(),
 ];
 
 /// How long a guest may take.
@@ -95,6 +111,35 @@ fn has_disk(lab: &mut Lab, backend: Backend, blocked: bool) -> Result<()> {
         format!("disk=4096:{}", value + 1),
     ];
     works(lab, bdf, backend, blocked, &actions)
+}
+
+fn has_virtual_function(lab: &mut Lab, blocked: bool) -> Result<()> {
+    let Ok(physical) = lab.igb() else {
+        bail!(Skip(
+            "this machine has no igb: the stock kernel's has, in long runs with QEMU 8 or later"
+                .into()
+        ));
+    };
+    needs(lab, "igbvf", Backend::Container)?;
+    lab.modules.load(&["igb".to_owned()])?;
+    kernel::bind_to(physical, "igb")?;
+    let functions = sysfs::path(physical).join("sriov_numvfs");
+    let result = with_function(lab, physical, &functions, blocked);
+    result.and(fs::write(&functions, "0").context("sriov_numvfs"))
+}
+
+fn with_function(lab: &mut Lab, physical: Bdf, functions: &Path, blocked: bool) -> Result<()> {
+    // A virtual function has the link of its card.
+    for interface in fs::read_dir(sysfs::path(physical).join("net")).context("igb")? {
+        let mut ip = Command::new("ip");
+        ip.args(["link", "set"]).arg(interface?.file_name());
+        command::stdout(ip.arg("up"))?;
+    }
+    fs::write(functions, "1").context("sriov_numvfs")?;
+    let link = fs::read_link(sysfs::path(physical).join("virtfn0"))?;
+    let name = link.file_name().context("virtfn0 leads nowhere")?;
+    let bdf: Bdf = name.to_string_lossy().parse()?;
+    works(lab, bdf, Backend::Container, blocked, &network("igbvf"))
 }
 
 /// Skip where the guest has no such driver, or there is no such way to give it a device.

@@ -228,6 +228,10 @@ pub(crate) fn run_with(
     let long = arguments.long || is_set("LONG") || defaults_are_long;
     if arguments.long || is_set("LONG") {
         options.timeout = 14400;
+        if on == On::Stock {
+            // Only a long scenario wants it, and only this kernel has its driver.
+            options.machine.add_igb(paths);
+        }
     }
     options.timeout = timeout.unwrap_or(options.timeout);
     let mut scenarios = vec![paths.tool("e2e").display().to_string()];

@@ -13,7 +13,7 @@ use crate::command;
 use crate::paths::Paths;
 
 /// For the devices that scenarios give to a guest. A kernel may lack some of them.
-const DRIVERS: &[&str] = &["e1000e", "i6300esb", "nvme"];
+const DRIVERS: &[&str] = &["e1000e", "i6300esb", "igbvf", "nvme"];
 
 /// The programs of kmod: /sbin is not in the path of every user.
 const MODINFO: &str = "/sbin/modinfo";

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 
 use crate::paths::Paths;
 
+/// The system's QEMU.
+pub(crate) const SYSTEM: &str = "qemu-system-x86_64";
+
 /// What emulates it: the system's, unless scripts/fetch-qemu.sh has found that one too old.
-pub(super) fn program(paths: &Paths) -> PathBuf {
+pub(crate) fn program(paths: &Paths) -> PathBuf {
     let fetched = paths.build.join("qemu/usr/bin/qemu-system-x86_64");
     if fetched.exists() {
         fetched
     } else {
-        PathBuf::from("qemu-system-x86_64")
+        PathBuf::from(SYSTEM)
     }
 }
 

@@ -15,7 +15,7 @@
 mod action;
 pub mod drivers;
 pub mod image;
-mod machine;
+pub(crate) mod machine;
 
 use std::fmt;
 use std::fs;

@@ -9,16 +9,19 @@
 //! | 0000:02:00.0 | 8086:10d3 | e1000e, the same |
 //! | 0000:03:00.0 | 1234:11e8 | edu, a conventional device, 256 bytes, behind a PCIe root port |
 //! | 0000:04:00.0 | 1b36:0010 | nvme, 4096 bytes, behind a PCIe root port |
+//! | 0000:05:00.0 | 8086:10c9 | igb, 4096 bytes, if [`Machine::add_igb`] adds it |
 //! | 0000:00:1d.0 | 8086:25ab | i6300esb, a conventional device whose driver needs unassigned bytes, on the root bus |
 //! | 0000:00:1e.0 | 8086:100e | e1000, a conventional device, 256 bytes, on the root bus |
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{bail, ensure, Result};
 use clap::{ArgAction, Args};
 use rustix::fs::{access, Access};
 
-use crate::paths::given;
+use crate::guest::machine::{self as inner, SYSTEM};
+use crate::paths::{given, Paths};
 
 /// An emulated TSC is calibrated wrongly on a busy host, by a factor even: the time comes from the
 /// HPET. There, too, a test of the timer's interrupt may wait in vain, which is a panic.
@@ -51,6 +54,9 @@ pub struct Machine {
     /// Emulate the processors at the same time, not in turns
     #[arg(long)]
     pub parallel: bool,
+    /// The emulator, if it is not the system's
+    #[arg(skip)]
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Machine {
@@ -62,6 +68,7 @@ impl Default for Machine {
             extra: Vec::new(),
             icount: false,
             parallel: false,
+            program: None,
         }
     }
 }
@@ -93,7 +100,23 @@ impl Machine {
         if !wants_kvm().unwrap_or(false) {
             words.push("--disable-kvm".to_owned());
         }
+        if let Some(program) = &self.program {
+            words.extend(["--qemu".to_owned(), program.display().to_string()]);
+        }
         words
+    }
+
+    /// Add an igb where there is a QEMU that has one: the system's or, with it, the inner guest's.
+    pub fn add_igb(&mut self, paths: &Paths) {
+        let fetched = inner::program(paths);
+        if has_igb(Path::new(SYSTEM)) {
+            self.program = None;
+        } else if has_igb(&fetched) {
+            self.program = Some(fetched);
+        } else {
+            return;
+        }
+        self.extra.extend(IGB.map(str::to_owned));
     }
 
     /// What QEMU is told of it, by virtme-ng.
@@ -129,7 +152,7 @@ impl Machine {
     }
 }
 
-/// The devices to try VFIO on.
+/// The devices to try VFIO on, of every machine.
 fn devices() -> Vec<String> {
     let mut words = Vec::new();
     for port in 1..=4 {
@@ -157,6 +180,19 @@ fn devices() -> Vec<String> {
         .map(str::to_owned),
     );
     words
+}
+
+/// A network card with virtual functions, behind a root port of its own.
+const IGB: [&str; 3] = [
+    "-device pcie-root-port,id=port5,bus=pcie.0,addr=0x1c,chassis=5,slot=5",
+    "-netdev user,id=net6,restrict=on",
+    "-device igb,bus=port5,netdev=net6",
+];
+
+/// Whether a QEMU has an igb; those since version 8 have.
+fn has_igb(program: &Path) -> bool {
+    let help = Command::new(program).args(["-device", "igb,help"]).output();
+    help.is_ok_and(|help| !help.stdout.is_empty())
 }
 
 /// Devices to hold many sessions on: `count` of them, each in a group of its own behind a root port
