@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build-kernel.sh m|y|novfio|debug: graft into the kernel tree and build the test kernel in
-# build/linux/m, with VFIO as modules, in build/linux/y, with everything built in and KUnit, in
-# build/linux/novfio, without VFIO, or in build/linux/debug, with VFIO as modules and every checker
-# of mistakes (test-kernel-debug.config). KDIR= is a tree of the user's; without it one is fetched.
+# build-kernel.sh KIND: graft into the kernel tree and build the test kernel in build/linux/KIND: m,
+# with VFIO as modules, y, with everything built in and KUnit, novfio, without VFIO, debug, with VFIO
+# as modules and every checker of mistakes, or arm64, as y for that architecture; or only the modules
+# built in, arm64-gcc by GCC, or s390, where the first byte of a number is the highest. KDIR= is a
+# tree of the user's; without it one is fetched.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=${1:?usage: build-kernel.sh m|y|novfio|debug}
+usage="usage: build-kernel.sh m|y|novfio|debug|arm64|arm64-gcc|s390"
+kind=${1:?$usage}
 tree=${KDIR:-}
 [ -n "$tree" ] || tree=$("$TOP/scripts/fetch-kernel.sh")
 tree=$(cd "$tree" && pwd) || die "no kernel tree at ${KDIR:-}"
@@ -16,16 +18,40 @@ tree=$(cd "$tree" && pwd) || die "no kernel tree at ${KDIR:-}"
 
 objects=$BUILD/linux/$kind
 config=("$TOP/scripts/test-kernel.config")
+arch='' targets=(bzImage modules)
 case $kind in
-m) ;;
-y) config+=("$TOP/scripts/test-kernel-builtin.config") ;;
+m) what="VFIO as modules (10 minutes on two cores the first time)" ;;
+y)
+	what="VFIO and KUnit built in"
+	config+=("$TOP/scripts/test-kernel-builtin.config")
+	;;
 novfio)
+	what="without VFIO"
 	grep -v '^CONFIG_VFIO' "$TOP/scripts/test-kernel.config" >"$BUILD/linux/novfio.config"
 	config=("$BUILD/linux/novfio.config")
 	;;
-debug) config+=("$TOP/scripts/test-kernel-debug.config") ;;
-*) die "usage: build-kernel.sh m|y|novfio|debug" ;;
+debug)
+	what="looking for mistakes (20 minutes on two cores the first time)"
+	config+=("$TOP/scripts/test-kernel-debug.config")
+	;;
+arm64)
+	what="for arm64 (15 minutes on two cores the first time)"
+	arch=arm64 targets=(Image.gz modules)
+	;;
+arm64-gcc | s390)
+	what="no more than the modules for $kind"
+	arch=${kind%-gcc} targets=(drivers/{pci/audit,vfio/pci}/ samples/pci_audit/)
+	;;
+*) die "$usage" ;;
 esac
+# What the kernel must have; of the first, some options are x86's.
+wanted=("${config[@]}")
+if [ -n "$arch" ]; then
+	export ARCH=$arch
+	[[ $kind != *-gcc ]] || export CROSS_COMPILE=aarch64-linux-gnu-
+	wanted=("$TOP"/scripts/test-kernel-{builtin,"$arch"}.config)
+	config+=("${wanted[@]}")
+fi
 
 configure_it() {
 	mkdir -p "$objects"
@@ -42,25 +68,12 @@ key=$(cat "${config[@]}" "$TOP"/src/drivers/pci/audit/Kconfig \
 	"$TOP"/src/drivers/vfio/pci/audit/Kconfig "$TOP"/src/samples/pci_audit/Kconfig | sha256sum)
 if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
 	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure_it
-	cat "${config[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u | while read -r option; do
-		wanted=$(cat "${config[@]}" | grep "^$option=" | tail -n 1)
-		grep -qx "$wanted" "$objects/.config" ||
-			die "the kernel in $tree cannot have $wanted"
+	cat "${wanted[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u | while read -r option; do
+		line=$(cat "${wanted[@]}" | grep "^$option=" | tail -n 1)
+		grep -qx "$line" "$objects/.config" || die "the kernel in $tree cannot have $line"
 	done
 	[ "$kind" != novfio ] || ! grep -q '^CONFIG_VFIO=' "$objects/.config" ||
 		die "the kernel without VFIO has it"
 	echo "$tree $key" >"$objects/.configured"
 fi
-case $kind in
-m)
-	step kernel-m "building the kernel, VFIO as modules (10 minutes on two cores the first time)" \
-		kmake "$objects" bzImage modules
-	;;
-novfio) step kernel-novfio "building the kernel, without VFIO" kmake "$objects" bzImage modules ;;
-y) step kernel-y "building the kernel, VFIO and KUnit built in" kmake "$objects" bzImage modules ;;
-debug)
-	step kernel-debug \
-		"building the kernel that looks for mistakes (20 minutes on two cores the first time)" \
-		kmake "$objects" bzImage modules
-	;;
-esac
+step "kernel-$kind" "building the kernel, $what" kmake "$objects" "${targets[@]}"

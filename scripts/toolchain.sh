@@ -6,7 +6,10 @@
 # The toolchain of the kernel build. Debian 12's own rustc sits beside a possible rustup one, which
 # has no library sources.
 toolchain() {
-	export LLVM=-19 RUSTC=/usr/bin/rustc RUSTFMT=/usr/bin/rustfmt
+	export LLVM=-19
+	# What has a prefix is GCC, for another architecture.
+	[ -z "${CROSS_COMPILE:-}" ] || LLVM=
+	export RUSTC=/usr/bin/rustc RUSTFMT=/usr/bin/rustfmt
 	export PATH="$BUILD/bin:/usr/lib/llvm-19/bin:$PATH"
 	# Without ccache's own run of the preprocessor, which costs a fifth of a first build.
 	export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache} CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
