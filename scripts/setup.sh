@@ -9,7 +9,7 @@
 #	kernel  building a kernel: LLVM, the kernel's Rust, bindgen
 #	check   judging the sources: linters, coverage, Sphinx, DuckDB
 #	deny    judging the host tools' dependencies: cargo-deny, minutes to build
-#	arm64   compiling for arm64 with GCC
+#	arm64   compiling for arm64 with GCC, and QEMU for it
 #	deb     making Debian packages of a kernel
 #	deb-tool  making and judging Debian packages of the operator's tool
 #

@@ -5,7 +5,8 @@
 //! On the host:
 //!
 //! - [`vm`] boots a kernel and runs a command in it; [`complaints`] judges what that kernel said.
-//! - [`guest`] makes the guest that runs inside the virtual machine.
+//! - [`guest`] makes the guest that runs inside the virtual machine; [`initramfs`] packs what it
+//!   boots with.
 //! - [`progress`] runs long steps, and says what runs; [`ktap`] counts the results of tests.
 //! - [`paths`] knows where things are, [`files`] finds and copies them; [`shell`] calls what
 //!   scripts/lib.sh knows.
@@ -32,6 +33,7 @@ pub mod files;
 pub mod fits;
 pub mod graft;
 pub mod guest;
+pub mod initramfs;
 pub mod kernel;
 pub mod kernels;
 pub mod ktap;

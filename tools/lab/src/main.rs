@@ -92,7 +92,7 @@ enum Verb {
     Fits(kernels::Fits),
     /// Test on the kernel tree whether it would be found that they do not
     FitsCheck,
-    /// Compile both modules for arm64, with LLVM and with GCC
+    /// Compile both modules for arm64 and s390, and run the KUnit suites and the kselftest on arm64
     Arm64,
     /// In the VM: load modules with their dependencies
     Load {
@@ -179,7 +179,7 @@ fn run(verb: Verb) -> Result<u8> {
         Verb::Stock(arguments) => kernels::stock(&paths, &arguments)?,
         Verb::Fits(arguments) => return kernels::fits(&paths, &arguments).map(code),
         Verb::FitsCheck => return fits_check::run(&paths).map(code),
-        Verb::Arm64 => arm64::run(&paths)?,
+        Verb::Arm64 => return arm64::run(&paths).map(code),
         Verb::Load { words } => Modules::find(&paths).load(&Load::words(words))?,
         Verb::Unload { names } => {
             let modules = Modules::find(&paths);

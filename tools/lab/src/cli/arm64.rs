@@ -1,40 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Both modules compiled for arm64, with LLVM and with GCC.
+//! Both modules on other architectures: compiled for arm64 by LLVM and by GCC, and for s390, where
+//! the first byte of a number is the highest. On arm64 the KUnit suites run, and the kselftests in a
+//! machine with an SMMUv3.
 
-use std::env;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use anyhow::{ensure, Context, Result};
-use lab::command;
+use anyhow::{bail, ensure, Context, Result};
+use lab::complaints;
+use lab::initramfs;
+use lab::ktap::Counts;
 use lab::paths::Paths;
 use lab::progress::{self, Step};
+use lab::shell;
 
-/// A compiler's name, and what the kernel's Makefile takes for it.
-const COMPILERS: [(&str, &str); 2] = [
-    ("llvm", "LLVM=-19"),
-    ("gcc", "CROSS_COMPILE=aarch64-linux-gnu-"),
-];
+/// What kunit.py is told: the options that both suites ask for, the compilers of
+/// scripts/build-kernel.sh, and what to run.
+const KUNIT: &str = "run --arch=arm64 --timeout=600 --kernel_args=audit=1 \
+    --kunitconfig=drivers/pci/audit/kunit --kunitconfig=drivers/vfio/pci/audit/kunit \
+    --make_options=LLVM=-19 --make_options=RUSTC=/usr/bin/rustc \
+    --make_options=KBUILD_BUILD_TIMESTAMP=1970-01-01 *pci_audit*";
 
-/// The configuration, on top of tinyconfig.
-const FRAGMENTS: [&str; 3] = [
-    "scripts/test-kernel.config",
-    "scripts/test-kernel-builtin.config",
-    "scripts/test-kernel-arm64.config",
-];
+/// What runs on a device.
+const SELFTESTS: [&str; 2] = ["vfio_pci_device_test", "vfio_pci_unassigned_access_test"];
 
-/// What the kernel must not have lost by a dependency.
-const WANTED: [&str; 4] = [
-    "CONFIG_ARM64=y",
-    "CONFIG_PCI_AUDIT=y",
-    "CONFIG_PCI_AUDIT_KUNIT_TEST=y",
-    "CONFIG_VFIO_PCI_AUDIT=y",
-];
+/// The machine that they run in: each device behind a port is in an IOMMU group of its own. One
+/// thread emulates all processors, as in the VM.
+const MACHINE: &str = "-machine virt,gic-version=3,iommu=smmuv3 -cpu cortex-a57 -smp 2 -m 1024 \
+    -accel tcg,thread=single -nodefaults -display none -no-reboot -serial stdio \
+    -device pcie-root-port,id=port,bus=pcie.0,chassis=1 -device e1000e,bus=port,romfile=";
 
-/// Compiles them with both.
-pub(crate) fn run(paths: &Paths) -> Result<()> {
-    let tree = paths.kernel_tree().display().to_string();
+/// The kernel's arguments there; scripts/guest/selftests has the device from them. Audit records,
+/// which no daemon takes, are not shown, and warnings are.
+const KERNEL_ARGUMENTS: &str =
+    "console=ttyAMA0 loglevel=5 audit=1 kunit.enable=0 panic=-1 DEVICE=0000:01:00.0";
+
+/// Compile and run; whether all tests pass.
+pub(crate) fn run(paths: &Paths) -> Result<bool> {
+    let kernel = |kind, what| {
+        let name = format!("kernel-{kind}");
+        Step::new(&name, what, &["scripts/build-kernel.sh", kind])
+    };
     progress::run(
         paths,
         &[
@@ -44,100 +52,105 @@ pub(crate) fn run(paths: &Paths) -> Result<()> {
                 &["scripts/setup.sh", "kernel", "arm64"],
             ),
             Step::new(
-                "kernel-source",
-                "fetching the kernel's source",
-                &["scripts/fetch-kernel.sh"],
+                "arm64-packages",
+                "fetching packages of arm64",
+                &["scripts/fetch-arm64.sh"],
             ),
+            kernel("arm64-gcc", "compiling the modules for arm64 by GCC"),
+            kernel("s390", "compiling the modules for s390"),
+            kernel("arm64", "building the kernel for arm64 (15 minutes)"),
             Step::new(
-                "graft",
-                "putting the sources there",
-                &["scripts/graft.sh", &tree],
+                "selftest-arm64",
+                "building the selftests of VFIO for arm64",
+                &["scripts/build-selftest.sh", "arm64"],
             ),
+            kunit(paths),
         ],
     )?;
-    for (name, compiler) in COMPILERS {
-        Build::new(paths, name, compiler, &tree).run()?;
-    }
-    Ok(())
-}
-
-/// A kernel's object folder.
-struct Build<'a> {
-    paths: &'a Paths,
-    name: &'static str,
-    folder: PathBuf,
-    /// The words that make begins with.
-    make: Vec<String>,
-    tree: &'a str,
-}
-
-impl<'a> Build<'a> {
-    fn new(paths: &'a Paths, name: &'static str, compiler: &str, tree: &'a str) -> Self {
-        let folder = paths.build.join("linux").join(format!("arm64-{name}"));
-        let path = env::var("PATH").unwrap_or_default();
-        let bin = paths.build.join("bin");
-        let make = [
-            "env".to_owned(),
-            format!("PATH={}:/usr/lib/llvm-19/bin:{path}", bin.display()),
-            "make".to_owned(),
-            "-C".to_owned(),
-            tree.to_owned(),
-            format!("O={}", folder.display()),
-            "ARCH=arm64".to_owned(),
-            compiler.to_owned(),
-            "RUSTC=/usr/bin/rustc".to_owned(),
-            format!("-j{}", command::jobs()),
-        ];
-        Self {
-            paths,
-            name,
-            folder,
-            make: make.to_vec(),
-            tree,
-        }
-    }
-
-    fn run(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
-        let config = self.folder.join(".config");
-        if !config.exists() {
-            self.configure()?;
-        }
-        let text = fs::read_to_string(&config).with_context(|| config.display().to_string())?;
-        for option in WANTED {
-            ensure!(
-                text.lines().any(|line| line == option),
-                "the kernel in {} cannot have {option} for arm64",
-                self.tree
-            );
-        }
-        let what = "building the kernel crate for arm64 (3 minutes of a processor the first time)";
-        self.make("prepare", what, &["prepare"])?;
-        let folders = ["drivers/pci/audit/", "drivers/vfio/pci/audit/"];
-        self.make("modules", "compiling both modules for arm64", &folders)
-    }
-
-    fn configure(&self) -> Result<()> {
-        self.make("config", "configuring a kernel for arm64", &["tinyconfig"])?;
-        let objects = self.folder.display().to_string();
-        let merge = format!("{}/scripts/kconfig/merge_config.sh", self.tree);
-        let base = format!("{objects}/.config");
-        let mut words = vec![merge.as_str(), "-m", "-O", &objects, &base];
-        words.extend(FRAGMENTS);
-        let step = Step::new(
-            &format!("arm64-{}-merge", self.name),
-            "with what the modules want",
-            &words,
+    let log = boot(paths)?;
+    let mut all = Counts::default();
+    for (name, log) in [("KUnit", paths.log("arm64-kunit")), ("kselftest", log)] {
+        let counts = Counts::of(&paths.kernel_tree(), &log)?;
+        println!(
+            "{name} on arm64: {} passed, {} failed, {} skipped",
+            counts.passed, counts.failed, counts.skipped
         );
-        progress::run(self.paths, &[step])?;
-        self.make("config", "and its dependencies", &["olddefconfig"])
+        ensure!(
+            counts.passed > 0,
+            "no test has run, see {}",
+            paths.show(&log)
+        );
+        all += counts;
     }
+    // This machine has all that they ask for.
+    Ok(all.failed + all.skipped == 0)
+}
 
-    fn make(&self, name: &str, what: &str, targets: &[&str]) -> Result<()> {
-        let mut words: Vec<&str> = self.make.iter().map(String::as_str).collect();
-        words.extend(targets);
-        let log = format!("arm64-{}-{name}", self.name);
-        let what = format!("{}: {what}", self.name);
-        progress::run(self.paths, &[Step::new(&log, &what, &words)])
+/// The step that has the kernel's own kunit.py bring the kernel up to date and boot it. The
+/// configuration is the kernel's, and what the suites ask for.
+fn kunit(paths: &Paths) -> Step {
+    let program = paths.kernel_tree().join("tools/testing/kunit/kunit.py");
+    let objects = objects(paths);
+    let objects = objects.display();
+    let mut words = shell::words("toolchain; exec python3").to_vec();
+    words.push(program.display().to_string());
+    words.extend(KUNIT.split_whitespace().map(str::to_owned));
+    words.push(format!("--build_dir={objects}"));
+    words.push(format!("--kunitconfig={objects}/.config"));
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    Step::new("arm64-kunit", "running the KUnit suites on arm64", &words)
+}
+
+fn objects(paths: &Paths) -> PathBuf {
+    paths.build.join("linux/arm64")
+}
+
+/// Run the kselftests; the log of the machine.
+fn boot(paths: &Paths) -> Result<PathBuf> {
+    let work = tempfile::Builder::new()
+        .prefix("arm64.")
+        .tempdir_in(&paths.build)?;
+    let initramfs = root(paths, work.path())?;
+    let log = paths.log("arm64-kselftest");
+    eprintln!(
+        "running the kselftests on arm64 (log: {}; a minute)",
+        paths.show(&log)
+    );
+    let output = File::create(&log).with_context(|| log.display().to_string())?;
+    let status = Command::new("timeout")
+        .args(["600", "qemu-system-aarch64"])
+        .args(MACHINE.split_whitespace())
+        .arg("-kernel")
+        .arg(objects(paths).join("arch/arm64/boot/Image.gz"))
+        .arg("-initrd")
+        .arg(&initramfs)
+        .args(["-append", KERNEL_ARGUMENTS])
+        .stdin(Stdio::null())
+        .stdout(output)
+        .status()
+        .context("QEMU")?;
+    let shown = paths.show(&log);
+    ensure!(status.success(), "QEMU ended with {status}, see {shown}");
+    let said = fs::read(&log).with_context(|| shown.clone())?;
+    let said = String::from_utf8_lossy(&said);
+    if let Some((line, complaint)) = complaints::find(&said, &[]).first() {
+        bail!("the kernel complained, line {line} of {shown}: {complaint}");
     }
+    Ok(log)
+}
+
+/// The root file system, packed.
+fn root(paths: &Paths, work: &Path) -> Result<PathBuf> {
+    let root = work.join("root");
+    initramfs::folders(&root)?;
+    let busybox = paths.build.join("arm64/bin/busybox");
+    initramfs::program(&busybox, &root, "bin/busybox")?;
+    initramfs::program(&paths.script("guest/selftests"), &root, "init")?;
+    for test in SELFTESTS {
+        let built = paths.build.join("linux/selftests/arm64").join(test);
+        initramfs::program(&built, &root, &format!("tests/{test}"))?;
+    }
+    let packed = work.join("initramfs");
+    initramfs::pack(&root, &packed)?;
+    Ok(packed)
 }

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{symlink, PermissionsExt};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +15,7 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::{drivers, machine};
 use crate::command;
+use crate::initramfs;
 use crate::paths::Paths;
 use crate::wait::wait_until;
 
@@ -94,25 +95,17 @@ fn key(program: &Path, files: &[&Path], drivers: &[PathBuf]) -> Result<String> {
 /// The guest's root file system, packed.
 fn root(work: &Path, busybox: &Path, init: &Path, drivers: &[PathBuf]) -> Result<PathBuf> {
     let root = work.join("root");
-    for folder in ["bin", "dev", "proc", "sys", "lib"] {
-        fs::create_dir_all(root.join(folder))?;
-    }
+    initramfs::folders(&root)?;
+    fs::create_dir_all(root.join("lib"))?;
     for (from, to) in [(busybox, "bin/busybox"), (init, "init")] {
-        fs::copy(from, root.join(to)).with_context(|| from.display().to_string())?;
-        fs::set_permissions(root.join(to), fs::Permissions::from_mode(0o755))?;
+        initramfs::program(from, &root, to)?;
     }
     drivers::install(drivers, &root)?;
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet))?;
     }
     let packed = work.join("initramfs");
-    let script = "find . | cpio --quiet -o -H newc -R 0:0 | gzip -9n";
-    let status = Command::new("sh")
-        .args(["-c", script])
-        .current_dir(&root)
-        .stdout(File::create(&packed)?)
-        .status()?;
-    ensure!(status.success(), "cpio and gzip: {status}");
+    initramfs::pack(&root, &packed)?;
     Ok(packed)
 }
 
