@@ -8,7 +8,7 @@ HOURS ?= 8
 export MODULES_CONFIG := $(foreach option,$(filter CONFIG_%,$(.VARIABLES)),$(option)=$($(option)))
 
 .PHONY: help run stock run-stock fits arm64 observe run-observe test host-test kunit e2e crash
-.PHONY: soak bench lint series deb deb-tool test-deb-tool shell clean
+.PHONY: fuzz-kernel soak bench lint series deb deb-tool test-deb-tool shell clean
 
 help:
 	@echo 'make run        set everything up and show it: accesses allowed, blocked, exempted, and a'
@@ -35,6 +35,9 @@ help:
 	@echo '                boot?'
 	@echo 'make soak       hours of mixed load while everything around it changes: exact accounts, a'
 	@echo '                bounded log, flat memory (HOURS=8, fractions too; SEED= repeats a run)'
+	@echo 'make fuzz-kernel  accesses, parameters and audit control, guided by what they pass in a'
+	@echo '                kernel with KASAN, lockdep and KCOV (FUZZ_SECONDS=3600; takes a nightly'
+	@echo '                toolchain of rustup)'
 	@echo 'make bench      what an access costs, in instructions: table, charts and targets in'
 	@echo '                build/bench (UPDATE=1: and in Documentation)'
 	@echo 'make lint       formatting, checkpatch, W=1, clippy, sparse, rustdoc, Sphinx and more'
@@ -105,6 +108,11 @@ crash:
 soak:
 	@scripts/lab.sh build setup audit m qemu guest
 	@scripts/lab.sh soak --hours $(HOURS) $(if $(SEED),--seed $(SEED))
+
+fuzz-kernel:
+	@scripts/lab.sh build setup audit debug
+	@scripts/fuzz.sh accesses
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),3600) scripts/e2e.sh --on debug --long --only fuzzing/
 
 bench:
 	@scripts/lab.sh bench

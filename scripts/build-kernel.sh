@@ -33,6 +33,7 @@ novfio)
 debug)
 	what="looking for mistakes (20 minutes on two cores the first time)"
 	config+=("$TOP/scripts/test-kernel-debug.config")
+	targets+=(KCOV_INSTRUMENT_{pci_audit,vfio_pci_audit,vfio_pci_config}.o=y)
 	;;
 arm64)
 	what="for arm64 (15 minutes on two cores the first time)"

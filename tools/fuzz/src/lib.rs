@@ -5,6 +5,8 @@
 //! The fuzzer calls them (`libfuzzer/`), and so does a test with every file of `corpus/`, on any
 //! toolchain.
 
+#[cfg(feature = "accesses")]
+pub mod accesses;
 mod allow_list;
 #[cfg(feature = "report")]
 mod report_log;

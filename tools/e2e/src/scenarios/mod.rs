@@ -19,6 +19,7 @@ mod faults;
 mod filled;
 mod fleet;
 mod flood;
+mod fuzzing;
 mod guest;
 mod guest_driver;
 mod holders;
@@ -146,6 +147,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         list_length::SCENARIOS,
         unpatchable::SCENARIOS,
         soak::SCENARIOS,
+        fuzzing::SCENARIOS,
         // These may crash the machine if they fail.
         rules::SCENARIOS,
     ]
@@ -326,4 +328,15 @@ fn every_kind(lab: &mut Lab) -> Result<Vec<Record>> {
         );
     }
     Ok(records)
+}
+
+/// Makes one more access, so that what was left while auditing was off is written, too.
+fn touch(bdf: Bdf, truth: Option<&mut Truth>) -> Result<()> {
+    let device = Device::open(bdf)?;
+    let at = spot(device.map())?;
+    device.read_vec(at as u64, 4)?;
+    if let Some(truth) = truth {
+        truth.add(Op::Read, true, at..at + 4);
+    }
+    Ok(())
 }

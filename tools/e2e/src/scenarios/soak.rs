@@ -19,10 +19,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::lab::guest;
 use anyhow::{bail, ensure, Context, Result};
-use vfio_client::stream::Op;
-use vfio_client::{Bdf, Device};
+use vfio_client::Bdf;
 
-use super::{spot, Scenario};
+use super::{touch, Scenario};
 use crate::account::{self, Loss, Truth};
 use crate::audit::wait_until;
 use crate::budget::Budget;
@@ -205,17 +204,6 @@ fn say(totals: &Totals) -> String {
         totals.suppressed,
         totals.lost
     )
-}
-
-/// Makes one more access, so that what was left while auditing was off is written, too.
-fn touch(bdf: Bdf, truth: Option<&mut Truth>) -> Result<()> {
-    let device = Device::open(bdf)?;
-    let at = spot(device.map())?;
-    device.read_vec(at as u64, 4)?;
-    if let Some(truth) = truth {
-        truth.add(Op::Read, true, at..at + 4);
-    }
-    Ok(())
 }
 
 /// All records of the cycle, by device.

@@ -203,6 +203,9 @@ pub(crate) fn run_with(
         // The last guest may have had another kernel.
         progress::run(paths, &[prepare::guest(paths, &kernel)])?;
     }
+    // For how long the fuzzer runs.
+    environment
+        .extend(given("FUZZ_SECONDS").map(|seconds| format!("FUZZ_SECONDS={}", seconds.display())));
     if !arguments.no_build {
         // All of them, as the other steps do: cargo builds what they share again for any other
         // choice.

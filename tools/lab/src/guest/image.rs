@@ -2,7 +2,7 @@
 
 //! On the host: boots the guest, and saves it for the virtual machine to go on with.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
