@@ -19,13 +19,13 @@ pub enum Lack {
     /// The kernel says nothing of its types.
     #[error(
         "this kernel has no type information (/sys/kernel/btf/vmlinux), which BPF needs: boot one \
-         with CONFIG_DEBUG_INFO_BTF=y, as distributions' are"
+         with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels have"
     )]
     Btf,
     /// The kernel lets BPF read nothing of it.
     #[error(
-        "the kernel is locked down for confidentiality, and so BPF may not read its memory: boot \
-         with lockdown=integrity, or without lockdown="
+        "the kernel is locked down for confidentiality, which keeps BPF from reading its memory: \
+         boot with lockdown=integrity, or without lockdown="
     )]
     Lockdown,
     /// The process may not load BPF programs.
@@ -33,8 +33,8 @@ pub enum Lack {
     Capabilities(String),
     /// Debian's kernels leave perf events, which kprobes are, to root by default.
     #[error(
-        "kernel.perf_event_paranoid is {0}, with which CAP_PERFMON does not suffice: run this as \
-         root, or after sysctl kernel.perf_event_paranoid=2"
+        "CAP_PERFMON is not enough while kernel.perf_event_paranoid is {0}: run this as root, or \
+         after sysctl kernel.perf_event_paranoid=2"
     )]
     Paranoid(i32),
 }
@@ -203,7 +203,7 @@ mod tests {
             "this needs root, or the capabilities CAP_BPF and CAP_PERFMON"
         );
         let paranoid = ("proc/sys/kernel/perf_event_paranoid", "3\n");
-        assert!(said(&[both, BTF, paranoid]).starts_with("kernel.perf_event_paranoid is 3,"));
+        assert!(said(&[both, BTF, paranoid]).contains("while kernel.perf_event_paranoid is 3:"));
         assert_eq!(said(&[ROOT, BTF, paranoid]), "true");
         let less = ("proc/sys/kernel/perf_event_paranoid", "2\n");
         assert_eq!(said(&[both, BTF, less]), "false");

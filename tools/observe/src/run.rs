@@ -59,7 +59,7 @@ pub enum Error {
     #[error(transparent)]
     Lack(#[from] Lack),
     /// The kernel refuses the program.
-    #[error("the kernel does not take the BPF program:{}", lines(.0))]
+    #[error("the kernel rejects the BPF program:{}", lines(.0))]
     NotAttached(Vec<NotAttached>),
     /// A limit is too high.
     #[error("rate and burst are at most {}, and burst is at least 1", bucket::MAX)]
@@ -156,9 +156,9 @@ impl Writer {
     /// Says it when writing begins to fail, and when it works again.
     fn judge(&mut self, result: &io::Result<()>) {
         match result {
-            Ok(()) if !self.works => say(&format!("{}: can be written again", self.name)),
+            Ok(()) if !self.works => say(&format!("{}: writing works again", self.name)),
             Err(error) if self.works => say(&format!(
-                "{}: {error}: what is not written is counted, and reported once it can be",
+                "{}: {error}: records are counted, and reported when writing works again",
                 self.name
             )),
             _ => {}
@@ -190,8 +190,8 @@ impl World for Machine<'_> {
             .and_then(|device| kernel::work_out_map(self.root, device));
         if map.is_none() {
             say(&format!(
-                "{device}: neither the kernel nor its configuration space says which bytes are \
-                 unassigned: all but those of the standard header count as such; run this as root"
+                "{device}: cannot find out which bytes are unassigned: all outside the standard \
+                 header are taken for unassigned; run this as root"
             ));
         }
         map
@@ -264,8 +264,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
     ));
     if kernel::records_by_itself(root) {
         say(
-            "this kernel has vfio_pci_audit, which records by itself: what it blocks is told here \
-             as allowed",
+            "this kernel has vfio_pci_audit, which records by itself: accesses that it blocks are \
+             recorded here as allowed",
         );
     }
     let limits = Limits::new(options.rate, options.burst);
@@ -285,7 +285,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     tell(&observer, &mut probe);
     if !written && !writer.closed {
         say(&format!(
-            "{}: not all of this could be written",
+            "{}: some records could not be written",
             writer.name
         ));
     }
@@ -301,18 +301,18 @@ fn tell(observer: &Observer, probe: &mut Probe) {
     ));
     if seen.dropped > 0 {
         say(&format!(
-            "{} of them came faster than they could be taken: they are counted as lost, with \
-             where they went",
+            "{} of them came faster than they could be read: they are counted as lost, with the \
+             bytes that they touched",
             seen.dropped
         ));
     }
     let unattended = seen.unattended + probe.unattended();
     if unattended > 0 {
         say(&format!(
-            "{unattended} system calls more could be told of no device, for want of memory"
+            "{unattended} more system calls were not examined: no memory for their device"
         ));
     }
     if probe.dropped_ends() > 0 {
-        say("the ends of some sessions came faster than they could be taken");
+        say("some ends of sessions were missed: they came faster than they could be read");
     }
 }

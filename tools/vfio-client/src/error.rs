@@ -26,12 +26,12 @@ pub enum Error {
         driver: String,
     },
     /// There is no IOMMU, so VFIO cannot isolate the device.
-    #[error("{0} is in no IOMMU group: is there an IOMMU, and is it on?")]
+    #[error("{0} is in no IOMMU group: is the IOMMU enabled?")]
     NoGroup(Bdf),
     /// A device in the same group is bound to a driver of the host.
     #[error(
-        "IOMMU group {group} of {bdf} is not viable: another device of it has a driver that is \
-         not VFIO's, or the group is in use"
+        "IOMMU group {group} of {bdf} is not viable: another device in it is bound to a driver \
+         that is not VFIO's, or the group is in use"
     )]
     NotViable {
         /// The device.
@@ -68,7 +68,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// The system call transferred fewer bytes than requested.
-    #[error("{op} of {size} bytes at {offset:#x} did {done} only")]
+    #[error("{op} of {size} bytes at {offset:#x} transferred only {done}")]
     Short {
         /// "read" or "write".
         op: &'static str,

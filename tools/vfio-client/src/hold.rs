@@ -80,6 +80,6 @@ fn obey(region: &Region, line: &str) -> Result<String> {
             Err(Command::new(program).arg("inherit").args(words).exec())
                 .with_context(|| program.to_owned())
         }
-        _ => bail!("this is none of the lines that --help tells of: {line}"),
+        _ => bail!("unknown command, see --help: {line}"),
     }
 }

@@ -189,7 +189,7 @@ fn read(device: &Device, offset: u64, size: u64) -> Result<()> {
     // A bound of our own: the kernel is asked whatever the size of the device, but not for
     // gigabytes.
     if size > 1 << 16 {
-        bail!("{size} bytes are more than any configuration space has");
+        bail!("{size} bytes are more than a configuration space has");
     }
     let bytes = device.read_vec(offset, size as usize)?;
     print!("{}", hex::dump(offset, &bytes));

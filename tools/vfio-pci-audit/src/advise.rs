@@ -33,7 +33,7 @@ const ENOUGH_TIME: u64 = 24 * 60 * 60 * 1000;
 /// A device of a machine, or of any if none is named.
 pub type Place = (Option<String>, Bdf);
 
-/// Says which device is which, where nothing else does.
+/// The ids of devices that `--id` gives.
 pub type Ids = BTreeMap<Place, Id>;
 
 /// Read `[NODE/]BDF=VENDOR:DEVICE`.
@@ -48,7 +48,7 @@ pub fn parse_id(text: &str) -> Result<(Place, Id)> {
     Ok(((node, bdf.parse()?), id.parse()?))
 }
 
-/// What a device is by what was said: of that machine, or else of any.
+/// The id that is given for a device of that machine, or else the one given for any machine.
 pub fn said(ids: &Ids, node: Option<&str>, bdf: Bdf) -> Option<Id> {
     let of_node = || ids.get(&(Some(node?.to_owned()), bdf));
     of_node().or_else(|| ids.get(&(None, bdf))).copied()
@@ -57,7 +57,7 @@ pub fn said(ids: &Ids, node: Option<&str>, bdf: Bdf) -> Option<Id> {
 /// The advice.
 #[derive(Debug, Serialize)]
 pub struct Advice {
-    /// What it says of each device that had records.
+    /// The advice for each device that has records.
     pub devices: Vec<DeviceAdvice>,
     /// What to set to block writes, and keep what was seen working.
     pub block_writes: Setting,
@@ -65,7 +65,7 @@ pub struct Advice {
     pub block_both: Setting,
     /// What the toggles of this machine do that is dangerous, if the logs are of it.
     pub dangerous: Option<&'static str>,
-    /// Lines that could not be read, logs that ended early: what is in them is not known.
+    /// The number of lines and logs that could not be read.
     pub complaints: u64,
 }
 
@@ -78,13 +78,13 @@ pub struct DeviceAdvice {
     pub device: String,
     /// `vendor:device`; nothing if it is not known.
     pub id: Option<String>,
-    /// Where it was written, and would not be any more.
+    /// The writes that blocking would stop.
     pub writes: Stopped,
-    /// Where it was read, and would give zeros.
+    /// The reads that blocking would answer with zeros.
     pub reads: Stopped,
     /// Where reads were blocked and writes were not.
     pub only_reads_blocked: Vec<Unassigned>,
-    /// What this stands on.
+    /// The evidence for it.
     pub evidence: Evidence,
 }
 
@@ -106,7 +106,7 @@ pub struct Stopped {
     pub needed: Vec<Unassigned>,
 }
 
-/// What advice on a device stands on.
+/// The evidence for the advice on a device.
 #[derive(Debug, Serialize)]
 pub struct Evidence {
     /// Sessions in the logs.
@@ -123,7 +123,7 @@ pub struct Evidence {
     pub last: Stamp,
     /// How many records were written and are not in the logs.
     pub missing_records: u64,
-    /// What makes it weaker than it should be; nothing if it is as strong as it can be.
+    /// The reasons why it is weak; none if it is not.
     pub weaknesses: Vec<String>,
 }
 
@@ -132,15 +132,15 @@ pub struct Evidence {
 pub struct Setting {
     /// The value of `uaccess_allow_ids` that keeps all of it working.
     pub uaccess_allow_ids: String,
-    /// The one that keeps working what drivers are known to need.
+    /// The value that excepts only what drivers are known to need.
     pub known_only: String,
-    /// Devices that should be in it, but of which it is not known what they are.
+    /// Devices that may need exceptions, but whose ids are unknown.
     pub unknown: Vec<String>,
 }
 
 impl Advice {
-    /// What a scan tells. `subject` knows which device is which, `dangerous` is what the toggles of
-    /// a machine do.
+    /// Derives advice from a scan. `subject` identifies devices; `dangerous` warns of the toggles
+    /// of a machine.
     pub fn new(
         scan: &Scan,
         subject: impl Fn(Option<&str>, Bdf) -> Option<Subject>,
@@ -176,9 +176,9 @@ impl Advice {
             text.push('\n');
         }
         if self.devices.iter().any(DeviceAdvice::is_suspicious) {
-            text += "Accesses that no driver is known to need are the suspicious ones: find out \
-                     what makes them\n\
-                     before you except them.\n\n";
+            text += "Accesses that no driver is known to need are suspicious: find out what makes \
+                     them before you\n\
+                     except them.\n\n";
         }
         if let Some(what) = self.dangerous {
             text += &format!("{what}\n\n");
@@ -191,7 +191,8 @@ impl Advice {
             text += &setting.text(parameters);
         }
         if self.complaints > 0 {
-            text += "Not all of the logs could be read; what is missing may have needed more.\n";
+            text += "Some of the logs could not be read: the missing records may need more \
+                     exceptions.\n";
         }
         text
     }
@@ -241,8 +242,8 @@ impl DeviceAdvice {
         text += &self.reads.text("reads", "answered with zeros");
         if !self.only_reads_blocked.is_empty() {
             text += &format!(
-                "  DANGEROUS: reads of {} were blocked while writes there were not: a driver that \
-                 changed a bit may have written the others as zeros\n",
+                "  DANGEROUS: reads of {} were blocked and writes were not: a driver that changed \
+                 a bit there may have cleared the others\n",
                 range_list(&self.only_reads_blocked)
             );
         }
@@ -257,7 +258,7 @@ impl DeviceAdvice {
             ..
         } = &self.evidence;
         text += &format!(
-            "  evidence: {} ({complete} whole) of {}, {} to {}\n",
+            "  evidence: {} ({complete} complete) of {}, {} to {}\n",
             plural(*sessions, "session"),
             plural(*holders as u64, "holder"),
             zone.text(*first),
@@ -312,7 +313,8 @@ impl Stopped {
         self.accesses.saturating_sub(self.copies)
     }
 
-    /// What keeps them working: the bytes, and the whole of each register that they are a part of.
+    /// The bytes to except: those that were accessed, and all others of the registers that they are
+    /// in.
     fn excepted(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let known = self.known.iter().filter_map(Note::register);
         self.ranges.iter().map(Unassigned::range).chain(known)
@@ -339,9 +341,9 @@ impl Stopped {
         }
         if self.copies > 0 {
             text += &format!(
-                "    and {} that only copied large pieces, as QEMU does when it starts: zeros do \
-                 no harm there\n",
-                self.copies
+                "    not counted: {} of large pieces, as QEMU makes when it starts; zeros do no \
+                 harm there\n",
+                plural(self.copies, "read")
             );
         }
         text
@@ -360,14 +362,14 @@ fn range_list(ranges: &[Unassigned]) -> String {
     ranges.collect::<Vec<_>>().join(", ")
 }
 
-/// Where drivers read, as far as it can be told from copies.
+/// The bytes that drivers read, without those that were only copied.
 fn read_by_drivers(cell: &Cell) -> Touched {
     let mut read = cell.by_drivers.clone();
     read.merge(&cell.touched);
     read
 }
 
-/// The bytes whose reads gave zeros in a time in which writes to them reached the device.
+/// The bytes of which reads were blocked while writes reached the device.
 fn only_reads_blocked(device: &Device) -> Vec<Unassigned> {
     let (reads, writes) = (device.cell(Op::Read, false), device.cell(Op::Write, true));
     if !reads.overlaps(writes) {
@@ -399,26 +401,24 @@ impl Evidence {
         let mut weaknesses = Vec::new();
         if sessions.complete < ENOUGH_SESSIONS {
             weaknesses.push(format!(
-                "fewer than {ENOUGH_SESSIONS} sessions from start to end: drivers do most when a \
-                 guest starts and stops"
+                "fewer than {ENOUGH_SESSIONS} complete sessions: drivers access most when a guest \
+                 starts and stops"
             ));
         }
         let seen = device.watched;
         if device.clock_was_set {
-            weaknesses.push(
-                "the clock was set in between: that time is not believed to have passed".to_owned(),
-            );
+            weaknesses
+                .push("the clock was set during this time: the jump is not counted".to_owned());
         }
         if seen < ENOUGH_TIME {
             weaknesses.push(format!(
-                "seen for {} only: let it run for a day or more",
+                "the logs cover {} only: record for a day or more",
                 time::span(seen)
             ));
         }
         if sessions.missing > 0 {
             weaknesses.push(format!(
-                "{} written and not in the logs: they were rotated away, or the daemon dropped \
-                 them",
+                "{} missing from the logs: they were rotated away, or the daemon dropped them",
                 plural(sessions.missing, "record")
             ));
         }
@@ -428,7 +428,8 @@ impl Evidence {
         );
         if blocked_reads.saturating_add(blocked_writes) > 0 {
             weaknesses.push(format!(
-                "{} and {} were blocked already: what a driver would have done next is not known",
+                "{} and {} were already blocked: what the driver would have done after them is \
+                 unknown",
                 plural(blocked_reads, "read"),
                 plural(blocked_writes, "write")
             ));
@@ -486,10 +487,10 @@ impl Setting {
     fn text(&self, ops: &[&str]) -> String {
         let mut text = options(ops, &self.uaccess_allow_ids);
         for device in &self.unknown {
-            text += &format!("  and the id of {device}, which is not known here (--id)\n");
+            text += &format!("  {device} may need more: its id is unknown here (--id names it)\n");
         }
         if self.known_only != self.uaccess_allow_ids {
-            text += "  or, to keep only what drivers are known to need:\n";
+            text += "  or, to except only what drivers are known to need:\n";
             text += &options(ops, &self.known_only);
         }
         text

@@ -15,7 +15,7 @@ pub struct Boots {
 }
 
 impl Boots {
-    /// Records overtake each other, yet not by this much, in milliseconds.
+    /// Records are out of order by less than this, in milliseconds.
     const OVERTAKES: u64 = 1000;
 
     /// The number of the boot that a record of this time and event comes from.

@@ -56,7 +56,7 @@ impl Copying {
 }
 
 impl Cell {
-    /// All accesses, however the log tells of them.
+    /// The number of accesses, with and without a record of their own.
     pub fn accesses(&self) -> u64 {
         self.recorded
             .saturating_add(self.suppressed)
@@ -69,7 +69,7 @@ impl Cell {
         self.period = Some((first.min(time), last.max(time)));
     }
 
-    /// Whether there was a time in which both were made.
+    /// Whether the periods of both overlap.
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self.period, other.period) {
             (Some((first, last)), Some((begin, end))) => first <= end && begin <= last,

@@ -25,7 +25,7 @@ pub enum Exit {
     Done = 0,
     /// It did, and there is nothing: no PCI record, or no module.
     Nothing = 1,
-    // 2 is clap's, for a command line that makes no sense.
+    // 2 is clap's, for a usage error.
     /// Something could not be read or written. What could be is told all the same.
     Failed = 3,
     /// What `watch` was told to end at has happened.
@@ -34,12 +34,12 @@ pub enum Exit {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; lines that cannot be read are counted and named, and change nothing
-  1  done, and there is nothing: report and advise found no PCI record, watch and last-boot no
-     access, blame no error, status no module, known no register
-  2  the command line makes no sense
-  3  something could not be read or written; what could be was told all the same
-  4  watch: what --fail-on names has happened";
+  0  success; lines that cannot be parsed cause warnings only
+  1  nothing found: no PCI record (report, advise), no access (watch, last-boot), no error (blame),
+     no module (status) or no register (known)
+  2  usage error
+  3  a file could not be read or written; the output covers the others
+  4  watch: a condition of --fail-on was met";
 
 /// Show who accesses unassigned PCI configuration space through VFIO, and what blocking would stop
 #[derive(Debug, Parser)]
@@ -67,19 +67,19 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the state of this kernel: toggles, exceptions, limits, open sessions, and what no
-    /// toggle covers on this machine's devices
+    /// Show the state of this kernel: toggles, exceptions, limits, open sessions, and what blocking
+    /// does not cover on this machine's devices
     Status(StatusArgs),
     /// Draw a device's configuration space, with its unassigned bytes
     Map(MapArgs),
     /// Report from audit logs who accessed what
     ///
-    /// Logs may be rotated, and packed by gzip or xz: auditd's logs, what ausearch prints
-    /// (--raw, or -i), the kernel's log however it was kept (dmesg, a serial console, syslog,
-    /// journalctl -k), journalctl -o json and -o export, and what laurel and Auditbeat write.
-    /// Memory does not grow with the logs.
+    /// Reads auditd's logs, the output of ausearch (--raw or -i), kernel logs (dmesg, a serial
+    /// console, syslog, journalctl -k), the output of journalctl -o json and -o export, and the
+    /// JSON of laurel and Auditbeat. Logs may be rotated, and compressed with gzip or xz. Memory
+    /// use does not grow with the logs.
     Report(ReportArgs),
-    /// Show what blocking would stop, from logs of a period without it, and the exceptions for that
+    /// Show what blocking would stop, from logs of a period without it, and print exceptions
     Advise(AdviseArgs),
     /// Compare two periods: before and after an update, or before and after blocking
     Diff(DiffArgs),
@@ -89,28 +89,29 @@ pub enum Command {
     /// virtual machine and the program. Accesses without a record of their own have a row with
     /// their number, and one for each range that they touched.
     Export(ExportArgs),
-    /// Record accesses to unassigned bytes on a kernel as it is, without a module; nothing is
-    /// blocked
+    /// Record accesses to unassigned bytes on a kernel without the module; block nothing
     ///
-    /// A BPF program looks at what processes read and write through VFIO, and the records that the
-    /// module would write go to a log, for report, advise and ausearch -if. It needs root, or the
-    /// capabilities CAP_BPF and CAP_PERFMON; Linux 5.15 or later with type information
-    /// (CONFIG_DEBUG_INFO_BTF). It goes on until it is interrupted; SIGHUP has it open its log
-    /// again. While it runs, vfio_pci_core cannot be unloaded.
+    /// A BPF program sees what processes read and write through VFIO. The records that the module
+    /// would write go to a log, for report, advise and ausearch -if. This takes root, or the
+    /// capabilities CAP_BPF and CAP_PERFMON, and Linux 5.15 or later with type information
+    /// (CONFIG_DEBUG_INFO_BTF). It runs until it is interrupted; SIGHUP makes it reopen its log.
+    /// While it runs, vfio_pci_core cannot be unloaded.
     #[cfg(feature = "observe")]
     Observe(ObserveArgs),
     /// Print accesses as they happen, one per line
     ///
     /// Without a file it listens to the kernel, with or without an audit daemon. That takes root
-    /// or CAP_AUDIT_READ, in the first network namespace. A log may be of any form that report
-    /// reads, and may be rotated or truncated; its old records only tell who holds devices.
+    /// or CAP_AUDIT_READ, in the initial network namespace. A log may be of any form that report
+    /// reads, and may be rotated or truncated; records that it already has are read only to find
+    /// out who holds devices.
     Watch(WatchArgs),
     /// Print which unassigned bytes drivers are known to use, or the exceptions that this machine's
     /// devices need
     ///
-    /// A register that is in no capability that VFIO knows is blocked with all others. Of each
-    /// there is who uses it, what breaks, and whether its bytes are known to be unassigned. A row
-    /// whose layout is not verified may lie in a vendor capability, which is never blocked.
+    /// Some drivers use registers outside the capabilities that VFIO knows, which blocking stops.
+    /// For each, this prints the driver, what breaks, and whether its bytes are known to be
+    /// unassigned. If the layout is not verified, the register may lie in a vendor capability,
+    /// which is never blocked.
     Known(KnownArgs),
     /// Show the last accesses before the machine died, and how it died
     ///
@@ -120,9 +121,10 @@ pub enum Command {
     LastBoot(LastBootArgs),
     /// Show which accesses came before errors of devices, and how likely they are the cause
     ///
-    /// Errors (AER, DPC, machine checks, panics) are read from kernel logs, from what journalctl
-    /// prints (-o json, -o export), from rasdaemon's database and from the files of pstore;
-    /// accesses from audit logs, and from what the kernel kept of the last boot and keeps of this.
+    /// Errors (AER, DPC, machine checks, panics) are read from kernel logs, from the output of
+    /// journalctl (-o json, -o export), from rasdaemon's database and from the files of pstore;
+    /// accesses from audit logs, and from the memory in which the kernel keeps those of the last
+    /// boot and of this one.
     Blame(BlameArgs),
     /// Print completions for a shell
     Completions {
@@ -158,7 +160,7 @@ pub struct MapArgs {
     /// group, whether it is exempt, and its unassigned bytes
     #[arg(long, conflicts_with_all = ["bdf", "svg", "row"])]
     pub all: bool,
-    /// Read what lspci -xxxx printed instead of this machine's device; - is standard input
+    /// Read this output of lspci -xxxx instead of this machine's device; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Option<PathBuf>,
     /// Output format
@@ -178,15 +180,14 @@ pub struct MapArgs {
 /// For `known`.
 #[derive(Args, Debug)]
 pub struct KnownArgs {
-    /// Only what is known of this device, such as 10de:1eb8, or of a vendor, such as 10de:*
-    /// [default: everything]
+    /// Print only registers of this device, such as 10de:1eb8, or of a vendor, such as 10de:*
     pub id: Option<Pattern>,
-    /// The first digits of the device's class, such as 0300 [default: as in this machine, if it is
-    /// there]
+    /// The first digits of the device's class, such as 0300 [default: that of this machine's
+    /// device]
     #[arg(long, value_name = "CODE")]
     pub class: Option<Class>,
-    /// Print the exceptions for the devices that vfio-pci has, or may get, as a file for
-    /// /etc/modprobe.d
+    /// Print the exceptions for devices that are bound to vfio-pci, or have it as driver_override,
+    /// as a file for /etc/modprobe.d
     #[arg(long, conflicts_with_all = ["id", "class"])]
     pub modprobe: bool,
     /// Output format
@@ -217,19 +218,19 @@ pub struct ReportArgs {
     /// Merge reports that --format json wrote, of several machines or of several periods
     #[arg(long, requires = "files", conflicts_with_all = ["heat", "html", "svg", "dump"])]
     pub merge: bool,
-    /// Draw where accesses went
+    /// Draw which bytes were accessed
     #[arg(long)]
     pub heat: bool,
     /// Write the report to this file instead, as one page for a browser, with time lines, heat maps
     /// and filters
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
-    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed, and for
-    /// drawings to show capabilities [default: this machine's devices, for records of it]
+    /// Output of lspci -xxxx from the machine of the logs, to name registers, and to show
+    /// capabilities in drawings [default: this machine's devices, for records of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
-    /// Write a drawing of where accesses went to this file; - is standard output, instead of the
-    /// report
+    /// Write a drawing of the bytes that were accessed to this file; - is standard output, instead
+    /// of the report
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
 }
@@ -243,12 +244,12 @@ pub struct AdviseArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub format: TextOrJson,
-    /// What a device of the logs is, such as 01:00.0=8086:10d3 or host1/01:00.0=8086:10d3 [default:
-    /// as in this machine, for records of it]
+    /// The id of a device in the logs, such as 01:00.0=8086:10d3 or host1/01:00.0=8086:10d3
+    /// [default: this machine's ids, for records of it]
     #[arg(long, value_name = "[NODE/]BDF=VENDOR:DEVICE", value_parser = id)]
     pub id: Vec<(Place, Id)>,
-    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default:
-    /// this machine's devices, for records of it]
+    /// Output of lspci -xxxx from the machine of the logs, to name registers [default: this
+    /// machine's devices, for records of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
 }
@@ -269,12 +270,12 @@ pub struct ExportArgs {
     /// Which rows to write
     #[arg(long, value_enum, default_value_t = Rows::All)]
     pub rows: Rows,
-    /// Write accesses and sessions to files in this folder, which is made if necessary, instead of
-    /// to standard output
+    /// Write accesses and sessions to files in this folder instead of to standard output; it is
+    /// created if it does not exist
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
-    /// What lspci -xxxx printed on the machine of the logs, to name what was accessed [default:
-    /// this machine's devices, for records of it]
+    /// Output of lspci -xxxx from the machine of the logs, to name registers [default: this
+    /// machine's devices, for records of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
 }
@@ -284,7 +285,7 @@ pub struct ExportArgs {
 pub enum ExportFormat {
     /// JSON, one row per line
     Ndjson,
-    /// Parquet, for which the program has to be built with the feature parquet
+    /// Parquet; the program has to be built with the feature parquet
     Parquet,
 }
 
@@ -312,14 +313,14 @@ pub enum Rows {
 /// For `diff`.
 #[derive(Args, Debug)]
 pub struct DiffArgs {
-    /// Before: a log, a folder of rotated ones, or a period as FROM..TO, of which either may be
-    /// left out
+    /// Before: a log, a folder of rotated logs, or a period FROM..TO, either end of which may be
+    /// omitted
     #[arg(value_hint = ValueHint::AnyPath)]
     pub old: String,
     /// After: the same
     #[arg(value_hint = ValueHint::AnyPath)]
     pub new: String,
-    /// The logs that periods are of [default: the system's logs, or its journal]
+    /// The logs for periods [default: the system's logs, or its journal]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub log: Vec<PathBuf>,
     /// Output format

@@ -12,15 +12,15 @@ use crate::cli::TextOrJson;
 /// For `last-boot`.
 #[derive(Args, Debug)]
 pub struct LastBootArgs {
-    /// What --save saved, or a copy of the file trace of tracefs; - is standard input [default:
-    /// what the kernel kept, or what was saved last]
+    /// A file that --save wrote, or a copy of tracefs's file trace; - is standard input [default:
+    /// what the kernel kept, or the file that was saved last]
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Save what the kernel kept of the last boot on disk: for the start of the machine. Saved are
-    /// the last ten boots that left something
+    /// Save what the kernel kept of the last boot to disk, for use when the machine starts; the
+    /// last ten boots that left accesses are kept
     #[arg(long, conflicts_with = "file")]
     pub save: bool,
-    /// Where it is saved
+    /// Folder of saved boots
     #[arg(
         long,
         value_name = "FOLDER",
@@ -28,11 +28,11 @@ pub struct LastBootArgs {
         value_hint = ValueHint::DirPath
     )]
     pub folder: PathBuf,
-    /// Number of accesses to print, the last ones
+    /// Print the last N accesses
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub last: usize,
-    /// Kernel logs of the boot, which say how it ended: a console's, or files of pstore [default:
-    /// pstore and the journal]
+    /// Kernel logs of that boot, to find out how it ended: of a console, or files of pstore
+    /// [default: pstore and the journal]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub kernel_log: Vec<PathBuf>,
     /// What is common to both
@@ -43,15 +43,15 @@ pub struct LastBootArgs {
 /// For `blame`.
 #[derive(Args, Debug)]
 pub struct BlameArgs {
-    /// Where errors are: kernel logs, what journalctl printed, rasdaemon's database, files of
-    /// pstore, or folders of these; - is standard input [default: all that this machine has]
+    /// Sources of errors: kernel logs, output of journalctl, rasdaemon's database, files of pstore,
+    /// or folders of these; - is standard input [default: all that this machine has]
     #[arg(value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
-    /// What --save or a trace left of accesses; may be given more than once [default: what the
-    /// kernel kept of the last boot and keeps of this one]
+    /// Accesses of a boot: a file that last-boot --save wrote, or a copy of tracefs's file trace;
+    /// may be repeated [default: what the kernel keeps of the last boot and of this one]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub trace: Vec<PathBuf>,
-    /// Where accesses of boots are saved
+    /// Folder of saved boots
     #[arg(
         long,
         value_name = "FOLDER",
@@ -59,7 +59,7 @@ pub struct BlameArgs {
         value_hint = ValueHint::DirPath
     )]
     pub folder: PathBuf,
-    /// Seconds before an error in which accesses count
+    /// Consider accesses up to this many seconds before an error
     #[arg(
         long,
         value_name = "SECONDS",
@@ -81,12 +81,12 @@ pub struct BlameArgs {
 /// What both take.
 #[derive(Args, Debug)]
 pub struct CommonArgs {
-    /// Audit logs, which name virtual machines and have accesses, too [default: the system's logs,
-    /// or its journal]
+    /// Audit logs, for the names of virtual machines and for more accesses [default: the system's
+    /// logs, or its journal]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub audit_log: Vec<PathBuf>,
-    /// What lspci -xxxx printed on the machine, to name what was accessed and which ports there are
-    /// [default: this machine's devices]
+    /// Output of lspci -xxxx from the machine, to name registers and find ports [default: this
+    /// machine's devices]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
     /// Output format

@@ -30,7 +30,7 @@ pub struct LogArgs {
 
 /// Which records.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Which records")]
+#[command(next_help_heading = "Filters")]
 pub struct WhichArgs {
     /// Skip records before TIME, such as today, recent, boot, 2h, 2025-05-20, "05/20/2025 16:20:00"
     #[arg(long, value_name = "TIME")]
@@ -45,7 +45,7 @@ pub struct WhichArgs {
 
 /// Which records, whenever they were made.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Which records")]
+#[command(next_help_heading = "Filters")]
 pub struct WhatArgs {
     /// Only those of this device
     #[arg(long, value_name = "BDF")]

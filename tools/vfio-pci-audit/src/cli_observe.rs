@@ -17,8 +17,8 @@ pub struct ObserveArgs {
     /// Append records to this file [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub log: Option<PathBuf>,
-    /// Records a second, for each device's reads and for its writes; 0: no limit. What is over the
-    /// limit is counted and reported
+    /// Records a second, for each device's reads and for its writes; 0: no limit. Accesses over the
+    /// limit are counted and reported
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub rate: u32,
     /// Records at once before the rate applies
@@ -36,7 +36,7 @@ pub enum Way {
     Fentry,
     /// By kprobe
     Kprobe,
-    /// By kprobe, as on a kernel that does not say where the config map is
+    /// By kprobe, as on a kernel whose type information does not have the config map
     KprobeWithoutMap,
 }
 

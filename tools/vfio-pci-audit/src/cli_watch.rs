@@ -18,24 +18,24 @@ pub struct WatchArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = WatchFormat::Text)]
     pub format: WatchFormat,
-    /// Print first what the log has since TIME, such as today, boot, 2h, 2025-05-20
+    /// Start with the records that the log has since TIME, such as today, boot, 2h, 2025-05-20
     #[arg(long, value_name = "TIME", requires = "file")]
     pub since: Option<String>,
     /// End after this long, such as 30s or 1h
     #[arg(long = "for", value_name = "SPAN", value_parser = humantime::parse_duration)]
     pub span: Option<Duration>,
-    /// Run this shell command for what is printed
+    /// Run this shell command for the accesses that are printed
     ///
-    /// It gets the rows of --format json on its standard input, and the fields of the first of them
-    /// in variables such as VFIO_PCI_AUDIT_DEVICE, VFIO_PCI_AUDIT_OP and VFIO_PCI_AUDIT_VM. It runs
-    /// once at a time. What comes while it runs is kept for its next run, up to 10,000 rows; how
-    /// many more there were is in VFIO_PCI_AUDIT_MISSED then.
+    /// It gets the rows of --format json on standard input, and the fields of the first row in
+    /// variables such as VFIO_PCI_AUDIT_DEVICE, VFIO_PCI_AUDIT_OP and VFIO_PCI_AUDIT_VM. One
+    /// instance runs at a time. Up to 10,000 rows that arrive while it runs are kept for its next
+    /// run; VFIO_PCI_AUDIT_MISSED has the number of rows that were dropped.
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub exec: Option<String>,
     /// End with exit code 4 as soon as this happens
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     pub fail_on: Vec<Alarm>,
-    /// What lspci -xxxx printed on the machine of the log, to name what was accessed [default: this
+    /// Output of lspci -xxxx from the machine of the log, to name registers [default: this
     /// machine's devices, for records of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
@@ -67,6 +67,6 @@ pub enum Alarm {
     AllowedWrite,
     /// A read was allowed
     AllowedRead,
-    /// Messages were lost on their way here, so that something may have happened unseen
+    /// Messages of the kernel were lost, and accesses may have been missed
     Lost,
 }

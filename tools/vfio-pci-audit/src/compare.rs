@@ -140,7 +140,7 @@ impl DeviceChange {
     fn text(&self) -> String {
         let on = self.node.as_ref().map(|node| format!(" on {node}"));
         let mut text = format!(
-            "{}{}: {} sessions, then {}; watched for {}, then {}\n",
+            "{}{}: {} sessions before, {} after; logs of {} before, {} after\n",
             self.device,
             on.unwrap_or_default(),
             self.sessions.old,

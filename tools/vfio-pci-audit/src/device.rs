@@ -27,8 +27,8 @@ pub struct Device {
     pub(crate) taken: u64,
 }
 
-/// 2020: before there was such a record, so that a time before that is that of a clock that was not
-/// set yet.
+/// 2020, in milliseconds since 1970. PCI records are younger: an earlier time is that of a clock
+/// that was not set yet.
 const NOT_SET: u64 = 1_577_836_800_000;
 const DAY: u64 = 24 * 60 * 60 * 1000;
 

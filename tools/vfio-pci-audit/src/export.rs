@@ -80,29 +80,29 @@ impl Holders {
     }
 }
 
-/// Where rows go. One that has no use for a kind of rows passes over it.
+/// Takes rows. By default it ignores them.
 pub trait Sink {
-    /// Take one of accesses.
+    /// Take a row of accesses.
     fn access(&mut self, _row: &AccessRow<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// Take one of a session.
+    /// Take a row of a session.
     fn session(&mut self, _row: &SessionRow<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// There are no more.
+    /// Finish the output: there are no more rows.
     fn end(&mut self) -> Result<()>;
 }
 
 /// JSON, a row a line.
 pub struct Ndjson<W> {
-    /// Where to.
+    /// The output.
     pub out: W,
     /// Whether rows of accesses are written.
     pub accesses: bool,
-    /// Whether those of sessions are.
+    /// Whether rows of sessions are written.
     pub sessions: bool,
 }
 
@@ -126,7 +126,7 @@ impl<W: Write> Sink for Ndjson<W> {
     }
 }
 
-/// The places that rows go to which are asked for.
+/// Open the outputs that the arguments name.
 pub fn sinks<'a>(args: &ExportArgs, out: &'a mut dyn Write) -> Result<Vec<Box<dyn Sink + 'a>>> {
     let kinds = [
         ("accesses", args.rows != Rows::Sessions),
@@ -136,8 +136,8 @@ pub fn sinks<'a>(args: &ExportArgs, out: &'a mut dyn Write) -> Result<Vec<Box<dy
         let (accesses, sessions) = (kinds[0].1, kinds[1].1);
         ensure!(
             args.format == ExportFormat::Ndjson || !(accesses && sessions),
-            "rows of accesses and of sessions are two tables: say --rows accesses, --rows \
-             sessions or --out FOLDER"
+            "accesses and sessions are two tables: use --rows accesses, --rows sessions or --out \
+             FOLDER"
         );
         return Ok(vec![sink(args.format, out, accesses, sessions)?]);
     };
@@ -172,7 +172,7 @@ fn sink<'a>(
         #[cfg(not(feature = "parquet"))]
         ExportFormat::Parquet => anyhow::bail!(
             "this program was built without Parquet: build it with \"cargo install --path \
-             tools/vfio-pci-audit --features parquet\", or have a database turn ndjson into it"
+             tools/vfio-pci-audit --features parquet\", or convert ndjson with a database"
         ),
     })
 }

@@ -11,11 +11,11 @@ use crate::record::{Kind, Op, Record, SessionField, Totals};
 /// What is to be done with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is asked for.
+    /// It matches.
     Take,
-    /// It is not, but may say who held the device of one that is.
+    /// It does not match, but may name the holder of a session that has matching records.
     Context,
-    /// It has nothing to do with what is asked for.
+    /// It is irrelevant.
     Drop,
 }
 

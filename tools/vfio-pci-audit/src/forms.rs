@@ -36,7 +36,7 @@ pub enum Found<'a> {
     None,
 }
 
-/// Undoes what records are wrapped in, line by line.
+/// Extracts records from the other formats, line by line.
 pub struct Forms {
     records: String,
     export: Export,

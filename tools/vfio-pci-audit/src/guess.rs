@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a file may be that has no audit record in it.
+//! Guesses the format of a file that has no audit record.
 
 use std::str;
 
@@ -14,7 +14,7 @@ pub fn looks_like(lines: &[Vec<u8>]) -> &'static str {
         return "a program";
     }
     if starts(b"PK\x03\x04") {
-        return "a zip archive: give me what is in it";
+        return "a zip archive: unpack it first";
     }
     let has = |mark: &str| {
         lines
@@ -22,10 +22,10 @@ pub fn looks_like(lines: &[Vec<u8>]) -> &'static str {
             .any(|line| memmem::find(line, mark.as_bytes()).is_some())
     };
     if has("ustar") && has("\0") {
-        return "a tar archive: give me what is in it";
+        return "a tar archive: unpack it first";
     }
     if has("\0") {
-        return "binary data, or text of two bytes a character";
+        return "binary data, or text in UTF-16";
     }
     if starts(b"{") || starts(b"[{") {
         return "JSON without audit records";
@@ -34,17 +34,16 @@ pub fn looks_like(lines: &[Vec<u8>]) -> &'static str {
         return "HTML or XML";
     }
     if starts(b"NODE,EVENT,DATE") {
-        return "what ausearch --format csv prints: give me what ausearch --raw prints";
+        return "output of ausearch --format csv: use ausearch --raw";
     }
     if starts(b"At ") && (has("successfully") || has("unsuccessfully")) {
-        return "what ausearch --format text prints: give me what ausearch --raw prints";
+        return "output of ausearch --format text: use ausearch --raw";
     }
     if has(": AUDIT1340 ") {
-        return "what journalctl prints for people, without audit's stamps: give me journalctl -o \
-                json";
+        return "output of journalctl without audit's time stamps: use journalctl -o json";
     }
     if has("========") && (has("Report") || has("eport")) {
-        return "what aureport prints: give me the log itself";
+        return "output of aureport: use the log itself";
     }
     let bdf = |line: &Vec<u8>| {
         let text = str::from_utf8(line).unwrap_or_default();
@@ -52,16 +51,16 @@ pub fn looks_like(lines: &[Vec<u8>]) -> &'static str {
         word.parse::<pci_config::Bdf>().is_ok()
     };
     if lines.iter().any(bdf) {
-        return "what lspci prints: vfio-pci-audit map --dump reads that";
+        return "output of lspci: vfio-pci-audit map --dump reads it";
     }
     let console = |line: &Vec<u8>| {
         let text = line.trim_ascii_start();
         text.starts_with(b"[") && memmem::find(text, b".").is_some_and(|at| at < 10)
     };
     if lines.iter().any(console) || has(" kernel: ") || has(" systemd[") {
-        return "the log of a kernel or a system, without audit records";
+        return "a kernel or system log without audit records";
     }
-    "text of another kind"
+    "other text"
 }
 
 #[cfg(test)]
@@ -83,8 +82,8 @@ mod tests {
             ("[    0.123456] x86/fpu: y", "kernel"),
             ("May 20 16:20:00 h kernel: x", "kernel"),
             ("Nov 30 00:53:20 h unknown: AUDIT1340 device=x", "-o json"),
-            ("hello", "another kind"),
-            ("", "another kind"),
+            ("hello", "other text"),
+            ("", "other text"),
         ] {
             let lines: Vec<_> = text.split('\n').map(|line| line.into()).collect();
             let guess = looks_like(&lines);

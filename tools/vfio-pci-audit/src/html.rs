@@ -68,7 +68,7 @@ impl Page<'_> {
         self.scale()?;
         self.out
             .push_str("</main>\n<div id=\"tip\" role=\"tooltip\" hidden></div>\n");
-        // Nothing in it can end the element.
+        // With `<` escaped, the data cannot end the script element.
         let data = self.data().to_string().replace('<', "\\u003c");
         write!(
             self.out,
@@ -87,7 +87,7 @@ impl Page<'_> {
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
              style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
              <title>{title}</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n\
-             <a class=\"skip\" href=\"#devices\">To the \
+             <a class=\"skip\" href=\"#devices\">Skip to the \
              devices</a>\n<header>\n<h1>{title}</h1>\n<p>{} of {} in {}",
             colors(),
             plural(report.records, "PCI record"),
@@ -174,7 +174,8 @@ impl Page<'_> {
         write!(
             self.out,
             "<section class=\"device\" data-index=\"{index}\" aria-labelledby=\"d{index}\">\n\
-             <h2 id=\"d{index}\">{}</h2>\n<p>{} to {}; {}, {} of them whole</p>\n",
+             <h2 id=\"d{index}\">{}</h2>\n\
+             <p>{} to {}; {}, {} of them complete</p>\n",
             escape(&device.name()),
             self.time(device.first),
             self.time(device.last),

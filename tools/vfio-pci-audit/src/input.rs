@@ -66,7 +66,7 @@ impl Source {
         Ok((Self::Kept(self.name(), file.path().to_owned()), file))
     }
 
-    /// Open it, past what it is packed in. `counted` sees the bytes as they are on disk.
+    /// Open it and decompress it. `counted` sees the bytes as they are on disk.
     pub fn open<R: Read + 'static>(
         &self,
         counted: impl FnOnce(Box<dyn Read>) -> R,
@@ -122,8 +122,11 @@ fn unpack(mut packed: impl BufRead + 'static) -> Result<Box<dyn Read>> {
             CHUNK,
             XzDecoder::new_multi_decoder(packed),
         )),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => bail!("it is packed by zstd: give me what zstdcat prints"),
-        [b'B', b'Z', b'h', ..] => bail!("it is packed by bzip2: give me what bzcat prints"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => bail!(
+            "it is compressed with zstd: use the output of \
+                                               zstdcat"
+        ),
+        [b'B', b'Z', b'h', ..] => bail!("it is compressed with bzip2: use the output of bzcat"),
         _ => Box::new(packed),
     })
 }
@@ -163,13 +166,13 @@ fn system(root: &Path) -> Result<Vec<Source>> {
         Ok(logs) => Ok(logs.into_iter().map(Source::File).collect()),
         Err(error) if not_there(&error) && has_journal() => Ok(vec![Source::Journal]),
         Err(error) => Err(error.context(format!(
-            "{}: name a log, or run as a user who may read this one",
+            "{}: name a log, or run this as a user who may read it",
             log.display()
         ))),
     }
 }
 
-/// Whether a log is missing, and not only kept from this user.
+/// Whether the error is that a log does not exist, and not that this user may not read it.
 fn not_there(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<io::Error>();
     cause.is_none_or(|cause| cause.kind() == io::ErrorKind::NotFound)

@@ -173,12 +173,12 @@ fn exemption(list: &str, id: Id) -> String {
         None => (list, true),
     };
     let Ok(list) = Exceptions::parse(shown) else {
-        return "not known whether it is exempt".to_owned();
+        return "unknown whether it is exempt".to_owned();
     };
     match list.of(id) {
         Of::Everything => "exempt".to_owned(),
         Of::Nothing if is_whole => "not exempt".to_owned(),
-        Of::Nothing => "not exempt as far as the list is shown".to_owned(),
+        Of::Nothing => "not exempt by the part of the list that the kernel shows".to_owned(),
         Of::Ranges(ranges) => {
             let ranges: Vec<String> = ranges.iter().map(range_text).collect();
             format!("exempt at {}", ranges.join(", "))
@@ -210,11 +210,11 @@ mod tests {
         assert_eq!(exemption(cut, Id::new(1, 2)), "exempt at 0x040-0x043");
         assert_eq!(
             exemption(cut, Id::new(1, 3)),
-            "not exempt as far as the list is shown"
+            "not exempt by the part of the list that the kernel shows"
         );
         assert_eq!(
             exemption("?", Id::new(1, 2)),
-            "not known whether it is exempt"
+            "unknown whether it is exempt"
         );
     }
 }

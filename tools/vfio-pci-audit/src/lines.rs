@@ -35,7 +35,7 @@ pub struct Lines<R> {
     /// What is in the buffer and was not handed out.
     start: usize,
     end: usize,
-    /// How far of that there is no newline.
+    /// The end of the part of that which has no newline.
     looked: usize,
     number: u64,
     /// Within a line of which the start was thrown away.

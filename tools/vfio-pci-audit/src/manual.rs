@@ -21,17 +21,17 @@ const EXAMPLES: &[(&str, Examples)] = &[
         "",
         &[
             (
-                "See whether the kernel has it, and what it does",
+                "Show whether the kernel has the module, and how it is set",
                 "vfio-pci-audit status",
             ),
-            ("Tell who accessed what", "vfio-pci-audit report"),
+            ("Show who accessed what", "vfio-pci-audit report"),
             ("Find out what blocking would stop", "vfio-pci-audit advise"),
         ],
     ),
     (
         "status",
         &[
-            ("What this kernel does", "vfio-pci-audit status"),
+            ("The state of this kernel", "vfio-pci-audit status"),
             (
                 "The same for a program",
                 "vfio-pci-audit status --format json",
@@ -53,7 +53,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
     (
         "report",
         &[
-            ("What is in this system's logs", "vfio-pci-audit report"),
+            ("Everything in this system's logs", "vfio-pci-audit report"),
             (
                 "What was blocked today",
                 "vfio-pci-audit report --since today --blocked",
@@ -67,7 +67,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
                 "ssh host1 dmesg | vfio-pci-audit report -",
             ),
             (
-                "Many machines: what each of them says, put together",
+                "The reports of many machines in one",
                 "vfio-pci-audit report --merge host1.json host2.json",
             ),
             (
@@ -80,7 +80,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
     (
         "observe",
         &[(
-            "What guests do, on a kernel as it is, until interrupted",
+            "Record on a kernel without the module, until interrupted",
             "vfio-pci-audit observe --log observe.log",
         )],
     ),
@@ -96,11 +96,11 @@ const EXAMPLES: &[(&str, Examples)] = &[
                 "vfio-pci-audit advise --vm win11",
             ),
             (
-                "On another one, whose device is named",
+                "The same for another machine, whose device is named",
                 "vfio-pci-audit advise --id host1/01:00.0=8086:10d3 audit.log",
             ),
             (
-                "On another one, with what is known of its devices",
+                "The same with a dump of its devices",
                 "vfio-pci-audit advise --dump host1.lspci audit.log",
             ),
         ],
@@ -136,13 +136,13 @@ const EXAMPLES: &[(&str, Examples)] = &[
     (
         "watch",
         &[
-            ("What happens on this machine", "vfio-pci-audit watch"),
+            ("The accesses on this machine", "vfio-pci-audit watch"),
             (
-                "Run a program of yours for each write that is blocked",
+                "Run a program when a write is blocked",
                 "vfio-pci-audit watch --blocked --op write --exec /usr/local/sbin/tell-operator",
             ),
             (
-                "Whether one is blocked within an hour",
+                "Wait up to an hour for a write that is blocked",
                 "vfio-pci-audit watch --for 1h --fail-on blocked-write",
             ),
             (
@@ -155,11 +155,11 @@ const EXAMPLES: &[(&str, Examples)] = &[
         "known",
         &[
             (
-                "What drivers use of a device",
+                "The registers of a device that drivers use",
                 "vfio-pci-audit known 10de:1eb8 --class 0302",
             ),
             (
-                "What to except for a device of another machine",
+                "The exceptions for a device of another machine",
                 "vfio-pci-audit known 14e4:165f --class 0200",
             ),
             (
@@ -176,7 +176,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
                 "vfio-pci-audit last-boot",
             ),
             (
-                "Of another machine, with what its serial console printed",
+                "Of another machine, with the log of its serial console",
                 "vfio-pci-audit last-boot --kernel-log console.log --audit-log audit.log \
                  boot-4.trace",
             ),
@@ -190,11 +190,11 @@ const EXAMPLES: &[(&str, Examples)] = &[
                 "vfio-pci-audit blame",
             ),
             (
-                "On another one, by what is left of it",
+                "The same for another machine, from its logs",
                 "vfio-pci-audit blame --trace boot-4.trace --audit-log audit.log console.log",
             ),
             (
-                "By rasdaemon's database",
+                "From rasdaemon's database",
                 "vfio-pci-audit blame /var/lib/rasdaemon/ras-mc_event.db",
             ),
         ],
@@ -227,11 +227,11 @@ const FILES: [(&str, &str); 8] = [
     ),
     (
         "/var/lib/vfio-pci-audit/",
-        "those of earlier boots that were saved",
+        "the accesses of earlier boots that were saved",
     ),
     (
         "/etc/modprobe.d/vfio-pci-audit.conf",
-        "where parameters are set for the next boot",
+        "parameters for the next boot",
     ),
     (
         "/sys/bus/pci/devices/BDF/config",

@@ -25,7 +25,7 @@ pub enum Owner {
     Header,
     /// The capability of this number in the device's lists.
     Capability(usize),
-    /// No capability, but VFIO makes it up.
+    /// No capability: VFIO emulates it.
     Virtual,
     /// Nothing that VFIO knows.
     Unassigned,
@@ -49,7 +49,7 @@ impl Map {
         let name = space.bdf.map(|bdf| bdf.to_string());
         let name = name.unwrap_or_else(|| "the device".to_owned());
         if space.config.is_empty() {
-            bail!("no bytes of {name} are there");
+            bail!("there are no bytes of {name}");
         }
         let config = space.usable();
         let header = Header::parse(config);
@@ -59,8 +59,7 @@ impl Map {
         let limit = space.limit();
         if config.len() < limit.unwrap_or(CONVENTIONAL).min(CONVENTIONAL) {
             bail!(
-                "only {} bytes of {name} are there; the rest can be read by root only (lspci \
-                 -xxxx as root dumps it)",
+                "only the first {} bytes of {name} are there: run this, or lspci -xxxx, as root",
                 config.len()
             );
         }
@@ -119,16 +118,16 @@ impl Map {
     pub fn complaints(&self) -> Vec<String> {
         let cut = self.cut.map(|all| {
             format!(
-                "{}: a PCI Express device has {all} bytes, and {} are here (lspci -xxxx as root \
-                 dumps all)",
+                "{}: a PCI Express device has {all} bytes, but only {} are there: run this, or \
+                 lspci -xxxx, as root",
                 self.name,
                 self.size()
             )
         });
         let loops = self.map.loops().then(|| {
             format!(
-                "{}: a list of its capabilities loops; VFIO stops after as many as there is room \
-                 for",
+                "{}: a capability list loops; VFIO stops after as many capabilities as \
+                 configuration space can hold",
                 self.name
             )
         });
@@ -157,7 +156,10 @@ impl Map {
                 let cap = &self.map.capabilities()[index];
                 let range = cap.offset..cap.range().end.min(self.size());
                 let hidden = match cap.is_hidden() {
-                    true => ": VFIO hides it; only its header is assigned, since it is the first",
+                    true => {
+                        ": VFIO hides it; only its header is assigned, because it is the first \
+                             of the list"
+                    }
                     false => "",
                 };
                 format!("{} {}{hidden}", range_text(&range), name(cap))
@@ -165,7 +167,7 @@ impl Map {
             Owner::Virtual => {
                 let virtuals = self.bytes_of(Owner::Virtual);
                 format!(
-                    "{} Address of the OpRegion, which VFIO makes up",
+                    "{} Address of the OpRegion, which VFIO emulates",
                     range_text(&virtuals)
                 )
             }
@@ -299,7 +301,7 @@ pub struct Maps {
     pub spaces: Vec<Space>,
     /// Where sysfs is.
     pub sysfs: PathBuf,
-    /// What this machine is called.
+    /// The name of this machine.
     pub this: Option<String>,
 }
 

@@ -40,7 +40,7 @@ pub fn merge(reports: Vec<(String, Report)>) -> Result<Report> {
                     let (other, known) = entry.get_mut();
                     if device.first <= known.last && known.first <= device.last {
                         bail!(
-                            "{other} and {name} both have {} at the same time: it would count \
+                            "{other} and {name} both have {} at the same time: it would be counted \
                              twice",
                             device.name()
                         );

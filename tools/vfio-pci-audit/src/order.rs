@@ -23,8 +23,7 @@ pub struct Ordered {
     pub first: Option<u64>,
 }
 
-/// Put logs in the order of time, and leave out those that are named again. Names of the latter
-/// come with it.
+/// Sort logs by time, and leave out duplicates, whose names are returned, too.
 pub fn order(sources: &[Source]) -> (Vec<Ordered>, Vec<String>) {
     let mut seen = Vec::new();
     let mut ordered = Vec::new();

@@ -19,7 +19,7 @@ pub struct Origin {
     pub here: bool,
     /// The others, with the kernel that a log's first line names.
     pub elsewhere: BTreeMap<String, Option<String>>,
-    /// Whether there are records of which it is not said.
+    /// Whether there are records that do not name their machine.
     pub unsaid: bool,
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let log = root.path().join("log");
         fs::write(&log, text).unwrap();
-        // What names neither a log nor a configuration has none of its own.
+        // The folder has no auditd configuration that names this log.
         let sources = [Source::File(log)];
         let scan = Scan::read(&sources, 0);
         assert_eq!(scan.broken, 0, "{:?}", scan.named);

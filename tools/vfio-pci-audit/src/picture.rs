@@ -33,7 +33,7 @@ impl Dot {
         }
     }
 
-    /// A character that is there to be looked past.
+    /// A faint character.
     pub fn faint(glyph: char) -> Self {
         Self {
             glyph,
@@ -42,7 +42,7 @@ impl Dot {
     }
 }
 
-/// How many bytes a row has where there are so many columns.
+/// The number of bytes in a row of a terminal with so many columns.
 pub fn bytes_a_row(columns: usize) -> usize {
     const MARGIN: usize = 8;
 
@@ -127,7 +127,7 @@ fn dot(shade: Shade, map: Option<&Map>, offset: usize) -> Dot {
     }
 }
 
-/// Blue and yellow, which everybody who sees colours tells apart.
+/// Blue and yellow, which red-green colour blindness does not confuse.
 fn style(fate: Fate) -> Style {
     match fate {
         Fate::None => Style::new().dimmed(),
@@ -165,7 +165,7 @@ fn key(map: Option<&Map>, steps: u32) -> String {
     }
     line(&[(Fate::None, 0)], "none");
     if let Some(map) = map {
-        text.push_str("    :  none, and not unassigned:\n");
+        text.push_str("    :  none, and the byte is assigned:\n");
         for owner in map.assigned() {
             let _ = writeln!(text, "       {}", map.describe(owner));
         }

@@ -9,7 +9,7 @@ use crate::record::{Kind, Op, Record};
 /// The most places of one session. Drivers use a few registers again and again.
 pub const MAX_PLACES: usize = 64;
 
-/// Bytes that accesses had, each of them exactly these.
+/// The accesses to exactly these bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {
     /// What they did.

@@ -10,14 +10,15 @@ use pci_config::Bdf;
 use crate::record::number;
 use crate::vms::Vm;
 
-/// A process of the machine whose files are somewhere.
+/// A process, by its folder in /proc.
 pub struct Process {
     folder: PathBuf,
     pid: u64,
 }
 
 impl Process {
-    /// The one of a number, of the machine whose files are under `root`; nothing if it has ended.
+    /// The process with this number, on the machine whose files are under `root`; nothing if it has
+    /// ended.
     pub fn new(root: &Path, pid: u64) -> Option<Self> {
         let folder = root.join(format!("proc/{pid}"));
         folder.is_dir().then_some(Self { folder, pid })

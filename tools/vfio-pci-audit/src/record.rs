@@ -109,25 +109,25 @@ pub enum Error {
     NotText,
     /// The stamp behind `msg=` is not that of the kernel.
     #[error(
-        "no audit(SECONDS.MILLISECONDS:SERIAL): behind msg= (of what ausearch -i prints, only \
-         the dates of the C locale and such as 2025-05-20 can be read)"
+        "no audit(SECONDS.MILLISECONDS:SERIAL): after msg= (of ausearch -i, only dates of the C \
+         locale and such as 2025-05-20 can be read)"
     )]
     Stamp,
     /// A field that is needed is not there: the line may have been cut off.
     #[error("no {0}=")]
     Missing(&'static str),
-    /// A field is there twice.
-    #[error("{0}= is there twice")]
+    /// A field is repeated.
+    #[error("duplicate {0}=")]
     Twice(&'static str),
     /// A field is not what it should be.
-    #[error("{0}={1} makes no sense")]
+    #[error("invalid {0}={1}")]
     Value(&'static str, String),
 }
 
 /// The separator before the fields that auditd itself adds.
 const INTERPRETED: u8 = 0x1d;
 
-/// What a record that matters here is of.
+/// A record of a type that matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A device.

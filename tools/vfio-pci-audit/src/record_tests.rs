@@ -110,36 +110,36 @@ fn broken_lines_say_why() {
         (line(""), "no device="),
         (
             line("device=0000:01:00.0 op=open"),
-            "device=0000:01:00.0 makes no sense",
+            "invalid device=0000:01:00.0",
         ),
-        (line("device=\"x\" op=open"), "device=\"x\" makes no sense"),
+        (line("device=\"x\" op=open"), "invalid device=\"x\""),
         (
             line(&format!("{device} op=erase offset=0x40 size=1 res=1")),
-            "op=erase makes",
+            "invalid op=erase",
         ),
         (
             line(&format!("{device} op=read offset=40 size=1 res=1")),
-            "offset=40 makes",
+            "invalid offset=40",
         ),
         (
             line(&format!("{device} op=read offset=0x+4 size=1 res=1")),
-            "offset=0x+4 makes",
+            "invalid offset=0x+4",
         ),
         (
             line(&format!("{device} op=read offset=0x40 size=x res=1")),
-            "size=x makes",
+            "invalid size=x",
         ),
         (
             line(&format!("{device} op=read offset=0x40 size=0 res=1")),
-            "size=0 makes",
+            "invalid size=0",
         ),
         (
             line(&format!("{device} op=read offset=0xfff size=2 res=1")),
-            "size=2 makes",
+            "invalid size=2",
         ),
         (
             line(&format!("{device} op=read offset=0x40 size=1 res=2")),
-            "res=2 makes",
+            "invalid res=2",
         ),
         (
             line(&format!("{device} op=read offset=0x40 size=1")),
@@ -149,7 +149,7 @@ fn broken_lines_say_why() {
             line(&format!(
                 "{device} op=read op=read offset=0x40 size=1 res=1"
             )),
-            "op= is there twice",
+            "duplicate op=",
         ),
         (
             line(&format!("{device} op=close reads=1 res=1")),
@@ -159,7 +159,7 @@ fn broken_lines_say_why() {
             line(&format!(
                 "{device} op=touched access=x offset=0x40 size=1 res=1"
             )),
-            "access=x",
+            "invalid access=x",
         ),
     ] {
         let error = parse(text.as_bytes()).unwrap_err().to_string();

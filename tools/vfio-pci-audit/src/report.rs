@@ -20,7 +20,7 @@ use crate::time::Stamp;
 use crate::vms::{Vm, Vms};
 use crate::words::result_text;
 
-/// Everything that is told, in the order in which it is.
+/// The report, in the order in which it is printed.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Report {
     /// The machine that the report was made on.

@@ -124,12 +124,12 @@ impl DeviceReport {
 impl SessionsReport {
     fn write_text(&self, out: &mut String, zone: &Zone) -> fmt::Result {
         let open = match self.open {
-            true => ", the last has no end here",
+            true => ", the end of the last is not in the logs",
             false => "",
         };
         writeln!(
             out,
-            "  sessions  {}, {} of them whole{open}",
+            "  sessions  {}, {} of them complete{open}",
             self.count, self.complete
         )?;
         if self.several > 0 {
@@ -142,7 +142,7 @@ impl SessionsReport {
         if self.missing_records > 0 {
             writeln!(
                 out,
-                "            {} of theirs not here, though written",
+                "            {} missing from the logs",
                 plural(self.missing_records, "record")
             )?;
         }
@@ -220,7 +220,7 @@ impl SessionReport {
             who.push(plural_es(self.more_holders, "more process"));
         }
         match who.is_empty() {
-            true => "start not here".to_owned(),
+            true => "start not in the logs".to_owned(),
             false => who.join(", "),
         }
     }
@@ -243,9 +243,9 @@ impl SessionReport {
             let recorded = plural_es(self.recorded, "access");
             return match self.ended_with_others {
                 true => format!(
-                    "ended, with its totals in those of several sessions, {recorded} recorded"
+                    "ended, totals only known together with other sessions, {recorded} recorded"
                 ),
-                false => format!("end not here, {recorded} recorded"),
+                false => format!("end not in the logs, {recorded} recorded"),
             };
         };
         let mut text = format!(
@@ -259,7 +259,10 @@ impl SessionReport {
             totals.lost
         );
         if self.missing_records > 0 {
-            text += &format!("; {} of the recorded not here", self.missing_records);
+            text += &format!(
+                "; {} of the records missing from the logs",
+                self.missing_records
+            );
         }
         text
     }

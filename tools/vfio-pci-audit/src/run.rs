@@ -38,7 +38,7 @@ use crate::{
     terminal, watch,
 };
 
-/// Do it. What is asked for goes to `out`, complaints to standard error.
+/// Run a command. Results go to `out`, warnings to standard error.
 pub fn run(command: Command, out: &mut impl Write) -> Result<Exit> {
     match command {
         Command::Status(args) => status(&args, out),
@@ -140,7 +140,7 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
             read_spaces(file)?.pick(bdf).with_context(name)?
         }
         (None, Some(bdf)) => Space::from_sysfs(&args.root.join("sys"), bdf)?,
-        (None, None) => anyhow::bail!("neither a device nor a dump"),
+        (None, None) => anyhow::bail!("neither a device nor a dump was named"),
     };
     let map = Map::new(&space)?;
     for complaint in map.complaints() {
@@ -167,7 +167,7 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
 fn sources(logs: &LogArgs) -> Result<(Vec<Source>, Options)> {
     let sources = input::sources(&logs.files, &logs.root)?;
     if sources == [Source::Journal] {
-        anstream::eprintln!("note: there is no log of auditd's here; read is what the journal has");
+        anstream::eprintln!("note: there is no log of auditd's; reading the journal");
     }
     let options = Options {
         filter: logs.which.filter()?,
@@ -222,13 +222,13 @@ fn rows(args: &ExportArgs, out: &mut impl Write) -> Result<Exit> {
 /// Put reports together.
 fn merge(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     if !args.logs.which.filter()?.is_all() {
-        anyhow::bail!("what is asked for has to be asked for when each of the reports is made");
+        anyhow::bail!("filters cannot be applied to reports: use them when the reports are made");
     }
     let read = |file: &PathBuf| {
         let name = file.display().to_string();
         let bytes = input::read_all(file).with_context(|| name.clone())?;
         let report = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{name} is no report of --format json"))?;
+            .with_context(|| format!("{name} is not a report of --format json"))?;
         Ok((name, report))
     };
     let reports = args.logs.files.iter().map(read).collect::<Result<_>>()?;
@@ -312,7 +312,7 @@ fn compare(args: DiffArgs, out: &mut impl Write) -> Result<Exit> {
     }
     Ok(match (old_exit, new_exit) {
         (Exit::Failed, _) | (_, Exit::Failed) => Exit::Failed,
-        // What is new has nothing to be compared with, and is told.
+        // A period without records is compared, too, as long as the other one has some.
         (Exit::Nothing, Exit::Nothing) => Exit::Nothing,
         _ => Exit::Done,
     })
@@ -331,7 +331,7 @@ pub(crate) fn machine(dumps: &[PathBuf], root: &Path) -> Result<Machine> {
     }))
 }
 
-/// What this machine is called.
+/// The name of this machine.
 fn hostname(root: &Path) -> Option<String> {
     let name = fs::read_to_string(root.join("proc/sys/kernel/hostname")).ok()?;
     Some(name.trim().to_owned())

@@ -96,13 +96,13 @@ pub struct Scan {
 /// The most sessions of one device that are remembered where logs are read twice.
 pub const MANY: usize = 1 << 16;
 
-/// Is shown each record that is asked for, and the boot of its machine.
+/// Is called with each matching record and the boot of its machine.
 pub type Visit<'a> = &'a mut dyn FnMut(&Record<'_>, u64);
 
 /// Logs that are read more than once: who held a device is known when all is read.
 pub struct Logs {
     sources: Vec<Source>,
-    /// What could have been read once only; the copies go away with it.
+    /// Copies of what can be read only once; they are deleted when this is dropped.
     _kept: Vec<NamedTempFile>,
 }
 
@@ -337,7 +337,7 @@ impl Scan {
     ) {
         if !shadows.is_empty() {
             let identity = identity(event);
-            // All of them are asked, so that all know where this log is.
+            // Ask all of them, so that each follows the position of this log.
             let mut found = false;
             for shadow in shadows.iter_mut() {
                 found |= shadow.has(identity);
@@ -372,7 +372,7 @@ impl Scan {
         }
     }
 
-    /// Say what there is to say of a log: whether it is one of auditd's, and was read to its end.
+    /// Note the errors and warnings of a log that was read.
     fn finish(
         &mut self,
         source: &Source,
@@ -404,20 +404,20 @@ impl Scan {
             self.fail(
                 source,
                 0,
-                format!("not one line is an audit record: it looks like {guess}"),
+                format!("no line is an audit record: it looks like {guess}"),
             );
         }
         if let Some((line, back)) = state.back {
             self.warnings.push(format!(
-                "{name}:{line}: time runs backwards here, by {} ({} in all): logs of one machine \
-                 may be in the wrong order, or be those of two machines; sessions may be wrong",
+                "{name}:{line}: time goes backwards by {} ({} in all): the logs may be in the \
+                 wrong order or of two machines; sessions may be wrong",
                 time::span(back),
                 plural(state.backs, "record")
             ));
         }
         for shadow in shadows.iter().filter(|shadow| shadow.found > 0) {
             self.warnings.push(format!(
-                "{name} and {} have {} in common: each counts once",
+                "{name} and {} have {} in common: each is counted once",
                 shadow.name,
                 plural(shadow.found, "record")
             ));
@@ -432,7 +432,7 @@ impl Scan {
         });
     }
 
-    /// What has to be said of the logs themselves, for standard error.
+    /// The warnings about the logs, for standard error.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints: Vec<String> = self
             .named
@@ -452,14 +452,14 @@ impl Scan {
         complaints.extend(self.warnings.iter().cloned());
         if self.unprinted > 0 {
             complaints.push(format!(
-                "the kernel did not print {}: without an audit daemon it prints a few at a time",
+                "the kernel did not print {}: without an audit daemon, printing is rate-limited",
                 plural(self.unprinted, "record")
             ));
         }
         let passed_over = self.tally.passed_over();
         if passed_over > 0 {
             complaints.push(format!(
-                "{} of devices beyond the first {} left out",
+                "{} of devices after the first {} left out",
                 plural(passed_over, "record"),
                 crate::tally::MAX_DEVICES
             ));
@@ -467,7 +467,7 @@ impl Scan {
         let forgotten = self.tally.forgotten_vms();
         if forgotten > 0 {
             complaints.push(format!(
-                "{} beyond the last {} of a host may be left unnamed",
+                "{} before the last {} of a host may be left unnamed",
                 plural(forgotten, "virtual machine"),
                 crate::vms::MAX_VMS
             ));

@@ -123,9 +123,9 @@ impl Summary {
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     settled: Summary,
-    /// Those that more may be heard of.
+    /// Sessions that may get more records.
     live: VecDeque<Session>,
-    /// The last of those that nothing more will be heard of.
+    /// The last sessions that cannot get more records.
     recent: VecDeque<Session>,
     /// For each of the last boots, audit's number of the last end of several sessions.
     several: BTreeMap<u64, u64>,
@@ -134,7 +134,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// None yet. The last `keep` will be remembered one by one.
+    /// An empty list, which remembers the last `keep` sessions one by one.
     pub fn new(keep: usize) -> Self {
         Self {
             keep,
@@ -142,7 +142,7 @@ impl Sessions {
         }
     }
 
-    /// The same, and where the accesses of each went.
+    /// The same, with the places that each session accessed.
     pub fn with_places(keep: usize) -> Self {
         Self {
             with_places: true,
@@ -280,7 +280,7 @@ impl Sessions {
         self.live.len() - 1
     }
 
-    /// Nothing more will be heard of a session.
+    /// Settle a session, which cannot get more records.
     fn settle(&mut self, at: usize) {
         let Some(session) = self.live.remove(at).filter(|session| session.taken) else {
             return;

@@ -17,7 +17,7 @@ use crate::words::plural;
 pub struct Space {
     /// The device; nothing for a copy of its `config` that does not say.
     pub bdf: Option<Bdf>,
-    /// How it is called where it was read from.
+    /// The name that the dump gives it.
     pub what: String,
     /// Its vendor and device; nothing for a virtual function of which they are not known.
     pub id: Option<Id>,
@@ -116,8 +116,8 @@ impl Spaces {
         let dump = dump::parse(&bytes);
         if dump.devices.is_empty() {
             bail!(
-                "it has no device: is it what lspci -xxxx prints, or a copy of a device's \
-                 config in sysfs?"
+                "there is no device in it: it has to be output of lspci -xxxx, or a copy of a \
+                 device's config in sysfs"
             );
         }
         let space = |device: dump::Device| {
@@ -140,7 +140,7 @@ impl Spaces {
         let at = match bdf {
             None if self.spaces.len() == 1 => Some(0),
             None => bail!(
-                "it has {}: say which one\n{}",
+                "it has {}: name one\n{}",
                 plural(self.spaces.len() as u64, "device"),
                 self.listing()
             ),

@@ -23,10 +23,10 @@ const PARAMETERS: &str = "sys/module/vfio_pci_audit/parameters";
 const DEBUGFS: &str = "sys/kernel/debug";
 const SESSIONS: &str = "sys/kernel/debug/vfio_pci_audit/sessions";
 const ONLY_READS_BLOCKED: &str =
-    "DANGEROUS: reads are blocked and writes are not, so that a guest that reads a register, \
-     changes a bit and writes it back clears the others: set block_pci_unassigned_write=Y, too";
+    "DANGEROUS: reads are blocked and writes are not: a guest that reads a register, changes a bit \
+     and writes it back clears the other bits; set block_pci_unassigned_write=Y, too";
 
-/// What there is to say.
+/// The state of the kernel.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// The release of the running kernel.
@@ -39,7 +39,7 @@ pub struct Status {
     pub parameters: Option<BTreeMap<String, String>>,
     /// The sessions, one for each device that is open; nothing if they cannot be read.
     pub sessions: Option<Vec<Session>>,
-    /// What no toggle covers, for each device that VFIO has, or may get, and that has any of it.
+    /// What no toggle covers, for each device that VFIO has or may get.
     pub past_the_hook: Vec<Exposed>,
     /// What is missing, and what to do.
     pub advice: Vec<String>,
@@ -139,7 +139,7 @@ impl Status {
         status
     }
 
-    /// Whether the kernel audits at all.
+    /// Whether the module is loaded.
     pub fn is_there(&self) -> bool {
         self.parameters.is_some()
     }
@@ -153,10 +153,9 @@ impl Status {
                 "This kernel was built without {OPTION}: build it with that, CONFIG_AUDIT and \
                  CONFIG_RUST"
             ),
-            None => format!(
-                "There is no module vfio_pci_audit, and no configuration that tells whether the \
-                 kernel has {OPTION}: try modprobe vfio-pci"
-            ),
+            None => "Neither the module vfio_pci_audit nor the kernel's configuration was found: \
+                     try modprobe vfio-pci"
+                .into(),
         });
     }
 
@@ -171,11 +170,11 @@ impl Status {
             Ok(text) => text,
             Err(error) => {
                 self.advice.push(match error.kind() {
-                    io::ErrorKind::PermissionDenied => "Only root may see the sessions".to_owned(),
+                    io::ErrorKind::PermissionDenied => "Only root may list the sessions".to_owned(),
                     io::ErrorKind::NotFound if is_empty(&root.join(DEBUGFS)) => {
                         format!(
-                            "The sessions are in debugfs, which is not there: mount -t \
-                             debugfs debugfs /{DEBUGFS}, in a kernel with CONFIG_DEBUG_FS"
+                            "The sessions are listed in debugfs, which is not mounted: mount -t \
+                             debugfs debugfs /{DEBUGFS} (the kernel needs CONFIG_DEBUG_FS)"
                         )
                     }
                     _ => format!("/{SESSIONS}: {error}"),
@@ -190,9 +189,9 @@ impl Status {
                     session.look_for_vm(root);
                     sessions.push(session);
                 }
-                None => self.advice.push(format!(
-                    "/{SESSIONS} has a line that is not understood: {line}"
-                )),
+                None => self
+                    .advice
+                    .push(format!("/{SESSIONS} has an unknown line: {line}")),
             }
         }
         self.sessions = Some(sessions);
@@ -229,7 +228,7 @@ impl Status {
             }
         }
         if !self.past_the_hook.is_empty() {
-            writeln!(out, "not covered by blocking, nor recorded:")?;
+            writeln!(out, "neither blocked nor recorded:")?;
         }
         for device in &self.past_the_hook {
             write!(out, "{}", device.text())?;
@@ -241,7 +240,7 @@ impl Status {
     }
 }
 
-/// What the toggles of the machine do, whose files are under `root`, if that is dangerous.
+/// A warning, if the toggles of the machine whose files are under `root` are dangerous.
 pub fn dangerous_toggles(root: &Path) -> Option<&'static str> {
     dangerous(&parameters(&root.join(PARAMETERS))?)
 }
@@ -340,6 +339,13 @@ pub(crate) fn configured(root: &Path, kernel: &str, wanted: &str) -> Option<(boo
         let text = configuration(&root.join(&file))?;
         Some((text.lines().any(|line| line == wanted), format!("/{file}")))
     })
+}
+
+/// The first two numbers of a kernel release, such as `7.3.4+deb13-amd64`.
+pub(crate) fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse().ok();
+    Some((next()?, next()?))
 }
 
 fn configuration(file: &PathBuf) -> Option<String> {

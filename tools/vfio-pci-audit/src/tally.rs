@@ -38,7 +38,7 @@ const OVERTAKES: u64 = 60_000;
 pub struct Added {
     /// In which boot of its machine it was made.
     pub boot: u64,
-    /// Whether it is asked for, and does not only tell of the session of others.
+    /// Whether it matches the filter, and is not only context for other records.
     pub taken: bool,
     /// By how much its time, in milliseconds, is before that of one of the same machine that came
     /// earlier, if that is more than records overtake each other.
@@ -76,8 +76,7 @@ impl Tally {
         }
     }
 
-    /// Count a record. Nothing if it has nothing to do with what is asked for, or there is no room
-    /// for its device.
+    /// Count a record. Nothing if it is irrelevant, or there is no room for its device.
     pub fn add(&mut self, record: &Record<'_>) -> Option<Added> {
         if !self.filter.knows(record.node, Some(record.device)) {
             return None;

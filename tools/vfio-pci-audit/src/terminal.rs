@@ -6,7 +6,7 @@ use std::env;
 
 use terminal_size::{terminal_size_of, Width};
 
-/// What is wide enough where nothing says how wide lines may be.
+/// The width of lines where neither COLUMNS nor a terminal has one.
 const DEFAULT: usize = 100;
 /// The first word of a line for /etc/modprobe.d.
 const MODULE_OPTIONS: &str = "options ";
@@ -18,7 +18,7 @@ pub fn width() -> usize {
     said().unwrap_or(DEFAULT)
 }
 
-/// What COLUMNS says, or else the terminal that standard output is.
+/// The width in COLUMNS, or else that of the terminal that standard output is.
 fn said() -> Option<usize> {
     let columns = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let terminal = || terminal_size_of(std::io::stdout()).map(|(Width(width), _)| width.into());

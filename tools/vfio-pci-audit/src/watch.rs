@@ -42,7 +42,7 @@ use crate::time::{Stamp, Zone};
 use crate::when::Now;
 use crate::words::{plural, range_text};
 
-/// Messages that did not come here, as a row.
+/// Messages that were lost, as a row.
 #[derive(Serialize)]
 struct LostRow {
     kind: &'static str,
@@ -97,7 +97,7 @@ struct Watcher<'a, W> {
     registers: Registers<'a>,
     holders: Holders,
     hook: Option<Hook>,
-    /// Whether what is read is told, and not only says who holds what.
+    /// Whether records are printed, and not only read for the holders of devices.
     telling: bool,
     told: u64,
     alarm: bool,
@@ -158,7 +158,7 @@ impl<'a, W: Write> Watcher<'a, W> {
                 },
                 Ok(Message::Lost(count)) => self.lost(count)?,
                 Ok(Message::Off) => {
-                    warn("audit is off, so that nothing is recorded: auditctl -e 1 turns it on")
+                    warn("auditing is off, and nothing is recorded: auditctl -e 1 turns it on")
                 }
                 Ok(Message::Broken(error)) => return Err(error).context("listening to the kernel"),
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
@@ -183,7 +183,7 @@ impl<'a, W: Write> Watcher<'a, W> {
         } else {
             ensure!(
                 deadline.is_none(),
-                "{name} is no file: --for is for those, and for the kernel's records"
+                "{name} is not a file: --for takes a file, or the kernel's records"
             );
             source.open(|raw| raw).with_context(|| name.clone())?
         };
@@ -213,7 +213,7 @@ impl<'a, W: Write> Watcher<'a, W> {
             if let Some((_, sample)) = foreign.take_if(|(count, _)| *count >= MAX_NAMED as u64) {
                 let guess = guess::looks_like(&sample);
                 warn(&format!(
-                    "{name}: not one line is an audit record so far: it looks like {guess}"
+                    "{name}: no line is an audit record so far: it looks like {guess}"
                 ));
             }
             if !more || self.alarm {
@@ -251,12 +251,12 @@ impl<'a, W: Write> Watcher<'a, W> {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<()> {
-        // What fires an alarm is the end of it.
+        // Nothing is printed after the record that raised the alarm.
         if self.alarm {
             return Ok(());
         }
         if record.kind == Kind::Open {
-            // There may be another device, and another holder.
+            // It may be another device, with another holder.
             self.registers.forget(record.node, record.device);
             self.holders.forget(record.device);
         }
@@ -295,7 +295,7 @@ impl<'a, W: Write> Watcher<'a, W> {
             None => "messages of audit".to_owned(),
         };
         warn(&format!(
-            "{what} did not come here, and there may have been accesses among them"
+            "{what} were lost, which may have included accesses"
         ));
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_millis();

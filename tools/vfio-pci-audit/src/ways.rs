@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which way to blocking a kernel offers: it may have the module already, or take it with a
-//! livepatch, or neither.
+//! How a kernel can block: it has the module already, takes it with a livepatch, or cannot.
 
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::origin::Origin;
-use crate::status::{configured, Status};
+use crate::status::{configured, version, Status};
 
 /// What a kernel that is not rebuilt needs for the livepatch, as the top-level `Kconfig` says.
 const NEEDED: [&str; 5] = [
@@ -19,8 +18,8 @@ const NEEDED: [&str; 5] = [
     "CONFIG_VFIO_PCI_CORE=m",
 ];
 
-/// The first version of Linux that the livepatch is for.
-const FIRST: u32 = 7;
+/// The first version of Linux that the modules compile on.
+const FIRST: (u32, u32) = (7, 2);
 
 /// The way to blocking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -82,19 +81,21 @@ impl Blocking {
                  comes with VFIO (modprobe vfio-pci).\n"
             ),
             Way::Livepatch => format!(
-                "This machine's kernel, {kernel}, takes the module as it is, with a livepatch and \
-                 without a reboot: \"make stock\" in the source of this program builds it.\n"
+                "This machine's kernel, {kernel}, can load the module with a livepatch, without a \
+                 reboot: \"make stock\" in the source of this program builds them.\n"
             ),
             Way::Neither { lacks } => format!(
-                "There is no way to block on this kernel, {kernel}, which lacks {}. Boot Debian's \
-                 kernel of backports or another one of {FIRST}.0 or later with Rust, for the \
-                 livepatch (\"make stock\"), or build one with the patch series (\"make deb\").\n",
-                lacks.join(", ")
+                "This machine's kernel, {kernel}, cannot block: it lacks {}. Boot Linux {}.{} or \
+                 later with Rust, such as Debian's kernel of backports, for the livepatch (\"make \
+                 stock\"), or build a kernel with the patch series (\"make deb\").\n",
+                lacks.join(", "),
+                FIRST.0,
+                FIRST.1
             ),
             Way::Unknown if kernel.is_empty() => String::new(),
             Way::Unknown => format!(
-                "Which way to blocking this machine's kernel, {kernel}, offers is not known, for \
-                 want of its configuration.\n"
+                "Whether this machine's kernel, {kernel}, can block is unknown: its configuration \
+                 was not found.\n"
             ),
         }
     }
@@ -102,12 +103,8 @@ impl Blocking {
 
 fn stock(root: &Path, kernel: &str) -> Way {
     let mut lacks = Vec::new();
-    let major = kernel
-        .split('.')
-        .next()
-        .and_then(|major| major.parse().ok());
-    if major.is_some_and(|major: u32| major < FIRST) {
-        lacks.push(format!("what Linux {FIRST}.0 has for it"));
+    if version(kernel).is_some_and(|version| version < FIRST) {
+        lacks.push(format!("the Rust code of Linux {}.{}", FIRST.0, FIRST.1));
     }
     for option in NEEDED {
         if configured(root, kernel, option).is_some_and(|(yes, _)| !yes) {
@@ -145,13 +142,12 @@ pub fn append(text: &mut String, root: &Path, origin: &Origin) {
             .as_ref()
             .map_or(String::new(), |kernel| format!(", {kernel}"));
         ways += &format!(
-            "Which way to blocking {machine} offers depends on its kernel{kernel}: run this \
-             there.\n"
+            "Whether {machine} can block depends on its kernel{kernel}: run this there.\n"
         );
     }
     if origin.unsaid {
-        ways += "Which way to blocking there is depends on the kernel of the machine of these \
-                 logs, which they do not name: run this there, without naming a log.\n";
+        ways += "Whether the machine of these logs can block depends on its kernel, which they do \
+                 not name: run this there, without naming a log.\n";
     }
     if !ways.is_empty() {
         text.push('\n');
@@ -192,7 +188,7 @@ mod tests {
         assert_eq!(look("7.3.4", "", false).way, Way::Unknown);
         let no_rust = all.replace("CONFIG_RUST=y", "# CONFIG_RUST is not set");
         let neither = look("6.12.117+deb13-amd64", &no_rust, false);
-        let lacks = ["what Linux 7.0 has for it", "CONFIG_RUST=y"].map(str::to_owned);
+        let lacks = ["the Rust code of Linux 7.2", "CONFIG_RUST=y"].map(str::to_owned);
         assert_eq!(
             neither.way,
             Way::Neither {
@@ -201,7 +197,10 @@ mod tests {
         );
         assert!(neither
             .text()
-            .starts_with("There is no way to block on this kernel, 6.12.117"));
+            .starts_with("This machine's kernel, 6.12.117+deb13-amd64, cannot block: "));
+        let older = look("7.1.9", &all, false).way;
+        assert!(matches!(older, Way::Neither { lacks } if lacks.len() == 1));
+        assert_eq!(look("7.2.12", &all, false).way, Way::Livepatch);
     }
 
     #[test]
@@ -226,7 +225,7 @@ mod tests {
         });
         assert_eq!(
             elsewhere,
-            "\nWhich way to blocking other offers depends on its kernel, 6.1.0: run this there.\n"
+            "\nWhether other can block depends on its kernel, 6.1.0: run this there.\n"
         );
         let unsaid = said(Origin {
             unsaid: true,

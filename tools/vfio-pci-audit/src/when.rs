@@ -42,7 +42,7 @@ impl Now {
         if text == "boot" {
             return self
                 .booted
-                .context("it is not known when this machine was booted");
+                .context("the boot time of this machine is unknown");
         }
         if let Some(seconds) = text.strip_prefix('@') {
             let seconds: f64 = seconds
@@ -100,8 +100,8 @@ impl Now {
                 None if second.is_none() => {
                     let time = time(first).with_context(|| {
                         format!(
-                            "{text:?} is not a time: such as today, recent, boot, 2h, \
-                             2025-05-20, \"05/20/2025 16:20:00\" or 16:20"
+                            "{text:?} is not a time; examples: today, recent, boot, 2h, \
+                             2025-05-20, \"05/20/2025 16:20:00\", 16:20"
                         )
                     })?;
                     return Ok(self

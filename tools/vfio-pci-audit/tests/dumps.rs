@@ -59,19 +59,19 @@ fn dumps_that_do_not_do() {
     let short = format!("01:00.0 x\n00: {row}10: {row}20: {row}30: {row}");
     let two = fs::read_to_string(data("edu.lspci")).unwrap() + &short;
     for (text, bdf, says) in [
-        ("hello\n", Some("01:00.0"), "is it what lspci -xxxx prints"),
         (
-            &two,
-            None,
-            "it has 2 devices: say which one\n  0000:03:00.0 ",
+            "hello\n",
+            Some("01:00.0"),
+            "it has to be output of lspci -xxxx",
         ),
+        (&two, None, "it has 2 devices: name one\n  0000:03:00.0 "),
         (&two, None, "\n  0000:01:00.0 x (64 bytes)"),
         (
             &two,
             Some("09:00.0"),
             "it has no 0000:09:00.0, but\n  0000:03:00.0 ",
         ),
-        ("01:00.0 x\n", None, "no bytes of 0000:01:00.0 are there"),
+        ("01:00.0 x\n", None, "there are no bytes of 0000:01:00.0"),
     ] {
         let output = map(text.as_bytes(), bdf);
         assert!(output.contains(says), "{output}");
@@ -81,7 +81,7 @@ fn dumps_that_do_not_do() {
     few.config.truncate(64);
     let output = map_of(&few);
     assert!(
-        output.contains("only 64 bytes of 0000:01:00.0 are there"),
+        output.contains("only the first 64 bytes of 0000:01:00.0 are there"),
         "{output}"
     );
 }
@@ -119,10 +119,7 @@ fn a_loop_is_told_once() {
     let mut looping = device("01:00.0");
     looping.config[0x180..0x184].copy_from_slice(&[0x03, 0x00, 0x01, 0x14]);
     let output = map_of(&looping);
-    assert!(
-        output.contains("a list of its capabilities loops"),
-        "{output}"
-    );
+    assert!(output.contains("a capability list loops"), "{output}");
     assert_eq!(output.matches("L1 PM Substates").count(), 1, "{output}");
     assert_eq!(
         output.matches("Device Serial Number").count(),
@@ -198,7 +195,7 @@ fn what_is_damaged_is_named_and_the_rest_is_read() {
     let output = map(text.as_bytes(), None);
     assert!(output.contains("of 256 bytes are unassigned"), "{output}");
     assert!(output.contains("line 38: \"240: 0"), "{output}");
-    assert!(output.contains("and 256 are here"), "{output}");
+    assert!(output.contains("but only 256 are there"), "{output}");
 }
 
 #[test]
@@ -220,7 +217,7 @@ fn every_device_of_a_dump() {
 0000:00:1c.0 8086:10c9 Ethernet controller: Example
     0000:00:1c.0 has no map: it is a bridge: vfio-pci refuses those
 0000:02:00.0 Other: z
-    no bytes of 0000:02:00.0 are there
+    there are no bytes of 0000:02:00.0
 exit code 0
 ";
     assert_eq!(output, expected);

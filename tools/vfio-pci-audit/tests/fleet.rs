@@ -145,12 +145,12 @@ fn reports_of_many_machines() {
     // The same one twice would count twice.
     let twice = merge(&[], &[made[0].clone(), made[0].clone()]);
     assert!(
-        twice.contains("at the same time: it would count twice"),
+        twice.contains("at the same time: it would be counted twice"),
         "{twice}"
     );
     assert!(twice.ends_with("exit code 3\n"), "{twice}");
     let log = merge(&[], &[files.path("a")]);
-    assert!(log.contains("is no report of --format json"), "{log}");
+    assert!(log.contains("is not a report of --format json"), "{log}");
 }
 
 /// Two periods of one machine, between sessions.

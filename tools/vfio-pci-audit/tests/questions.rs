@@ -158,7 +158,7 @@ fn two_periods() {
     later[2].3 = later[2].3.replace("offset=0x298", "offset=0x2a0");
     let old = files.put("old", &lines(&records));
     let new = files.put("new", &lines(&later));
-    let expected = "0000:01:00.1: 2 sessions, then 1; watched for 1m 10s, then 0s
+    let expected = "0000:01:00.1: 2 sessions before, 1 after; logs of 1m 10s before, 0s after
   holders gone: VM build, VM win11-gpu
   holders new: qemu-system-x86_64
   accesses               before       after      change
@@ -250,10 +250,10 @@ fn an_end_of_several_sessions() {
     let log = files.put("log", &lines(&records));
     let text = all(&["report", &log]);
     for expected in [
-        "  sessions  2, 0 of them whole\n            1 end of several sessions each\n",
-        "qemu-system-x86_64 4242: ended, with its totals in those of several sessions, 3 accesses \
+        "  sessions  2, 0 of them complete\n            1 end of several sessions each\n",
+        "qemu-system-x86_64 4242: ended, totals only known together with other sessions, 3 accesses \
          recorded\n",
-        "qemu-system-x86_64 5353: ended, with its totals in those of several sessions, 3 accesses \
+        "qemu-system-x86_64 5353: ended, totals only known together with other sessions, 3 accesses \
          recorded\n",
         "several sessions: 270 reads (0 blocked), 5 writes (2 blocked), 7 recorded, 268 \
          suppressed, 0 lost\n",

@@ -490,7 +490,7 @@ fn readers(lab: &mut Lab) -> Result<()> {
     );
     let way = match kernel::has_policy() {
         true => "block_pci_unassigned_write=Y",
-        false => "no way to block on this kernel",
+        false => "cannot block: it lacks",
     };
     ensure!(
         advice.contains(way),

@@ -53,7 +53,7 @@ pub struct Suspect {
     pub count: u64,
     /// What it has to do with the error.
     pub relation: Relation,
-    /// How often bytes of it were accessed so before, without an error.
+    /// The number of earlier accesses of this kind to these bytes without an error.
     pub without_error: u64,
     /// How strong the evidence is.
     pub strength: Strength,
@@ -66,7 +66,7 @@ pub struct Charge {
     pub error: DeviceError,
     /// The accesses, the nearest first.
     pub suspects: Vec<Suspect>,
-    /// How many accesses there are in all for which no clock is common with the error.
+    /// The number of accesses that have no clock in common with the error.
     pub no_clock: u64,
 }
 
@@ -221,8 +221,8 @@ pub fn relation(error: &DeviceError, device: Bdf, topology: &Topology) -> Relati
     }
 }
 
-/// How many accesses of the same kind to bytes of this one there were before an error, and no error
-/// that has to do with the device came after them.
+/// The number of earlier accesses of the same kind to these bytes that no error of the device
+/// followed.
 fn without_error(
     access: &Access,
     accesses: &[Access],
@@ -243,7 +243,7 @@ fn without_error(
             && other.range.start < access.range.end
             && access.range.start < other.range.end
     });
-    // One of which it is not known whether an error came after it says nothing.
+    // If it is unknown whether an error followed, the access is no evidence.
     let late = |other: &&Access| {
         let before = other.moment.before(&error.moment);
         before.is_some_and(|before| before > 0 && before.unsigned_abs() > window)
@@ -279,7 +279,7 @@ impl Charge {
         self.suspects
             .iter()
             .filter(|suspect| suspect.strength > Strength::None)
-            // Where nothing but the time speaks for it, nothing speaks for it.
+            // Time alone makes no access a suspect.
             .filter(|suspect| suspect.relation > Relation::TimeOnly)
             .max_by_key(|suspect| {
                 (

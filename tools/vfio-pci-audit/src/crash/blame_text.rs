@@ -26,7 +26,7 @@ pub struct SuspectReport {
     pub count: u64,
     /// What it has to do with the error.
     pub relation: Relation,
-    /// How often bytes of it were accessed so without an error.
+    /// The number of earlier accesses of this kind to these bytes without an error.
     pub without_error: u64,
     /// How strong the evidence is.
     pub strength: Strength,
@@ -104,13 +104,13 @@ impl SuspectReport {
             Relation::SameDevice => "another function of the same device",
             Relation::BelowPort => "below the port that has the error",
             Relation::SamePort => "on the same bus, below the same port",
-            Relation::NoDevice => "only the time: the error is not of a known device",
-            Relation::TimeOnly => "only the time: another device elsewhere",
+            Relation::NoDevice => "time only: the error names no known device",
+            Relation::TimeOnly => "time only: an unrelated device",
         };
         let before = match self.without_error {
-            0 => "no such access before without an error".to_owned(),
-            1 => "1 such access before without an error".to_owned(),
-            n => format!("{n} such accesses before without an error"),
+            0 => "no such access without an error before".to_owned(),
+            1 => "1 such access without an error before".to_owned(),
+            n => format!("{n} such accesses without an error before"),
         };
         format!("{strength} evidence: {relation}; {before}")
     }
@@ -162,7 +162,7 @@ impl ChargeReport {
     fn text(&self, text: &mut String, zone: &Zone, window: u32) {
         let when = match (self.time, &self.since_boot) {
             (Some(time), _) => zone.text(time),
-            (None, Some(up)) => format!("{up} s after the boot"),
+            (None, Some(up)) => format!("{up} s after boot"),
             (None, None) => "At an unknown time".to_owned(),
         };
         let _ = write!(text, "{when}: {}, {}", self.kind, self.severity);
@@ -183,13 +183,13 @@ impl ChargeReport {
         if self.accesses.is_empty() {
             let _ = writeln!(
                 text,
-                "  No access to unassigned bytes is known of the {} before it.",
+                "  No access to unassigned bytes is known in the {} before it.",
                 plural(window.into(), "second")
             );
         } else {
             let _ = writeln!(
                 text,
-                "  Accesses of the {} before it, the nearest first:",
+                "  Accesses in the {} before it, latest first:",
                 plural(window.into(), "second")
             );
         }
@@ -208,14 +208,14 @@ impl ChargeReport {
                 let _ = writeln!(text, "  Suspect: {}", culprit.access.what());
             }
             None => {
-                let _ = writeln!(text, "  No access that is known is a suspect: {NOT_OURS}.");
+                let _ = writeln!(text, "  No known access is a suspect: {NOT_OURS}.");
             }
         }
         if let Some(setting) = &self.setting {
             let _ = writeln!(
                 text,
-                "  To block these bytes, for this device alone (/etc/modprobe.d):\n    options \
-                 vfio_pci_audit {}",
+                "  To block these bytes of this device only (/etc/modprobe.d):\n\
+                 \x20   options vfio_pci_audit {}",
                 setting.options
             );
             for note in &setting.notes {
@@ -226,10 +226,10 @@ impl ChargeReport {
     }
 }
 
-/// What is not seen, and not blocked.
-const NOT_OURS: &str = "assigned configuration space, memory and I/O of a device, and its DMA are \
-                        neither recorded nor blocked by vfio_pci_audit, and the device may have \
-                        failed by itself";
+/// What the modules neither see nor block.
+const NOT_OURS: &str = "vfio_pci_audit neither records nor blocks accesses to assigned \
+                        configuration space and to memory and I/O BARs, nor DMA, and the device \
+                        may have failed by itself";
 
 impl BlameReport {
     /// Of errors that were joined with accesses.
@@ -258,7 +258,7 @@ impl BlameReport {
                 true => "nothing".to_owned(),
                 false => self.read.join(", "),
             };
-            return format!("No error is known (read: {read}).\n");
+            return format!("No error was found (read: {read}).\n");
         }
         let mut text = String::new();
         for error in &self.errors {

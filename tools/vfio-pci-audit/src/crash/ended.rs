@@ -34,7 +34,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// By the logs of the boot. Those of `given` names are of it; others if they say so.
+    /// Find out from kernel logs. If the user named them (`given`), they are of that boot; others
+    /// are if they say so.
     pub fn new(logs: &[KernelLog], given: bool) -> Self {
         let of_it = || {
             logs.iter()
@@ -89,13 +90,13 @@ impl Ended {
         match (self.how, &self.reason) {
             (How::Panic, Some(reason)) => format!("with a kernel panic: {reason}{from}"),
             (How::Panic, None) => format!("with a kernel panic{from}"),
-            (How::Clean, _) => format!("in order, by a shutdown or reboot{from}"),
+            (How::Clean, _) => format!("with an orderly shutdown or reboot{from}"),
             (How::Reset, _) => format!(
-                "without a panic and without a shutdown: by a reset, by a \
-                 machine check or for lack of power{from}"
+                "without a panic or a shutdown: by a reset, a machine check or a power \
+                 failure{from}"
             ),
-            (How::Unknown, _) => "in a way that is not known: neither pstore nor the journal has \
-                                  anything of it (--kernel-log names another log)"
+            (How::Unknown, _) => "in an unknown way: neither pstore nor the journal has messages \
+                                  of it (--kernel-log names another log)"
                 .to_owned(),
         }
     }

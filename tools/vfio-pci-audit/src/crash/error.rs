@@ -62,8 +62,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Aer => "PCIe error (AER)",
-            Self::Dpc => "PCIe port cut off (DPC)",
-            Self::Firmware => "hardware error, by the firmware",
+            Self::Dpc => "PCIe downstream port containment (DPC)",
+            Self::Firmware => "hardware error reported by firmware",
             Self::MachineCheck => "machine check",
             Self::Nmi => "NMI",
             Self::Panic => "kernel panic",

@@ -59,12 +59,12 @@ impl Event {
         let op = match raw.op {
             0 => Op::Read,
             1 => Op::Write,
-            other => return Err(format!("op={other} makes no sense")),
+            other => return Err(format!("invalid op={other}")),
         };
         let allowed = match raw.res {
             0 => false,
             1 => true,
-            other => return Err(format!("res={other} makes no sense")),
+            other => return Err(format!("invalid res={other}")),
         };
         let end = raw.offset.checked_add(raw.size);
         if raw.size == 0 || end.is_none_or(|end| end > CONFIG_SPACE_SIZE as u64) {

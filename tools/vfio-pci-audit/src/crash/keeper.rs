@@ -14,6 +14,7 @@ use pci_config::Bdf;
 use super::event::Event;
 use super::saved::Ring;
 use crate::record::Op;
+use crate::status::version;
 
 /// Where the module shows it.
 const FOLDER: &str = "sys/kernel/debug/pci_audit";
@@ -22,10 +23,10 @@ const FIRST: (u32, u32) = (6, 12);
 /// What reserves it.
 pub const PARAMETER: &str = "reserve_mem=16M:4096:pci_audit";
 
-/// The accesses of the boot before; nothing if there is none that the memory tells of. If nothing
-/// is kept at all, the error says why.
+/// The accesses of the last boot; nothing if the memory has none. If the module keeps no accesses,
+/// the error says why.
 pub fn last_boot(root: &Path) -> Result<Option<Ring>> {
-    // Where the module keeps anything, this is there.
+    // Without it, the file below is missing for another reason.
     ensure_kept(root)?;
     match fs::read(root.join(FOLDER).join("last_boot")) {
         Ok(bytes) => ring(format!("/{FOLDER}/last_boot"), &bytes).map(Some),
@@ -55,7 +56,7 @@ pub fn ring(from: String, bytes: &[u8]) -> Result<Ring> {
     let head = lines.next().as_ref().and_then(Head::from_line);
     ensure!(
         head.is_some(),
-        "{from}: not what this version of pci_audit keeps"
+        "{from}: not in the format of this version of pci_audit"
     );
     let mut ring = Ring {
         from,
@@ -86,7 +87,7 @@ pub fn ring(from: String, bytes: &[u8]) -> Result<Ring> {
     ring.lost = made.saturating_sub(ring.events.len() as u64 + damaged);
     if damaged > 0 {
         ring.complain(format!(
-            " {} damaged, which the reset or the loss of power may have done",
+            " {} damaged, possibly by the reset or the power failure",
             crate::words::plural_es(damaged, "access")
         ));
         ring.bad = damaged;
@@ -129,7 +130,7 @@ fn ensure_kept(root: &Path) -> Result<()> {
     match fs::metadata(folder.join("this_boot")) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            bail!("{}: only root may look there", folder.display());
+            bail!("{}: only root may read it", folder.display());
         }
         Err(_) => {}
     }
@@ -138,7 +139,7 @@ fn ensure_kept(root: &Path) -> Result<()> {
     let release = release.trim();
     if version(release).is_some_and(|version| version < FIRST) {
         bail!(
-            "this kernel is {release}: to keep accesses for the next boot takes {}.{} or later",
+            "this kernel is {release}: keeping accesses for the next boot takes {}.{} or later",
             FIRST.0,
             FIRST.1
         );
@@ -149,28 +150,22 @@ fn ensure_kept(root: &Path) -> Result<()> {
         .filter_map(|word| word.strip_prefix("reserve_mem="))
         .any(|value| value.ends_with(":pci_audit"));
     if !reserves {
-        bail!("no memory is reserved to keep accesses in: boot with {PARAMETER}");
+        bail!("no memory is reserved for accesses: boot with {PARAMETER}");
     }
     if !path("sys/module/pci_audit").exists() {
-        bail!("the module is not loaded, which shows what is kept: modprobe pci_audit");
+        bail!("the module that shows the accesses is not loaded: modprobe pci_audit");
     }
     if read("sys/module/pci_audit/parameters/keep").trim() == "N" {
         bail!("the module was loaded with keep=N: no access is kept");
     }
     if !folder.exists() {
         bail!(
-            "there is no {}: mount debugfs there, or see what the kernel's log says of pci_audit \
-             and of reserve_mem",
+            "{} does not exist: mount debugfs, or look for pci_audit and reserve_mem in the kernel \
+             log",
             folder.display()
         );
     }
-    bail!("nothing is kept: see what the kernel's log says of pci_audit and of reserve_mem")
-}
-
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next()?.parse().ok();
-    Some((next()?, next()?))
+    bail!("no access is kept: look for pci_audit and reserve_mem in the kernel log")
 }
 
 #[cfg(test)]

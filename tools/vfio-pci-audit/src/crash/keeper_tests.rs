@@ -97,7 +97,10 @@ fn no_damaged_access_is_told() {
 fn memory_of_something_else_is_refused() {
     let text = |bytes: &[u8]| format!("{:#}", ring("x".to_owned(), bytes).unwrap_err());
     for other in [&[][..], &[0; 64], &[0xff; 200], b"tracer: nop"] {
-        assert!(text(other).contains("not what this version"), "{other:?}");
+        assert!(
+            text(other).contains("not in the format of this version"),
+            "{other:?}"
+        );
     }
 }
 
@@ -126,7 +129,7 @@ fn what_is_missing_is_said() {
     write(&keep, "Y\n");
     assert!(error().contains("mount debugfs"));
     fs::create_dir_all(root.join(FOLDER)).unwrap();
-    assert!(error().contains("nothing is kept: see"));
+    assert!(error().contains("no access is kept: look"));
     let file = |name: &str| root.join(FOLDER).join(name);
     fs::write(file("this_boot"), bytes(&[head()])).unwrap();
     assert_eq!(last_boot(root).unwrap(), None);

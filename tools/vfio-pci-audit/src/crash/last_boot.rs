@@ -64,7 +64,7 @@ impl AccessReport {
     pub fn when(&self, zone: &Zone) -> String {
         match (self.time, &self.since_boot) {
             (Some(time), _) => zone.text(time),
-            (None, Some(up)) => format!("{up} s after the boot"),
+            (None, Some(up)) => format!("{up} s after boot"),
             (None, None) => "at an unknown time".to_owned(),
         }
     }
@@ -86,7 +86,7 @@ impl AccessReport {
     }
 }
 
-/// What there is to tell.
+/// The report.
 #[derive(Debug, Serialize)]
 pub struct LastBoot {
     /// Where they were read.
@@ -131,19 +131,19 @@ impl LastBoot {
         let count = plural_es(self.count as u64, "access");
         match (self.count, self.undecoded) {
             (0, 0) => {
-                text += "Nothing was kept of it: there was no access to unassigned bytes, or the \
-                               memory was cleared (a power cycle does that).\n"
+                text += "It left no accesses: there was none to unassigned bytes, or the memory \
+                               was cleared (a power cycle does that).\n"
             }
-            (0, _) => text += "What was kept of it cannot be read.\n",
+            (0, _) => text += "The accesses that it left cannot be read.\n",
             _ => {
                 let _ = write!(text, "It left {count} to unassigned bytes ({})", self.from);
                 if self.lost > 0 {
                     let lost = plural_es(self.lost, "access");
-                    let _ = write!(text, "; {lost} before them are overwritten");
+                    let _ = write!(text, "; {lost} before them were overwritten");
                 }
                 text += match self.accesses.len() {
-                    all if all == self.count => ". The latest first:\n\n",
-                    _ => ". The last ones, the latest first:\n\n",
+                    all if all == self.count => ". Latest first:\n\n",
+                    _ => ". The last ones, latest first:\n\n",
                 };
             }
         }

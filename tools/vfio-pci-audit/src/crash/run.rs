@@ -38,7 +38,7 @@ fn logs(common: &CommonArgs) -> Result<Option<(Logs, Options)>> {
         // Without a log there are no names, and accesses all the same.
         Err(error) if common.audit_log.is_empty() => {
             anstream::eprintln!(
-                "note: no audit log, so that no virtual machine has a name: {error:#}"
+                "note: virtual machines are not named without an audit log: {error:#}"
             );
             return Ok(None);
         }
@@ -101,13 +101,12 @@ fn last_ring(root: &Path, folder: &Path) -> Result<(Ring, Option<Boot>)> {
     }
     match (live, Ring::last_saved(folder)?) {
         (Err(error), Some(saved)) => {
-            anstream::eprintln!("note: {error:#}; told is what was saved in {}", saved.from);
+            anstream::eprintln!("note: {error:#}; showing {}", saved.from);
             Ok((saved, None))
         }
         (_, Some(saved)) => {
             anstream::eprintln!(
-                "note: nothing is kept of the boot before this one; told is what was saved in {} \
-                 of one before",
+                "note: the kernel kept no access of the last boot; showing {}, of an earlier boot",
                 saved.from
             );
             Ok((saved, None))
@@ -125,7 +124,7 @@ fn last_ring(root: &Path, folder: &Path) -> Result<(Ring, Option<Boot>)> {
 
 fn save(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
     let Some(ring) = keeper::last_boot(&args.common.root)? else {
-        writeln!(out, "nothing is kept of the boot before this one")?;
+        writeln!(out, "the kernel kept no access of the last boot")?;
         return Ok(Exit::Done);
     };
     warn(ring.complaints());
@@ -211,7 +210,7 @@ fn traced(args: &BlameArgs, names: &Names) -> Result<Vec<Access>> {
             add(ring, boot);
         }
         Err(error) => {
-            anstream::eprintln!("note: accesses are those of the audit log only: {error:#}");
+            anstream::eprintln!("note: accesses are taken from the audit log only: {error:#}");
         }
     }
     if let Ok(ring) = keeper::this_boot(root) {

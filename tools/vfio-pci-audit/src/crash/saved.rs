@@ -43,7 +43,7 @@ pub struct Ring {
     pub wrong: u64,
     /// The first such name.
     pub wrong_name: Option<String>,
-    /// Lines that make no sense.
+    /// The number of invalid lines.
     pub bad: u64,
     /// The first of them.
     pub named: Vec<String>,
@@ -87,7 +87,7 @@ impl Ring {
         }
     }
 
-    /// Note something that makes no sense.
+    /// Note an invalid line.
     pub fn complain(&mut self, why: String) {
         self.bad += 1;
         if self.named.len() < NAMED {
@@ -100,7 +100,7 @@ impl Ring {
         self.events.is_empty() && self.unknown + self.wrong + self.bad == 0
     }
 
-    /// What has to be said of it, for standard error.
+    /// The warnings about it, for standard error.
     pub fn complaints(&self) -> Vec<String> {
         let mut all = self.named.clone();
         let more = self.bad - self.named.len() as u64;
@@ -109,15 +109,15 @@ impl Ring {
         }
         if self.unknown > 0 {
             all.push(format!(
-                "{} of the trace could not be decoded by the kernel that printed it, in which \
-                 pci_audit was not loaded",
+                "{} of the trace were not decoded, because pci_audit was not loaded in the kernel \
+                 that printed them",
                 crate::words::plural(self.unknown, "event")
             ));
         }
         if let Some(name) = &self.wrong_name {
             all.push(format!(
-                "{} of the trace were decoded WRONGLY, as {name} and the like, if it has accesses \
-                 only: ids of events differ from boot to boot; nothing is told of them",
+                "{} of the trace are ignored, such as {name}: if only accesses were traced, the \
+                 kernel decoded them WRONGLY, because event ids differ between boots",
                 crate::words::plural(self.wrong, "event")
             ));
         }
@@ -139,8 +139,7 @@ impl Ring {
         text
     }
 
-    /// Save it in a folder, unless that was done, and forget what was saved longest ago. Where it
-    /// is.
+    /// Save it in a folder, unless it is saved already, and delete the oldest. Returns the file.
     pub fn save(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let text = self.text();
@@ -152,7 +151,7 @@ impl Ring {
         }
         let number = last.map_or(1, |(number, _)| number + 1);
         let path = folder.join(format!("boot-{number}.trace"));
-        // A machine that dies again at once has it on the disk, whole.
+        // The file is complete on disk even if the machine dies again at once.
         let new = folder.join("new");
         write(&new, &text)?;
         fs::rename(&new, &path).with_context(|| path.display().to_string())?;
@@ -279,7 +278,7 @@ mod tests {
         for words in [
             "x:5: not a line of a trace",
             "pci_audit was not loaded",
-            "WRONGLY, as kvm_exit",
+            "such as kvm_exit: ",
         ] {
             assert!(said.contains(words), "{said}");
         }

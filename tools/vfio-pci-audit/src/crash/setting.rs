@@ -47,21 +47,21 @@ pub fn setting(machine: &Machine, device: Bdf, range: &Range<usize>, op: Op) -> 
     exceptions.extend(ids);
     match id {
         None => notes.push(format!(
-            "what {device} is is not known here (--dump): put VENDOR:DEVICE@START-END for the \
-             bytes of it that are not to be blocked into uaccess_allow_ids"
+            "the id of {device} is unknown here (--dump): add VENDOR:DEVICE@START-END to \
+             uaccess_allow_ids for its bytes that must not be blocked"
         )),
         Some(id) if same > 0 => notes.push(format!(
-            "it applies to all devices that are {id}, of which there are {}",
+            "it applies to all devices with the id {id}: there are {}",
             same + 1
         )),
         Some(_) => {}
     }
     notes.push(
-        "other devices that come later have to be added, or they are blocked, too".to_owned(),
+        "devices that are added later have to be excepted, or they are blocked, too".to_owned(),
     );
     let mut options = match op {
         Op::Write => "block_pci_unassigned_write=Y".to_owned(),
-        // Reads that are blocked alone have read-modify-write put wrong bits into registers.
+        // With reads alone blocked, a read-modify-write puts wrong bits into registers.
         Op::Read => "block_pci_unassigned_read=Y block_pci_unassigned_write=Y".to_owned(),
     };
     if !exceptions.is_empty() {
@@ -125,7 +125,7 @@ mod tests {
         device(root, "0000:03:00.0", "0x8086", "0x10d3");
         let found = of(0x2f8..0x2fc, Op::Write);
         assert!(
-            found.notes[0].contains("of which there are 2"),
+            found.notes[0].contains("8086:10d3: there are 2"),
             "{:?}",
             found.notes
         );

@@ -73,10 +73,7 @@ impl Found {
             Some("-") => Source::Standard,
             _ => Source::File(path.to_owned()),
         };
-        ensure!(
-            !name.ends_with(".enc.z"),
-            "pstore could not unpack it: no kernel log"
-        );
+        ensure!(!name.ends_with(".enc.z"), "pstore could not decompress it");
         let lines = Lines::new(name, boot, zone.clone());
         self.log(lines.all(source.open(|raw| raw)?)?);
         Ok(())

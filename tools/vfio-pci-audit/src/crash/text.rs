@@ -26,7 +26,7 @@ pub enum Line {
     Unknown(u64),
     /// An event of this name, which cannot be in the buffer.
     Other(String),
-    /// An event of ours whose values make no sense, or no line of such a file.
+    /// An event of ours with invalid values, or no line of such a file.
     Bad(String),
 }
 
@@ -107,7 +107,7 @@ fn value<'a>(text: &'a str, next: &str) -> Result<(&'a str, &'a str), String> {
 }
 
 fn digits(name: &str, text: &str) -> Result<u64, String> {
-    number(text).ok_or_else(|| format!("{name}={text} makes no sense"))
+    number(text).ok_or_else(|| format!("invalid {name}={text}"))
 }
 
 /// `device="0000:01:00.1" op=write offset=0x298 size=1 session=7 pid=1502 comm="x" res=0`
@@ -119,18 +119,18 @@ fn decoded(before: &str, text: &str) -> Result<Event, String> {
     let (device, text) = value(after(text, " device=\"")?, "\" op=")?;
     let device: Bdf = device
         .parse()
-        .map_err(|_| format!("device={device} makes no sense"))?;
+        .map_err(|_| format!("invalid device={device}"))?;
     let (op, text) = value(text, " offset=")?;
     let op = match op {
         "read" => 0,
         "write" => 1,
-        other => return Err(format!("op={other} makes no sense")),
+        other => return Err(format!("invalid op={other}")),
     };
     let (offset, text) = value(text, " size=")?;
     let offset = offset
         .strip_prefix("0x")
         .and_then(|digits| hex(digits, 8))
-        .ok_or_else(|| format!("offset={offset} makes no sense"))?;
+        .ok_or_else(|| format!("invalid offset={offset}"))?;
     let (size, text) = value(text, " session=")?;
     let (session, text) = value(text, " pid=")?;
     let (pid, text) = value(text, " comm=\"")?;
@@ -163,7 +163,7 @@ fn by_field(before: &str, text: &str) -> Result<Event, String> {
     let magic = plain("magic", magic)?;
     if magic != u64::from(MAGIC) {
         return Err(format!(
-            "the record of another event: it begins with {magic:#x}, not with {MAGIC:#x}"
+            "a record of another event: it begins with {magic:#x}, not {MAGIC:#x}"
         ));
     }
     let (domain, text) = value(text, " bus=")?;
@@ -177,10 +177,10 @@ fn by_field(before: &str, text: &str) -> Result<Event, String> {
     let (pid, comm) = value(text, " comm=")?;
     let byte = |name, text| {
         let number = plain(name, text)?;
-        u8::try_from(number).map_err(|_| format!("{name}={number} makes no sense"))
+        u8::try_from(number).map_err(|_| format!("invalid {name}={number}"))
     };
     let domain = plain("domain", domain)?;
-    let domain = u32::try_from(domain).map_err(|_| format!("domain={domain} makes no sense"))?;
+    let domain = u32::try_from(domain).map_err(|_| format!("invalid domain={domain}"))?;
     let device = Bdf::new(domain, byte("bus", bus)?, byte("devfn", devfn)?);
     Event::new(&Raw {
         ns,

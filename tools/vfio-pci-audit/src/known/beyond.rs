@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What reaches configuration space and is not decided upon: mirrors of it in memory, and
-//! capabilities that are a vendor's own, which VFIO knows and writes as they are.
+//! Ways to configuration space without a decision: mirrors of it in memory BARs, and vendor
+//! capabilities, which VFIO passes through.
 
 use pci_config::{Capability, ConfigMap};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::device::Device;
 use super::machine::Machine;
 use crate::words::range_text;
 
-/// Something that goes past the hook.
+/// A way to configuration space that the hook does not see.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Beyond {
@@ -43,7 +43,7 @@ pub enum Beyond {
     },
 }
 
-/// A device of a machine with what goes past the hook.
+/// A device, and the ways to it that the hook does not see.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exposed {
     /// Its address.
@@ -82,7 +82,7 @@ impl Exposed {
             text += &format!("    {}\n", beyond.text());
         }
         if !self.layout_known {
-            text += "    and vendor capabilities, if it has any: root can read them\n";
+            text += "    and vendor capabilities, if any: run this as root to list them\n";
         }
         text
     }

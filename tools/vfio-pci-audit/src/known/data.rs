@@ -160,13 +160,13 @@ impl Devices {
         self.matches(device, Pattern::is_exact)
     }
 
-    /// Whether a device may be among them for all that is known of it.
+    /// Whether a device may be among them; its class may be unknown.
     pub fn may_be_of(&self, device: &Device) -> bool {
         self.matches(device, |_| true)
     }
 
-    /// Whether a device is among them, with what holds for one whose class would tell and is not
-    /// known.
+    /// Whether a device is among them. `without_class` decides if that depends on a class that is
+    /// unknown.
     fn matches(&self, device: &Device, without_class: fn(Pattern) -> bool) -> bool {
         self.ids.iter().any(|pattern| {
             let class = match (self.class, device.class) {

@@ -22,7 +22,7 @@ pub fn too_long_for(list: &str) -> Option<&'static str> {
         ..COMMAND_LINE => None,
         COMMAND_LINE..SYSFS => Some("too long for the command line of most kernels: 2048 bytes"),
         SYSFS.. => Some(
-            "too long for sysfs (4096 bytes) and for the kernel's command line: give it when the \
+            "too long for sysfs (4096 bytes) and for the kernel's command line: set it when the \
              module is loaded",
         ),
     }

@@ -50,7 +50,7 @@ impl Machine {
     /// The device of a log, of which the user says what it is.
     pub fn named(&self, node: Option<&str>, bdf: Bdf, id: Id) -> Subject {
         let found = self.subject(node, bdf);
-        // What is here is another device if its id is another one.
+        // A device with another id is not the one that the log is about.
         let found = found.filter(|subject| subject.device.id == id);
         found.unwrap_or_else(|| Subject::new(Device { id, class: None }, &[]))
     }

@@ -111,7 +111,7 @@ impl Marks {
     pub fn beyond(&self) -> String {
         let beyond = self.beyond.iter();
         beyond
-            .map(|beyond| format!("  past the hook: {}\n", beyond.text()))
+            .map(|beyond| format!("  not covered: {}\n", beyond.text()))
             .collect()
     }
 

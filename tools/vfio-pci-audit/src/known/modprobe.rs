@@ -144,7 +144,7 @@ impl DeviceNeeds {
         if !self.layout_known {
             writeln!(
                 out,
-                "#   which bytes are unassigned could not be read: ask as root"
+                "#   its unassigned bytes are unknown: run this as root"
             )?;
         }
         for need in &self.registers {

@@ -67,8 +67,7 @@ impl RegisterReport {
     }
 }
 
-/// The rows that are of what was asked for: all of them, or those of a pattern, narrowed by a
-/// class.
+/// The matching rows: all of them, or those of a pattern, narrowed by a class.
 ///
 /// Without a class, rows of a class of any vendor are left out of those of a pattern: they would be
 /// there for every device.
@@ -124,8 +123,9 @@ pub fn exceptions(rows: &[&Register], id: Id) -> String {
     let classes: Vec<Class> = needed.iter().filter_map(|row| row.devices.class).collect();
     let meet = |one: &Class| classes.iter().all(|other| one.meets(*other));
     if !classes.iter().all(meet) {
-        return "\nTo print exceptions, it has to be known which of these classes it is of \
-                (--class).\n"
+        return "\n\
+                The exceptions depend on the class of the device: choose one of these with \
+                --class.\n"
             .to_owned();
     }
     let mut exceptions = Exceptions::default();
@@ -135,7 +135,7 @@ pub fn exceptions(rows: &[&Register], id: Id) -> String {
     let list = exceptions.to_string();
     let harmless = match needed.len() == rows.len() {
         true => "",
-        false => ", but for what is harmless if blocked",
+        false => ", except what is harmless if blocked",
     };
     let mut text = format!(
         "\nExceptions for all of it{harmless}:\n  options vfio_pci_audit uaccess_allow_ids={list}\n"
@@ -188,15 +188,15 @@ pub fn layout(layout: &Layout) -> String {
     };
     let mut parts = Vec::new();
     if !layout.dump.is_empty() {
-        parts.push(format!("unassigned on a dump of {}", list(&layout.dump)));
+        parts.push(format!("unassigned in a dump of {}", list(&layout.dump)));
     }
     if !layout.lspci.is_empty() {
-        parts.push(format!("by lspci of {}", list(&layout.lspci)));
+        parts.push(format!("according to lspci of {}", list(&layout.lspci)));
     }
     if let Some(id) = layout.hidden {
         let name = id.name().unwrap_or("a capability");
         parts.push(format!(
-            "in {name}, which VFIO hides, where a device has it"
+            "in {name}, which VFIO hides, on devices that have it"
         ));
     }
     parts.push(if layout.dump.is_empty() && layout.lspci.is_empty() {

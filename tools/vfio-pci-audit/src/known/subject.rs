@@ -78,8 +78,8 @@ impl Subject {
         rows.filter(|row| row.devices.has(&self.device) && self.may_have(row))
     }
 
-    /// Whether nothing speaks against a register: one that only a capability has is not on a device
-    /// without that.
+    /// Whether the device may have a register. One that is part of a capability takes a device with
+    /// that capability.
     fn may_have(&self, row: &Register) -> bool {
         let (Some(space), Some(id), []) = (&self.space, row.layout.hidden, &row.layout.dump[..])
         else {

@@ -143,11 +143,11 @@
 			const note = (text) => maps.append(element('p', {class: 'note'}, text));
 			if (!maps.children.length) note('No access of that kind.');
 			if (some(f) && device.older)
-				note(`${device.older} older sessions of this device are not told one by one.`);
+				note(`${device.older} older sessions of this device are not listed one by one.`);
 			const leftOut = (sum, session, at) => sum + (shown[at] ? session.left_out : 0);
 			const out = device.sessions.reduce(leftOut, 0);
 			if (some(f) && out)
-				note(`${out} records of these sessions went to more places than are kept.`);
+				note(`${out} records of these sessions are left out: they touched too many ranges.`);
 		}
 		told.textContent = `Shown: ${devices} of ${data.devices.length} devices, ${sessions} sessions`;
 		const kept = fields

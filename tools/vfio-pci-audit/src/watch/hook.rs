@@ -46,7 +46,7 @@ impl Shared {
 }
 
 impl Hook {
-    /// Have the shell run a command. `warn` gets what there is to say of it.
+    /// Have the shell run a command. `warn` gets its errors.
     pub(super) fn new(command: &str, warn: fn(&str)) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let (queue, command) = (shared.clone(), command.to_owned());
@@ -76,7 +76,7 @@ impl Hook {
         self.shared.lock().over = true;
         self.shared.more.notify_one();
         if let Some(thread) = self.thread.take() {
-            // What went wrong there was said there.
+            // The thread has warned of its errors.
             let _ = thread.join();
         }
     }
@@ -99,7 +99,7 @@ fn serve(shared: &Shared, command: &str, warn: fn(&str)) {
         }
         if missed > 0 {
             warn(&format!(
-                "the command of --exec is too slow: {} it did not get",
+                "the command of --exec is too slow: {} dropped",
                 plural(missed, "row")
             ));
         }
@@ -124,7 +124,7 @@ fn run(command: &str, rows: &VecDeque<String>, missed: u64) -> io::Result<ExitSt
     shell
         .args(["-c", command])
         .stdin(Stdio::piped())
-        // Standard output is for what is told.
+        // Standard output has the rows.
         .stdout(Stdio::from(io::stderr()))
         .env(format!("{PREFIX}ROWS"), rows.len().to_string())
         .env(format!("{PREFIX}MISSED"), missed.to_string());
@@ -143,7 +143,7 @@ fn run(command: &str, rows: &VecDeque<String>, missed: u64) -> io::Result<ExitSt
     let mut child = shell.spawn()?;
     if let Some(mut input) = child.stdin.take() {
         for row in rows {
-            // It need not read what it does not want.
+            // The command may end before it has read all rows.
             if input.write_all(row.as_bytes()).is_err() {
                 break;
             }

@@ -91,8 +91,7 @@ fn no_socket(error: Errno) -> Error {
 fn no_group(error: Errno) -> Error {
     match error {
         Errno::PERM | Errno::ACCESS => anyhow!(
-            "only root, or a process with CAP_AUDIT_READ, may listen to the kernel's records; or \
-             name a log that grows"
+            "the kernel's records take root or CAP_AUDIT_READ to read; or name a log to follow"
         ),
         error => Error::new(error).context("audit's netlink group"),
     }

@@ -125,8 +125,7 @@ impl Tail {
         if ours.is_none() {
             let name = self.name();
             (self.warn)(&format!(
-                "{name} was replaced, and the one before is not there any more: records between \
-                 them may be missing"
+                "{name} was replaced, and the file before it is gone: records may be missing"
             ));
         }
         (self.file, self.id, self.at, self.finishing) = (file, id, 0, false);

@@ -306,7 +306,7 @@ fn advice_warns_of_reads_blocked_without_writes() {
     fs::write(path, text).unwrap();
     assert!(
         advice().contains(
-            "  DANGEROUS: reads of 0x48a-0x48b were blocked while writes there were not: a driver"
+            "  DANGEROUS: reads of 0x48a-0x48b were blocked and writes were not: a driver that"
         ),
         "{}",
         advice()
@@ -342,7 +342,7 @@ fn status_says_what_goes_past_the_hook() {
     fs::create_dir_all(toggles).unwrap();
     let text = all(&["status", "--root", root]);
     for line in [
-        "not covered by blocking, nor recorded:\n  0000:01:00.0 10de:1eb8, bound to vfio-pci\n",
+        "neither blocked nor recorded:\n  0000:01:00.0 10de:1eb8, bound to vfio-pci\n",
         "    BAR0 0x88000-0x88fff reaches all of configuration space, up to Ada; QEMU turns it \
          into",
         "written ten times with one value is from then on written directly (ioeventfd)\n",
@@ -350,8 +350,7 @@ fn status_says_what_goes_past_the_hook() {
         "    0x0b4-0x0c7 Vendor-Specific is assigned, and writes reach the device as they are\n",
         "    0x600-0x623 Vendor-Specific Extended is assigned, and writes reach the device as \
          they are\n",
-        "  0000:02:00.0 1912:0014, driver_override vfio-pci\n    and vendor capabilities, if it \
-         has",
+        "  0000:02:00.0 1912:0014, driver_override vfio-pci\n    and vendor capabilities, if any: ",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }
@@ -384,14 +383,14 @@ fn known_exceptions_of_a_device() {
     let text = known(&["1912:0014", "--class=0c0330"]);
     assert!(
         text.contains(
-            "\nExceptions for all of it, but for what is harmless if blocked:\n  options \
+            "\nExceptions for all of it, except what is harmless if blocked:\n  options \
              vfio_pci_audit uaccess_allow_ids=1912:0014@f4-ff\n"
         ),
         "{text}"
     );
     let text = known(&["10de:1eb8"]);
     assert!(
-        text.contains("which of these classes it is of (--class)") && !text.contains("allow_ids"),
+        text.contains("choose one of these with --class") && !text.contains("allow_ids"),
         "{text}"
     );
     // Of a vendor, and where everything is harmless, there is nothing to except.
