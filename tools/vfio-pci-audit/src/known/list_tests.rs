@@ -2,6 +2,7 @@
 
 //! What is known, as lists that the kernel's own parser reads; and how long such lists get.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -95,6 +96,28 @@ fn a_host_with_one_of_each_old_device_has_a_list_that_sysfs_takes() {
     assert_eq!(Exceptions::parse(list).unwrap().to_string(), *list);
     let limit = "# too long for the command line of most kernels: 2048 bytes\noptions ";
     assert!(modprobe.text().contains(limit), "{}", modprobe.text());
+}
+
+/// The guide's figures are those of the data.
+#[test]
+fn the_guide_knows_how_long_a_list_gets() {
+    let list = of_machine(|row| &row.devices.ids[..1]).uaccess_allow_ids;
+    let ids = list.split(',').filter_map(|entry| entry.split('@').next());
+    let devices = ids.collect::<BTreeSet<_>>().len();
+    let hundreds = (list.len() + 50) / 100;
+    let said = format!(
+        "A host with one device of each kind that ``known`` has, {devices} of them, needs a list \
+         of some {},{}00 bytes.",
+        hundreds / 10,
+        hundreds % 10
+    );
+    let guide = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../Documentation/admin-guide/vfio-pci-audit-exceptions.rst"
+    );
+    let guide = fs::read_to_string(guide).unwrap();
+    let guide = guide.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(guide.contains(&said), "{said}");
 }
 
 #[test]
