@@ -32,7 +32,7 @@ impl Audit {
     pub fn new(prefix: &Path, folder: PathBuf) -> Result<Self> {
         ensure!(
             prefix.join("sbin/auditd").exists(),
-            "no audit userspace in {}: scripts/build-audit.sh makes it",
+            "no audit userspace in {}: scripts/build-audit.sh builds it",
             prefix.display()
         );
         let _ = fs::remove_dir_all(&folder);
@@ -143,7 +143,7 @@ impl Audit {
         let text = self.ctl(&["-s"])?;
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-            .with_context(|| format!("auditctl -s tells no {name}: {text}"))
+            .with_context(|| format!("auditctl -s does not print {name}: {text}"))
     }
 
     /// What the daemon reads when it starts.
@@ -175,7 +175,7 @@ impl Audit {
                 return Ok(());
             }
         }
-        bail!("nothing reaches the log any more")
+        bail!("no record reaches the log any more")
     }
 
     /// Run ausearch on the log; nothing if it finds nothing.

@@ -102,7 +102,7 @@ impl FromStr for Version {
                 minor,
                 patch,
             }),
-            _ => bail!("{text:?} is no version of Linux"),
+            _ => bail!("{text:?} is not a version of Linux"),
         }
     }
 }
@@ -156,8 +156,8 @@ impl FromStr for Release {
         };
         let (version, flavour) = parts().with_context(|| {
             format!(
-                "{text:?} is no kernel of Debian 13 or its backports for amd64: they are named as \
-                 uname -r has them, such as 7.3.4+deb13-amd64"
+                "{text:?} is not a kernel of Debian 13 or its backports for amd64: name it as \
+                 uname -r prints it, such as 7.3.4+deb13-amd64"
             )
         })?;
         Ok(Self {

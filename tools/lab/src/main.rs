@@ -38,47 +38,46 @@ enum Verb {
         #[arg(required = true, trailing_var_arg = true)]
         command: Vec<String>,
     },
-    /// A machine to try things in: a device bound to vfio-pci, an audit daemon, a shell on this
-    /// terminal
+    /// Boot a VM with a device bound to vfio-pci, an audit daemon and a shell on this terminal
     Shell,
-    /// Build everything and show it
+    /// Build everything and run the demonstration
     Run {
-        /// On a kernel of Debian's as it is
+        /// On an unmodified kernel of Debian
         #[arg(long)]
         stock: bool,
     },
-    /// All tests; ends with "N passed, N failed"
+    /// Run all tests; the last line is "N passed, N failed"
     Test,
-    /// The end-to-end scenarios
+    /// Run the end-to-end scenarios
     E2e(e2e::Arguments),
-    /// Hours of mixed load in one VM, with exact accounts after each cycle of some tens of seconds
+    /// Run hours of mixed load in one VM, with exact accounts after each cycle
     Soak(soak::Arguments),
-    /// What an access costs, in instructions
+    /// Measure the cost of an access, in instructions
     Bench {
-        /// Only the table, not how things grow
+        /// Measure only the table, without the growth charts
         #[arg(long)]
         quick: bool,
     },
-    /// Build what is named and out of date
+    /// Build the named parts that are out of date
     Build {
-        /// What to build
+        /// Parts to build
         #[arg(required = true)]
         what: Vec<prepare::Part>,
     },
-    /// Check something without scenarios, and print KTAP
+    /// Run checks that need no scenarios, and print KTAP
     Check {
-        /// What
+        /// What to check
         subject: checks::Subject,
     },
-    /// The KUnit suites of both modules, in the kernel that has them built in
+    /// Run the KUnit suites of both modules, in the kernel that has them built in
     Kunit,
-    /// Make the patches that are mailed, in build/series
+    /// Write the patch series for the mailing lists to build/series
     Series,
-    /// The scenarios of `vfio-pci-audit observe`, on kernels of Debian's as they are
+    /// Run the scenarios of `vfio-pci-audit observe`, on unmodified kernels of Debian
     Observe(observe::Arguments),
-    /// Show `vfio-pci-audit observe` in the kernel of Debian 13
+    /// Demonstrate `vfio-pci-audit observe` in the kernel of Debian 13
     RunObserve,
-    /// How much of the files that import only core the host's tests run
+    /// Measure the test coverage of the files that import only core
     Coverage,
     /// Build audit userspace with our patches, into build/audit
     BuildAudit(audit::Arguments),
@@ -86,35 +85,35 @@ enum Verb {
     AuditSuite,
     /// Put the sources and the C glue into a kernel tree, or bring it up to date
     Graft(kernels::Graft),
-    /// Build the modules for a kernel of Debian's as it is, and print the folder
+    /// Build the modules for an unmodified kernel of Debian, and print the folder
     Stock(kernels::Stock),
-    /// Whether the series and the livepatch fit a kernel, and why not
+    /// Check whether the series and the livepatch fit a kernel, and why not
     Fits(kernels::Fits),
-    /// Test on the kernel tree whether it would be found that they do not
+    /// Test that `fits` finds planted misfits in the kernel tree
     FitsCheck,
     /// Compile both modules for arm64 and s390, and run the KUnit suites and the kselftest on arm64
     Arm64,
     /// In the VM: load modules with their dependencies
     Load {
-        /// MODULE or MODULE.PARAMETER=VALUE; without a module, those that a user of VFIO wants
+        /// MODULE or MODULE.PARAMETER=VALUE; without a module, those that VFIO needs
         words: Vec<String>,
     },
-    /// In the VM: unload modules; without names, all of VFIO and ours
+    /// In the VM: unload modules; without names, those of VFIO and of this project
     Unload {
-        /// Their names
+        /// The modules
         names: Vec<String>,
     },
-    /// In the VM: go on with the guest, plug a device into it, and have its root access it
+    /// In the VM: resume the guest, plug a device into it, and have its root access it
     Guest {
         /// The device
         device: Bdf,
         /// poke=OFFSET:VALUE:SIZE, peek=OFFSET:SIZE, driver=NAME, load=NAME, hold=MAJOR:MINOR,
         /// address=ADDRESS, ping=ADDRESS or disk=BLOCK:NUMBER
         actions: Vec<String>,
-        /// How long the guest may take
+        /// Time limit of the guest
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]
         timeout: u64,
-        /// Give it the device by iommufd
+        /// Pass the device by iommufd
         #[arg(long)]
         iommufd: bool,
     },

@@ -123,7 +123,7 @@ pub(crate) fn welcome(paths: &Paths) -> Result<()> {
          \x20   echo Y >/sys/module/vfio_pci_audit/parameters/block_pci_unassigned_write\n\
          \x20   lab guest {device} poke={offset}:0xff:1\n\
          \n\
-         Rebuilt modules on the host? lab unload; lab load. The end: exit.\n",
+         After you rebuilt modules on the host: lab unload; lab load. To leave: exit.\n",
         log = log.display(),
         offset = demo::OFFSET_TEXT,
     );

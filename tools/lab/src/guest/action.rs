@@ -84,8 +84,7 @@ impl Action {
             "address" => Self::Address(plain()?),
             "ping" => Self::Ping(plain()?),
             _ => bail!(
-                "the guest knows poke, peek, load, driver, hold, address, ping and disk, and not \
-                 {verb}"
+                "unknown action {verb}: use poke, peek, load, driver, hold, address, ping or disk"
             ),
         })
     }
@@ -170,7 +169,7 @@ fn number(text: &str) -> Result<u64> {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    parsed.with_context(|| format!("{text:?} is no number"))
+    parsed.with_context(|| format!("{text:?} is not a number"))
 }
 
 fn size(bytes: u64) -> Result<u32> {

@@ -58,10 +58,9 @@ pub fn fits(paths: &Paths, release: &str) -> Result<Answer> {
     let (series, livepatch) = match Kernel::find(paths, Some(release)) {
         Ok(kernel) => (kernel.takes_series(), kernel.takes_livepatch()),
         Err(error) => {
-            let why = parsed
-                .version
-                .refusal()
-                .unwrap_or_else(|| "its source was not looked at, give a tree".to_owned());
+            let why = parsed.version.refusal().unwrap_or_else(|| {
+                "its source was not examined: name a tree with KDIR=".to_owned()
+            });
             (Err(anyhow!("{why}")), Err(error))
         }
     };
@@ -264,7 +263,7 @@ fn in_index(debian: &Debian<'_>, package: &str) -> Result<String> {
         None => {
             let others: Vec<_> = candidates(debian)?.map(|other| other.to_string()).collect();
             Err(anyhow!(
-                "Debian 13's backports do not have it, or no longer: take one of these with \
+                "Debian 13's backports do not have it, or not any more: choose one of these with \
                  RELEASE=: {}",
                 others.join(" ")
             ))

@@ -72,7 +72,7 @@ pub(super) fn figures(doc: &str) -> Result<String> {
     let table: String = lines.map(|line| format!("  {line}\n")).collect();
     ensure!(
         !table.is_empty(),
-        "there is no table in Documentation/performance.rst: UPDATE=1 make bench writes it"
+        "Documentation/performance.rst has no table: UPDATE=1 make bench writes it"
     );
     Ok(table)
 }

@@ -43,7 +43,7 @@ impl Author {
         let (name, email) = (config("user.name")?, config("user.email")?);
         ensure!(
             !name.is_empty() && !email.is_empty(),
-            "the series is in your name: git config user.name and user.email first"
+            "the patches carry your name: set it with git config user.name and user.email"
         );
         Ok(Self { name, email })
     }
