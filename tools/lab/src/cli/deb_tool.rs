@@ -44,6 +44,18 @@ const BUILD_MODULES: &str = r#"
         modinfo -F signer "/lib/modules/$release/updates/dkms/$module.ko"* | grep .
     done"#;
 
+/// In the fresh system: the modules do not fit a kernel, and the system's log has the reason.
+const FAIL_TO_BUILD: &str = r#"
+    release=7.1.0+deb13-amd64
+    mkdir /tmp/log
+    printf '#!/bin/sh\nprintf "%%s\\n" "$*" >>/tmp/log/said\n' >/tmp/log/logger
+    chmod +x /tmp/log/logger
+    cd /usr/src/vfio-pci-audit-*/
+    if PATH=/tmp/log:$PATH scripts/dkms-build.sh "$release"; then
+        exit 1
+    fi
+    grep "kernel $release will run WITHOUT vfio_pci_audit.* is older than" /tmp/log/said"#;
+
 /// With /proc, in the root folder `$1`.
 const CHROOT: &str = "as_root unshare --mount --propagation private bash -c \
     'mount -t proc proc \"$1/proc\" && exec chroot \"$@\"' within";
@@ -70,7 +82,7 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let release = command::stdout(&mut shell::function(paths, "debian_release"))?;
     let is_newer = release == "13";
 
-    let mut checks = Checks::new(9)?;
+    let mut checks = Checks::new(10)?;
     checks.check("lintian finds no error in the packages", || {
         let mut lintian = Command::new("lintian");
         lintian.args(["--fail-on", "error", "--tag-display-limit", "0"]);
@@ -104,6 +116,10 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     checks.check(
         "dkms builds and signs the modules for the kernel of backports",
         || new.within(&["bash", "-ec", BUILD_MODULES]).map(drop),
+    )?;
+    checks.check(
+        "if the modules cannot be built for a kernel, the system's log has the reason",
+        || new.within(&["bash", "-ec", FAIL_TO_BUILD]).map(drop),
     )?;
     checks.check("both can be removed from Debian 13", || {
         new.nothing_is_left(&[TOOL, DKMS])
