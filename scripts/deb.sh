@@ -59,6 +59,8 @@ key=$tree$(cat "${fragments[@]}" "$TOP"/src/drivers/pci/audit/Kconfig \
 	"$TOP"/src/drivers/vfio/pci/audit/Kconfig \
 	"$([ "$base" = tinyconfig ] && echo /dev/null || echo "$base")" | sha256sum)
 if [ "$(cat "$dest/.configured" 2>/dev/null)" != "$key" ]; then
+	# What is there is of another configuration from here on, also if this one is refused.
+	rm -f "$dest/.configured"
 	step deb-config "configuring, from $base" configure_it
 	for option in AUDIT RUST VFIO_PCI VFIO_PCI_UNASSIGNED_ACCESS_AUDIT; do
 		is $option '[ym]' || die "$base with CONFIG_$option: some other option is against it;" \
