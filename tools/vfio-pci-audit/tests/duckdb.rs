@@ -11,17 +11,36 @@ use serde_json::Value;
 const HOSTS: u64 = 6;
 const ROWS: u64 = 2500;
 
-/// Runs what the documentation has on the tables of a folder, and prints what it gives.
+/// Runs the documented statements on the tables of a folder. Prints the answers, the time that each
+/// query took in seconds, and the peak of the memory of the process in KiB.
 const SCRIPT: &str = r#"
-import duckdb, json, os, sys
+import duckdb, json, os, resource, sys, time
 statements = json.load(sys.stdin)
 os.chdir(sys.argv[1])
 db = duckdb.connect()
+# It would go to standard output.
+db.execute("set enable_progress_bar = false")
 for statement in statements["tables"]:
     db.execute(statement)
-results = [db.execute(query).fetchall() for query in statements["queries"]]
-json.dump(results, sys.stdout, default=str)
+answers, seconds = [], []
+for query in statements["queries"]:
+    start = time.monotonic()
+    answers.append(db.execute(query).fetchall())
+    seconds.append(time.monotonic() - start)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+json.dump({"answers": answers, "seconds": seconds, "peak": peak}, sys.stdout, default=str)
 "#;
+
+/// What DuckDB gave for queries, and what it took.
+#[derive(serde::Deserialize)]
+struct Outcome {
+    answers: Vec<Value>,
+    #[cfg(feature = "parquet")]
+    seconds: Vec<f64>,
+    /// KiB.
+    #[cfg(feature = "parquet")]
+    peak: u64,
+}
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -32,7 +51,7 @@ fn generator() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().unwrap().parent().unwrap();
     let example = profile.join("examples/fleet");
-    assert!(example.exists(), "cargo test --example fleet builds it");
+    assert!(example.exists(), "cargo build --example fleet builds it");
     example
 }
 
@@ -57,39 +76,34 @@ fn documented() -> (Vec<String>, Vec<String>) {
     (tables, queries)
 }
 
-/// The logs of a fleet, exported to a folder for each host.
-fn export(folder: &Path, format: &str) {
-    for host in 1..=HOSTS {
-        let mut log = Command::new(generator())
-            .args([host.to_string(), ROWS.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = folder.join(format!("host{host}"));
-        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-        let status = Command::new(env!("CARGO_BIN_EXE_vfio-pci-audit"))
-            .args([
-                "export",
-                "--root=/nowhere",
-                "--format",
-                format,
-                "-",
-                "--out",
-            ])
-            .arg(&out)
-            .args(["--dump", data.join("gpu.lspci").to_str().unwrap()])
-            .stdin(log.stdout.take().unwrap())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        assert!(log.wait().unwrap().success());
-    }
+/// Exports the log of a host of the fleet to a folder of its own.
+fn export(folder: &Path, format: &str, host: u64, rows: u64) {
+    let mut log = Command::new(generator())
+        .args([host.to_string(), rows.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let status = Command::new(env!("CARGO_BIN_EXE_vfio-pci-audit"))
+        .args(["export", "--root=/nowhere", "--format", format, "-"])
+        .arg("--out")
+        .arg(folder.join(format!("host{host}")))
+        .arg("--dump")
+        .arg(data.join("gpu.lspci"))
+        .stdin(log.stdout.take().unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert!(log.wait().unwrap().success());
 }
 
-/// What statements give in a folder.
-fn ask(folder: &Path, tables: &[String], queries: &[String]) -> Vec<Value> {
-    let build = std::env::var_os("BUILD").map_or_else(|| top().join("build"), PathBuf::from);
-    let mut python = Command::new(build.join("venv/bin/python"))
+fn build() -> PathBuf {
+    std::env::var_os("BUILD").map_or_else(|| top().join("build"), PathBuf::from)
+}
+
+/// Runs statements in a folder, in a process of their own.
+fn ask(folder: &Path, tables: &[String], queries: &[String]) -> Outcome {
+    let mut python = Command::new(build().join("venv/bin/python"))
         .args(["-c", SCRIPT])
         .arg(folder)
         .stdin(Stdio::piped())
@@ -103,10 +117,8 @@ fn ask(folder: &Path, tables: &[String], queries: &[String]) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The answers on tables of a form: `read_ndjson` or `read_parquet`.
-fn answers(format: &str) -> Vec<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    export(folder.path(), format);
+/// The statements that make tables of a form, `ndjson` or `parquet`, and the five queries.
+fn statements(format: &str) -> (Vec<String>, Vec<String>) {
     let (tables, mut queries) = documented();
     assert_eq!((tables.len(), queries.len()), (4, 5));
     let tables: Vec<String> = tables
@@ -119,7 +131,7 @@ fn answers(format: &str) -> Vec<Value> {
         })
         .collect();
     assert_eq!(tables.len(), 2);
-    // Their order is not told where rows are equal.
+    // Rows that are equal in what the query sorts by come in any order.
     queries[2] += " order by all";
     queries.extend(
         [
@@ -128,23 +140,36 @@ fn answers(format: &str) -> Vec<Value> {
             "select sum(count + lost) from accesses where kind in ('access', 'suppressed')",
             "select sum(reads + writes)::bigint, bool_and(complete), count(distinct vm) from \
              sessions",
+        ]
+        .map(str::to_owned),
+    );
+    (tables, queries)
+}
+
+/// The answers on tables of a form: `ndjson` or `parquet`.
+fn answers(format: &str) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    for host in 1..=HOSTS {
+        export(folder.path(), format, host, ROWS);
+    }
+    let (tables, mut queries) = statements(format);
+    queries.extend(
+        [
             "select columns(*) from accesses order by all limit 5",
             "select first, last, host, device, session, complete, several, recorded, pid, \
              records, lost from sessions order by all limit 5",
         ]
         .map(str::to_owned),
     );
-    ask(folder.path(), &tables, &queries)
+    ask(folder.path(), &tables, &queries).answers
 }
 
-#[test]
-#[cfg_attr(not(has_duckdb), ignore = "there is no duckdb in build/venv")]
-fn documented_queries_answer() {
-    let answers = answers("ndjson");
+/// Checks the answers on the records of so many hosts of so many rows.
+fn check(answers: &[Value], hosts: u64, rows: u64) {
     // Half of the hosts block writes.
     let bytes = answers[0].as_array().unwrap();
     assert!(
-        !bytes.is_empty() && bytes.iter().all(|row| row[1] == HOSTS / 2),
+        !bytes.is_empty() && bytes.iter().all(|row| row[1] == hosts / 2),
         "{bytes:?}"
     );
     assert_eq!(answers[1].as_array().unwrap().len(), 20);
@@ -154,9 +179,9 @@ fn documented_queries_answer() {
     assert_eq!(
         (&counted[0], &counted[1], &counted[2]),
         (
-            &(HOSTS * ROWS).into(),
-            &HOSTS.into(),
-            &(HOSTS * ROWS).into()
+            &(hosts * rows).into(),
+            &hosts.into(),
+            &(hosts * rows).into()
         )
     );
     // Of the devices in the dump, some have names.
@@ -168,8 +193,70 @@ fn documented_queries_answer() {
 }
 
 #[test]
+#[cfg_attr(not(has_duckdb), ignore = "there is no duckdb in build/venv")]
+fn documented_queries_answer() {
+    check(&answers("ndjson"), HOSTS, ROWS);
+}
+
+#[test]
 #[cfg(feature = "parquet")]
 #[cfg_attr(not(has_duckdb), ignore = "there is no duckdb in build/venv")]
 fn parquet_has_what_json_has() {
     assert_eq!(answers("parquet"), answers("ndjson"));
+}
+
+/// The size of the files of a folder's folders.
+#[cfg(feature = "parquet")]
+fn size(folder: &Path) -> u64 {
+    let entries = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries(folder)
+        .flat_map(|host| entries(&host.path()))
+        .map(|file| file.metadata().unwrap().len())
+        .sum()
+}
+
+/// Prints the time and memory of the documented queries on the records of a fleet. CONTRIBUTING.md
+/// has the command.
+#[test]
+#[cfg(feature = "parquet")]
+#[ignore = "takes minutes and a gigabyte of disk"]
+fn hundred_million_rows_answer() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Instant;
+
+    let count = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (hosts, rows) = (count("HOSTS", 1000), count("ROWS", 100_000));
+    let folder = tempfile::tempdir_in(build()).unwrap();
+    let start = Instant::now();
+    let next = AtomicU64::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            scope.spawn(|| loop {
+                let host = next.fetch_add(1, Ordering::Relaxed);
+                if host > hosts {
+                    break;
+                }
+                export(folder.path(), "parquet", host, rows);
+            });
+        }
+    });
+    println!(
+        "{} rows of {hosts} hosts: {} MB of Parquet, made in {:.0} s",
+        hosts * rows,
+        size(folder.path()) / 1_000_000,
+        start.elapsed().as_secs_f64()
+    );
+    let (tables, queries) = statements("parquet");
+    let mut answers = Vec::new();
+    for query in queries {
+        let outcome = ask(folder.path(), &tables, std::slice::from_ref(&query));
+        println!(
+            "{:6.2} s {:5} MiB  {}",
+            outcome.seconds[0],
+            outcome.peak >> 10,
+            query.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        answers.extend(outcome.answers);
+    }
+    check(&answers, hosts, rows);
 }
