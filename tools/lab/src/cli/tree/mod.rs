@@ -3,8 +3,10 @@
 //! What grafting does to a kernel tree, and what the option does to the code when it is off.
 //!
 //! - [`stock`]: what building for a stock kernel refuses and chooses.
+//! - [`stub`]: what a driver has of the service in a kernel without it.
 
 mod stock;
+mod stub;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
         .prefix("tree.")
         .tempdir_in(&paths.build)?;
     let tree = Tree::new(paths, work.path())?;
-    let mut checks = Checks::new(14)?;
+    let mut checks = Checks::new(15)?;
     checks.check("the series and the sources go into a tree", || {
         tree.graft(&[]).map(drop)
     })?;
@@ -60,6 +62,10 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
         || same_code(paths),
     )?;
     checks.check("with the option on, it has not", || other_code(paths))?;
+    checks.check(
+        "without CONFIG_PCI_AUDIT its functions compile to nothing",
+        || stub::compiles_to_nothing(paths, &tree.beside("stub")),
+    )?;
     checks.check(
         "a kernel that the livepatch is not for is refused when it is built, with the reason",
         || stock::Objects::new(paths, &tree.beside("objects"))?.refusals(),
