@@ -140,6 +140,42 @@ pub fn without_session(text: &str) -> Result<(Session, String)> {
     Ok((session, format!("{before} {after}")))
 }
 
+/// Adds or removes an event of a kprobe.
+fn kprobe_events(line: &str) -> Result<()> {
+    let file = Path::new(TRACEFS).join("kprobe_events");
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&file)
+        // All in one write(2), which takes whole lines.
+        .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
+        .with_context(|| format!("{line:?} to {}", file.display()))
+}
+
+/// Events for a [`Trace`] of the calls of kernel functions: `lab/NAME` for each pair of a name and
+/// a function. Drop it after the trace.
+pub struct Calls(&'static [(&'static str, &'static str)]);
+
+impl Calls {
+    /// Adds the events.
+    pub fn new(functions: &'static [(&'static str, &'static str)]) -> Result<Self> {
+        mount_tracefs()?;
+        let calls = Self(functions);
+        for (name, function) in functions {
+            kprobe_events(&format!("p:lab/{name} {function}"))?;
+        }
+        Ok(calls)
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        for (name, _) in self.0 {
+            // It is not there if the kernel has no such function.
+            let _ = kprobe_events(&format!("-:lab/{name}"));
+        }
+    }
+}
+
 /// Probes on the kernel's last functions before the hardware: what reaches a byte of configuration
 /// space.
 pub struct Probe(());
@@ -149,13 +185,9 @@ impl Probe {
     pub fn config_bytes(offset: usize) -> Result<Self> {
         mount_tracefs()?;
         for op in ["read", "write"] {
-            let probe = format!("p:lab/{op} pci_user_{op}_config_byte pos=$arg2:u32\n");
-            let events = Path::new(TRACEFS).join("kprobe_events");
-            fs::OpenOptions::new()
-                .append(true)
-                .open(&events)
-                .and_then(|mut file| file.write_all(probe.as_bytes()))
-                .with_context(|| format!("{probe:?} to {}", events.display()))?;
+            kprobe_events(&format!(
+                "p:lab/{op} pci_user_{op}_config_byte pos=$arg2:u32"
+            ))?;
             let filter = Path::new(TRACEFS).join(format!("events/lab/{op}/filter"));
             fs::write(&filter, format!("pos == {offset}"))
                 .with_context(|| filter.display().to_string())?;
@@ -191,14 +223,6 @@ pub fn config_map(
 
     mount_tracefs()?;
     let tracefs = Path::new(TRACEFS);
-    let command = |text: String| {
-        let file = tracefs.join("kprobe_events");
-        fs::OpenOptions::new()
-            .append(true)
-            .open(&file)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("{text:?} to {}", file.display()))
-    };
     let enable = |on: &str| {
         let file = tracefs.join("events/labmap/enable");
         fs::write(&file, on).with_context(|| file.display().to_string())
@@ -209,7 +233,7 @@ pub fn config_map(
         for at in (*start..size.min(start + EVENT)).step_by(ARGUMENT) {
             probe += &format!(" m{at}=+{at}(+{member}($arg1)):x8[{ARGUMENT}]");
         }
-        command(probe + "\n")?;
+        kprobe_events(&probe)?;
     }
     fs::write(tracefs.join("trace"), "\n").context("forgetting a trace")?;
     enable("1")?;
@@ -217,7 +241,7 @@ pub fn config_map(
     enable("0")?;
     let text = fs::read_to_string(tracefs.join("trace")).context("a trace");
     for start in &starts {
-        command(format!("-:labmap/at{start}\n"))?;
+        kprobe_events(&format!("-:labmap/at{start}"))?;
     }
     done?;
     let mut map = Vec::new();

@@ -12,6 +12,7 @@ use super::{access_text, audit_reads, expect_single, spot, Scenario};
 use crate::audit::search_in;
 use crate::lab::Lab;
 use crate::record::{session_field, Record};
+use crate::trace::{Calls, Trace};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -35,6 +36,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
          one record",
         own_event,
     ),
+    Scenario::new(
+        "records/before-the-device",
+        "audit has the record before an access reaches the device, and a blocked one never does",
+        before_the_device,
+    )
+    .rules(false),
 ];
 
 fn fields(lab: &mut Lab) -> Result<()> {
@@ -135,5 +142,40 @@ fn own_event(lab: &mut Lab) -> Result<()> {
             .any(|line| line.contains("type=SYSCALL ") && line.contains(" key=\"e2e\"")),
         "the rule does not match the read, so that this shows nothing"
     );
+    Ok(())
+}
+
+/// Audit's function that queues a record, and the kernel's last ones before the device.
+const CALLS: &[(&str, &str)] = &[
+    ("record", "audit_log_end"),
+    ("read", "pci_user_read_config_byte"),
+    ("write", "pci_user_write_config_byte"),
+];
+
+fn before_the_device(lab: &mut Lab) -> Result<()> {
+    let device = Device::open(lab.express()?)?;
+    let at = spot(device.map())? as u64;
+    let _calls = Calls::new(CALLS)?;
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    let trace = Trace::start(
+        &["lab/record", "lab/read", "lab/write"],
+        Some(thread.unsigned_abs()),
+    )?;
+    for (block, expected) in [
+        // The first record is op=open.
+        (false, &["record", "record", "read", "record", "write"][..]),
+        (true, &["record", "record"]),
+    ] {
+        lab.block(block, block)?;
+        trace.forget()?;
+        device.read_vec(at, 1)?;
+        device.write(at, &[0])?;
+        let events = trace.events()?;
+        let order: Vec<_> = events.iter().map(|(name, _)| *name).collect();
+        ensure!(
+            order == expected,
+            "blocked: {block}; the calls were {order:?}, and expected {expected:?}"
+        );
+    }
     Ok(())
 }
