@@ -178,7 +178,7 @@ fn flip(shared: &Shared, places: &[usize], mut rng: Rng) -> Result<()> {
             }
             _ => kernel::set_parameter(kernel::ALLOW_IDS, &list(places, &mut rng))?,
         }
-        thread::sleep(Duration::from_millis(rng.below(20) as u64));
+        thread::sleep(Duration::from_millis(rng.below(50) as u64));
     }
     Ok(())
 }

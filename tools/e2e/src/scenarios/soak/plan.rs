@@ -131,9 +131,12 @@ impl Plan {
             )
         });
         shuffle(&mut self.rng, &mut steps);
+        let mut steps = steps.to_vec();
+        // A guest cannot be kept from its device for as long as auditing is switched.
+        steps.retain(|(step, _)| main != Main::Guest || *step != Step::AuditOff);
         Cycle {
             main,
-            steps: steps.to_vec(),
+            steps,
             seed: self.rng.next(),
         }
     }
