@@ -30,7 +30,7 @@ const SELFTESTS: [&str; 2] = ["vfio_pci_device_test", "vfio_pci_unassigned_acces
 /// thread emulates all processors, as in the VM.
 const MACHINE: &str = "-machine virt,gic-version=3,iommu=smmuv3 -cpu cortex-a57 -smp 2 -m 1024 \
     -accel tcg,thread=single -nodefaults -display none -no-reboot -serial stdio \
-    -device pcie-root-port,id=port,bus=pcie.0,chassis=1 -device e1000e,bus=port,romfile=";
+    -device pcie-root-port,id=port1,bus=pcie.0,chassis=1 -device e1000e,bus=port1,romfile=";
 
 /// The kernel's arguments there; scripts/guest/selftests has the device from them. Audit records,
 /// which no daemon takes, are not shown, and warnings are.
