@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use vfio_client::stream::{self, Op, Plan};
-use vfio_client::{sysfs, Bdf, Device, Rng};
+use vfio_client::{sysfs, Bdf, Device, Error, Rng};
 
 use super::super::spot;
 use crate::account::Truth;
+use crate::audit::wait_until;
 use crate::holder::{self, Holder};
 use crate::kernel;
 use crate::lab::Lab;
@@ -272,6 +273,20 @@ fn long_session(shared: &Shared, bdf: Bdf, mut rng: Rng) -> Result<Done> {
     .map(|()| done)
 }
 
+/// Opens a device that was just closed. A process that another client starts has copies of all
+/// descriptors for a moment, so that the device may still be in use.
+fn open_again(bdf: Bdf) -> Result<Device> {
+    let mut device = Device::open(bdf);
+    wait_until(Duration::from_secs(10), || {
+        let busy = matches!(device, Err(Error::Busy { .. }));
+        if busy {
+            device = Device::open(bdf);
+        }
+        Ok(!busy)
+    })?;
+    Ok(device?)
+}
+
 /// Opens the device, makes accesses and closes it, again and again.
 fn sessions(
     shared: &Shared,
@@ -282,7 +297,7 @@ fn sessions(
 ) -> Result<Done> {
     let mut done = Done::default();
     while shared.goes_on() {
-        let device = shared.act(|_| Ok(Device::open(bdf)?))?;
+        let device = shared.act(|_| open_again(bdf))?;
         done.sessions += 1;
         session(&device, &mut rng, &mut done.truth)?;
         shared.act(|_| {
