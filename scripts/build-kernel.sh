@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # build-kernel.sh KIND: graft into the kernel tree and build the test kernel in build/linux/KIND: m,
-# with VFIO as modules, y, with everything built in and KUnit, novfio, without VFIO, debug, with VFIO
-# as modules and every checker of mistakes, or arm64, as y for that architecture; or only the modules
-# built in, arm64-gcc by GCC, or s390, where the first byte of a number is the highest. KDIR= is a
-# tree of the user's; without it one is fetched.
+# with VFIO as modules, y, with everything built in and KUnit, novfio, without VFIO, debug, with
+# VFIO as modules and every checker of mistakes, or arm64, as y for that architecture; or only the
+# modules built in, arm64-gcc by GCC, or s390, which is big-endian. KDIR= is a tree of the user's;
+# without it one is fetched.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

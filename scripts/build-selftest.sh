@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build-selftest.sh [arm64]: build the kernel's selftests of VFIO, that of the series among them, for
-# the kernel in build/linux/m, in build/linux/selftests/vfio; or those that run on arm64, static, in
-# build/linux/selftests/arm64.
+# build-selftest.sh [arm64]: build the kernel's selftests of VFIO, that of the series among them,
+# for the kernel in build/linux/m, in build/linux/selftests/vfio; or those that run on arm64,
+# static, in build/linux/selftests/arm64.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

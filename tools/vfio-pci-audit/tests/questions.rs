@@ -251,10 +251,10 @@ fn an_end_of_several_sessions() {
     let text = all(&["report", &log]);
     for expected in [
         "  sessions  2, 0 of them complete\n            1 end of several sessions each\n",
-        "qemu-system-x86_64 4242: ended, totals only known together with other sessions, 3 accesses \
-         recorded\n",
-        "qemu-system-x86_64 5353: ended, totals only known together with other sessions, 3 accesses \
-         recorded\n",
+        "qemu-system-x86_64 4242: ended, totals only known together with other sessions, 3 \
+         accesses recorded\n",
+        "qemu-system-x86_64 5353: ended, totals only known together with other sessions, 3 \
+         accesses recorded\n",
         "several sessions: 270 reads (0 blocked), 5 writes (2 blocked), 7 recorded, 268 \
          suppressed, 0 lost\n",
     ] {

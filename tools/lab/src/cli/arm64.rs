@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Both modules on other architectures: compiled for arm64 by LLVM and by GCC, and for s390, where
-//! the first byte of a number is the highest. On arm64 the KUnit suites run, and the kselftests in a
-//! machine with an SMMUv3.
+//! Both modules on other architectures: compiled for arm64 by LLVM and by GCC, and for s390, which
+//! is big-endian. On arm64 the KUnit suites run, and the kselftests in a machine with an SMMUv3.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

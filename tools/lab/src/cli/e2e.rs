@@ -2,6 +2,8 @@
 
 //! The end-to-end scenarios, each kind on the kernel that it is for.
 
+use std::env;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use lab::paths::{given, is_set, Paths};
@@ -204,8 +206,9 @@ pub(crate) fn run_with(
         progress::run(paths, &[prepare::guest(paths, &kernel)])?;
     }
     // For how long the fuzzer runs.
-    environment
-        .extend(given("FUZZ_SECONDS").map(|seconds| format!("FUZZ_SECONDS={}", seconds.display())));
+    if let Ok(seconds) = env::var("FUZZ_SECONDS") {
+        environment.push(format!("FUZZ_SECONDS={seconds}"));
+    }
     if !arguments.no_build {
         // All of them, as the other steps do: cargo builds what they share again for any other
         // choice.
