@@ -113,7 +113,7 @@ fn last_boot(left: &Left<'_>) -> Result<Vec<String>> {
         |file: &str| fs::read_to_string(left.folder.join(file)).with_context(|| file.to_owned());
     for (file, words) in [
         ("early.txt.err", "modprobe pci_audit"),
-        ("saved.txt.err", "told is what was saved in"),
+        ("saved.txt.err", "showing /run/crash/state/boot-1.trace"),
         ("save.txt", "boot-1.trace"),
         ("save-again.txt", "boot-1.trace"),
     ] {
