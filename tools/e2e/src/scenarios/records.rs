@@ -3,6 +3,7 @@
 //! The contents of records, and whether ausearch finds them.
 
 use std::fs;
+use std::iter;
 
 use anyhow::{ensure, Context, Result};
 use vfio_client::stream::Op;
@@ -148,34 +149,55 @@ fn own_event(lab: &mut Lab) -> Result<()> {
 /// Audit's function that queues a record, and the kernel's last ones before the device.
 const CALLS: &[(&str, &str)] = &[
     ("record", "audit_log_end"),
-    ("read", "pci_user_read_config_byte"),
-    ("write", "pci_user_write_config_byte"),
+    ("read1", "pci_user_read_config_byte"),
+    ("read4", "pci_user_read_config_dword"),
+    ("write1", "pci_user_write_config_byte"),
+    ("write4", "pci_user_write_config_dword"),
 ];
 
 fn before_the_device(lab: &mut Lab) -> Result<()> {
-    let device = Device::open(lab.express()?)?;
-    let at = spot(device.map())? as u64;
+    let bdf = lab.express()?;
     let _calls = Calls::new(CALLS)?;
     let thread = rustix::thread::gettid().as_raw_nonzero().get();
     let trace = Trace::start(
-        &["lab/record", "lab/read", "lab/write"],
+        &[
+            "lab/record",
+            "lab/read1",
+            "lab/read4",
+            "lab/write1",
+            "lab/write4",
+        ],
         Some(thread.unsigned_abs()),
     )?;
-    for (block, expected) in [
-        // The first record is op=open.
-        (false, &["record", "record", "read", "record", "write"][..]),
-        (true, &["record", "record"]),
+    // An aligned dword, a byte and a longer access take ways of their own through the module.
+    for (size, [read, write], pieces) in [
+        (1, ["read1", "write1"], 1),
+        (4, ["read4", "write4"], 1),
+        (8, ["read4", "write4"], 2),
     ] {
-        lab.block(block, block)?;
-        trace.forget()?;
-        device.read_vec(at, 1)?;
-        device.write(at, &[0])?;
-        let events = trace.events()?;
-        let order: Vec<_> = events.iter().map(|(name, _)| *name).collect();
-        ensure!(
-            order == expected,
-            "blocked: {block}; the calls were {order:?}, and expected {expected:?}"
-        );
+        let device = Device::open(bdf)?;
+        let at = spot(device.map())? as u64;
+        let reaches = |call: &'static str| iter::repeat_n(call, pieces);
+        // The first record is op=open.
+        let allowed: Vec<_> = ["record", "record"]
+            .into_iter()
+            .chain(reaches(read))
+            .chain(["record"])
+            .chain(reaches(write))
+            .collect();
+        for (block, expected) in [(false, allowed), (true, vec!["record", "record"])] {
+            lab.block(block, block)?;
+            trace.forget()?;
+            device.read_vec(at, size)?;
+            device.write(at, &vec![0; size])?;
+            let events = trace.events()?;
+            let order: Vec<_> = events.iter().map(|(name, _)| *name).collect();
+            ensure!(
+                order == expected,
+                "{size} bytes, blocked: {block}; the calls were {order:?}, and expected \
+                 {expected:?}"
+            );
+        }
     }
     Ok(())
 }
