@@ -6,6 +6,10 @@
 use std::os::fd::OwnedFd;
 
 use anyhow::{ensure, Context, Result};
+use netlink_packet_core::{
+    ErrorBuffer, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NLMSG_ERROR, NLM_F_ACK, NLM_F_REQUEST,
+};
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{recv, sendto, socket, AddressFamily, RecvFlags, SendFlags, SocketType};
 
@@ -13,12 +17,24 @@ use rustix::net::{recv, sendto, socket, AddressFamily, RecvFlags, SendFlags, Soc
 const AUDIT_SET: u16 = 1001;
 /// The word that is to change: `AUDIT_STATUS_ENABLED`.
 const ENABLED: u32 = 1;
-/// `NLM_F_REQUEST | NLM_F_ACK`.
-const FLAGS: u16 = 1 | 4;
-/// The type of the answer.
-const NLMSG_ERROR: u16 = 2;
-/// Bytes of a message's header.
-const HEADER: usize = 16;
+
+/// The message that switches.
+struct Enable(bool);
+
+impl NetlinkSerializable for Enable {
+    fn message_type(&self) -> u16 {
+        AUDIT_SET
+    }
+
+    fn buffer_len(&self) -> usize {
+        8
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        let words = [ENABLED, self.0.into()].map(u32::to_ne_bytes);
+        buffer.copy_from_slice(words.as_flattened());
+    }
+}
 
 pub(super) struct Switch(OwnedFd);
 
@@ -34,28 +50,28 @@ impl Switch {
     }
 
     pub(super) fn set(&self, on: bool) -> Result<()> {
-        let mut message = Vec::with_capacity(HEADER + 8);
-        message.extend((HEADER as u32 + 8).to_ne_bytes());
-        message.extend(AUDIT_SET.to_ne_bytes());
-        message.extend(FLAGS.to_ne_bytes());
-        // Neither sequence nor port.
-        message.extend([0; 8]);
-        message.extend(ENABLED.to_ne_bytes());
-        message.extend(u32::from(on).to_ne_bytes());
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_ACK;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(Enable(on)));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
         let kernel = SocketAddrNetlink::new(0, 0);
-        sendto(&self.0, &message, SendFlags::empty(), &kernel).context("AUDIT_SET")?;
+        sendto(&self.0, &bytes, SendFlags::empty(), &kernel).context("AUDIT_SET")?;
 
         let mut answer = [0; 256];
         let (length, _) =
             recv(&self.0, &mut answer[..], RecvFlags::empty()).context("AUDIT_SET")?;
-        let answer = &answer[..length];
-        let word = |at: usize| -> Option<[u8; 4]> { answer.get(at..at + 4)?.try_into().ok() };
-        let kind = answer.get(4..6).context("AUDIT_SET: a short answer")?;
-        let error = i32::from_ne_bytes(word(HEADER).context("AUDIT_SET: a short answer")?);
+        let answer = NetlinkBuffer::new_checked(&answer[..length]).context("AUDIT_SET")?;
         ensure!(
-            kind == NLMSG_ERROR.to_ne_bytes() && error == 0,
-            "AUDIT_SET was answered with {error}"
+            answer.message_type() == NLMSG_ERROR,
+            "AUDIT_SET was answered with a message of type {}",
+            answer.message_type()
         );
+        let error = ErrorBuffer::new_checked(answer.payload())
+            .context("AUDIT_SET")?
+            .code();
+        ensure!(error.is_none(), "AUDIT_SET failed with {error:?}");
         Ok(())
     }
 }
