@@ -222,6 +222,27 @@ impl<'a> Kernel<'a> {
         Ok(errors.lines().filter_map(finding).collect())
     }
 
+    /// rustc refuses a crate that another sanitizer was compiled for than its user. What kbuild
+    /// would do with KASAN, it says; the kernel crate that is there is without.
+    pub(super) fn sanitized(&self) -> Result<()> {
+        let options = ["-n", "V=1", "CONFIG_KASAN=y", "CONFIG_KASAN_GENERIC=y"];
+        let mut make = self.make(&options);
+        make.args(["drivers/pci/audit/", "drivers/vfio/pci/audit/"]);
+        let output = command::output(&mut make)?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let crates: Vec<_> = said
+            .lines()
+            .filter(|line| line.contains("rustc") && line.contains(" --crate-name "))
+            .collect();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(!crates.is_empty(), "no crate is compiled: {said}{errors}");
+        let without = crates
+            .iter()
+            .find(|line| !line.contains("-Zsanitizer=kernel-address"));
+        ensure!(without.is_none(), "without KASAN: {without:?}");
+        Ok(())
+    }
+
     /// rustdoc with the compiler's own arguments, as kbuild noted them, private items included.
     pub(super) fn rustdoc(&self) -> Result<()> {
         let out = self.folder.join("doc");

@@ -19,7 +19,7 @@ use crate::cli::checks::Checks;
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let sources = sources::Sources::find(paths)?;
     let kernel = kernel::Kernel::new(paths)?;
-    let mut checks = Checks::new(16)?;
+    let mut checks = Checks::new(17)?;
     checks.check("no line is longer than 100 columns", || {
         sources::columns(paths)
     })?;
@@ -53,6 +53,9 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     checks.check("clippy finds nothing in kernel Rust", || kernel.clippy())?;
     checks.check("sparse finds nothing in C files", || kernel.sparse())?;
     checks.check("rustdoc finds nothing in kernel Rust", || kernel.rustdoc())?;
+    checks.check("with KASAN, every crate of kernel Rust has it", || {
+        kernel.sanitized()
+    })?;
     checks.check("clippy finds nothing in host Rust", || host::clippy(paths))?;
     checks.check(
         "cargo-deny finds nothing in licenses, sources and versions of dependencies",
