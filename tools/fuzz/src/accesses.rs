@@ -118,8 +118,9 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Runs the program that some bytes are, and brings the machine back to its first state. Passes
-    /// to `note` what has to be in the log in the end.
+    /// Runs the program that some bytes are, and sets everything to its default value. Devices stay
+    /// open: opening and closing one takes longer than the rest of a program. Passes to `note` what
+    /// has to be in the log in the end.
     ///
     /// An error is a defect of the kernel, or of the model.
     pub fn run(&mut self, bytes: &[u8], mut note: impl FnMut(Done)) -> Result<()> {
@@ -135,9 +136,8 @@ impl Machine {
         self.reset()
     }
 
-    /// Closes all devices and sets everything to its default value.
+    /// Sets everything to its default value.
     fn reset(&mut self) -> Result<()> {
-        self.slots.iter_mut().for_each(|slot| slot.open = None);
         for (name, value) in kernel::DEFAULTS {
             kernel::set_parameter(name, value)?;
         }
