@@ -24,8 +24,8 @@ use vfio_client::sysfs;
 /// Room for the records of all devices.
 pub(super) const BACKLOG: &str = "8192";
 
-/// How long a guest may take.
-const PATIENCE: Duration = Duration::from_secs(400);
+/// How long a guest may take, beside clients of other devices and on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// What stays as it is from one cycle to the next.
 #[derive(Default)]
