@@ -223,9 +223,17 @@ impl<'a> Kernel<'a> {
     }
 
     /// rustc refuses a crate that another sanitizer was compiled for than its user. What kbuild
-    /// would do with KASAN, it says; the kernel crate that is there is without.
+    /// would do with KASAN, it says; that the metadata cannot be made here is no matter, since the
+    /// kernel crate that is there is without.
     pub(super) fn sanitized(&self) -> Result<()> {
-        let options = ["-n", "V=1", "CONFIG_KASAN=y", "CONFIG_KASAN_GENERIC=y"];
+        // Whether or not it is up to date.
+        let options = [
+            "-n",
+            "-B",
+            "V=1",
+            "CONFIG_KASAN=y",
+            "CONFIG_KASAN_GENERIC=y",
+        ];
         let mut make = self.make(&options);
         make.args(["drivers/pci/audit/", "drivers/vfio/pci/audit/"]);
         let output = command::output(&mut make)?;
@@ -235,7 +243,10 @@ impl<'a> Kernel<'a> {
             .filter(|line| line.contains("rustc") && line.contains(" --crate-name "))
             .collect();
         let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(!crates.is_empty(), "no crate is compiled: {said}{errors}");
+        ensure!(
+            crates.iter().any(|line| line.contains(".rmeta")),
+            "no metadata is made: {said}{errors}"
+        );
         let without = crates
             .iter()
             .find(|line| !line.contains("-Zsanitizer=kernel-address"));
