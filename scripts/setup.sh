@@ -57,8 +57,8 @@ for what; do
 	vm) [ -x "$BUILD/venv/bin/vng" ] ||
 		step virtme-ng "installing virtme-ng 1.42" venv virtme-ng==1.42 ;;
 	kernel)
-		# Kernels of several configurations share most of their objects. Found first in
-		# PATH, ccache looks for the compiler behind it.
+		# The patches of the series share most of their objects. Found first in PATH, ccache
+		# looks for the compiler behind it.
 		! ccache=$(command -v ccache) || ln -sf "$ccache" "$BUILD/bin/clang-19"
 		bindgen_is_new || step bindgen "building bindgen 0.72.1" cargo_install bindgen-cli \
 			--version 0.72.1 ;;

@@ -126,8 +126,9 @@ impl Builds<'_> {
             fs::remove_file(object)?;
         }
         let mut make = shell::function(self.paths, "kmake");
+        // With the warnings that kmake leaves out.
         make.arg(&self.objects)
-            .args(["drivers/vfio/", "drivers/pci/"]);
+            .args(["KCFLAGS=", "drivers/vfio/", "drivers/pci/"]);
         let output = command::output(&mut make)?;
         let said = [output.stdout, output.stderr]
             .map(|said| String::from_utf8_lossy(&said).into_owned())
