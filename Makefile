@@ -98,7 +98,7 @@ kunit:
 e2e:
 	@scripts/lab.sh build $(if $(filter stock,$(FRONT)),setup-stock audit unpatched-audit $(if \
 		$(filter-out 0,$(LONG)),qemu),setup audit $(if $(filter-out 0,$(DEBUG)),debug,m \
-		qemu guest unpatched $(if $(filter-out 0,$(LONG)),dpdk)))
+		unpatched-audit qemu guest unpatched $(if $(filter-out 0,$(LONG)),dpdk)))
 	@scripts/e2e.sh
 
 crash:

@@ -14,8 +14,10 @@ if [ ! -d "$TOP/tools" ]; then
 elif [ ! -x "$lab" ]; then
 	"$TOP/scripts/setup.sh" lab
 	say "==> building the lab"
+	IN_LAB=
 fi
-[ "$lab" = "$TOP/lab" ] || host_cargo build --quiet --release -p lab
+# What the lab runs need not wait until another cargo lets go of the folder.
+[ "$lab" = "$TOP/lab" ] || [ -n "${IN_LAB:-}" ] || host_cargo build --quiet --release -p lab
 # lib.sh keeps it from the makes of other projects.
 export DEBUG
 exec "$lab" "$@"

@@ -128,6 +128,8 @@ pub fn command(paths: &Paths, words: &[String]) -> Command {
         .current_dir(&paths.top)
         .env("TOP", &paths.top)
         .env("BUILD", &paths.build)
+        // This program is there: scripts need not build it first.
+        .env("IN_LAB", "1")
         // The makes of other projects have a variable of this name.
         .env_remove("DEBUG");
     command

@@ -129,7 +129,6 @@ impl Part {
                     "building vfio-pci-core to compare with",
                     &["scripts/build-unpatched.sh"],
                 ),
-                Self::UnpatchedAudit.steps(paths).remove(0),
                 Step::new(
                     "variant",
                     "building the variant driver of the tests",

@@ -26,8 +26,11 @@ pub(crate) fn this(paths: &Paths, arguments: &[&str]) -> Vec<String> {
 
 /// From a fresh machine to the output of ausearch -m PCI.
 pub(crate) fn run(paths: &Paths) -> Result<u8> {
-    let parts = [Part::Setup, Part::Client, Part::Audit, Part::M, Part::Guest];
-    prepare::run(paths, &parts)?;
+    prepare::run(paths, &[Part::Setup])?;
+    // The kernel takes longer, and leaves a processor idle until its Rust crates are built.
+    let beside = prepare::steps(paths, &[Part::Client, Part::Audit]);
+    progress::run_beside(paths, &prepare::steps(paths, &[Part::M]), &beside)?;
+    prepare::run(paths, &[Part::Guest])?;
     let options = vm::Options {
         name: Some("demo".to_owned()),
         ..vm::Options::default()
