@@ -59,7 +59,7 @@ help:
 	@echo 'V=1             show the output of long steps'
 	@echo "FRONT=stock     e2e: on Debian's own kernel, with vfio_pci_audit as a livepatch"
 	@echo 'DEBUG=1         e2e: on a kernel with KASAN, UBSAN, lockdep, kmemleak and fault injection,'
-	@echo '                what allocates and frees most'
+	@echo '                what allocates and frees most; with FRONT=stock, the livepatch'
 
 run:
 	@scripts/lab.sh run
@@ -95,10 +95,15 @@ kunit:
 	@scripts/lab.sh build setup y
 	@scripts/lab.sh kunit
 
+# What the scenarios need, by DEBUG and FRONT.
+long := $(filter-out 0,$(LONG))
+needs- := setup audit unpatched-audit m qemu guest unpatched $(if $(long),dpdk)
+needs-stock := setup-stock audit unpatched-audit $(if $(long),qemu)
+needs-debug- := setup audit debug
+needs-debug-stock := setup audit debug-stock
+
 e2e:
-	@scripts/lab.sh build $(if $(filter stock,$(FRONT)),setup-stock audit unpatched-audit $(if \
-		$(filter-out 0,$(LONG)),qemu),setup audit $(if $(filter-out 0,$(DEBUG)),debug,m \
-		unpatched-audit qemu guest unpatched $(if $(filter-out 0,$(LONG)),dpdk)))
+	@scripts/lab.sh build $(needs-$(if $(filter-out 0,$(DEBUG)),debug-)$(filter stock,$(FRONT)))
 	@scripts/e2e.sh
 
 crash:

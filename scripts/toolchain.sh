@@ -36,6 +36,16 @@ configure() {
 	make -C "$objects" "LLVM=$LLVM" "RUSTC=$RUSTC" olddefconfig
 }
 
+# check_options TREE OBJECTS FRAGMENT...: has what was configured all that the fragments want?
+check_options() {
+	local tree=$1 objects=$2 option line
+	shift 2
+	cat "$@" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u | while read -r option; do
+		line=$(cat "$@" | grep "^$option=" | tail -n 1)
+		grep -qx "$line" "$objects/.config" || die "the kernel in $tree cannot have $line"
+	done
+}
+
 # host_cargo ARGUMENT...: the distribution's cargo where it is installed, so that every machine
 # builds with what setup.sh knows.
 host_cargo() {

@@ -25,6 +25,8 @@ pub(crate) enum On {
     Parallel,
     /// A kernel that looks for mistakes: the scenarios that allocate and free most
     Debug,
+    /// A kernel that looks for mistakes, with VFIO as it is and vfio_pci_audit as a livepatch
+    DebugStock,
     /// Debian's own kernel, with vfio_pci_audit as a livepatch
     Stock,
 }
@@ -123,6 +125,13 @@ impl On {
                 only: &["race/", "limits/"],
                 ..MODULES
             },
+            Self::DebugStock => Kind {
+                name: "e2e-debug-stock",
+                kernel: "debug-stock",
+                default: &["livepatch/", "failing/first-access"],
+                append: Some("kasan_multi_shot"),
+                ..MODULES
+            },
             // Linux's ACPI drops a reference that it did not get when it is short of memory, of
             // which the faults that are injected make sure.
             Self::Debug => Kind {
@@ -143,12 +152,12 @@ impl On {
     }
 
     fn chosen() -> Self {
-        if given("FRONT").is_some_and(|front| front == "stock") {
-            Self::Stock
-        } else if is_set("DEBUG") {
-            Self::Debug
-        } else {
-            Self::Modules
+        let stock = given("FRONT").is_some_and(|front| front == "stock");
+        match (stock, is_set("DEBUG")) {
+            (true, true) => Self::DebugStock,
+            (true, false) => Self::Stock,
+            (false, true) => Self::Debug,
+            (false, false) => Self::Modules,
         }
     }
 }
@@ -188,6 +197,13 @@ pub(crate) fn run_with(
             guest = Some(paths.image("m"));
         }
         On::Debug => options.machine.memory = "4G".to_owned(),
+        On::DebugStock => {
+            environment = vec![format!(
+                "STOCK={}",
+                paths.build.join("stock/debug").display()
+            )];
+            options.machine.memory = "4G".to_owned();
+        }
         On::Stock | On::Builtin | On::Novfio => {}
     }
     if on == On::Stock || arguments.stock_guest {

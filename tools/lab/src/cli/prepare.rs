@@ -33,14 +33,15 @@ pub(crate) enum Part {
     Novfio,
     /// The kernel that looks for mistakes
     Debug,
+    /// The same with VFIO as it is, and a livepatch for it
+    DebugStock,
     /// A QEMU with iommufd for the guest, where the system has none
     Qemu,
     /// DPDK, for a long scenario
     Dpdk,
     /// The guest that runs inside the VM
     Guest,
-    /// What tests load and run besides: modules and audit userspace without our patches, a variant
-    /// driver, a kselftest
+    /// What tests load and run besides: modules without our patches, a variant driver, a kselftest
     Unpatched,
 }
 
@@ -112,6 +113,11 @@ impl Part {
                 "debug",
                 "that looks for mistakes (20 minutes on two cores the first time)",
             ),
+            Self::DebugStock => vec![Step::new(
+                "kernel-debug-stock",
+                "building the same with VFIO as it is, and the livepatch for it",
+                &["scripts/build-debug-stock.sh"],
+            )],
             Self::Qemu => vec![Step::new(
                 "qemu",
                 "looking for a QEMU with iommufd",
