@@ -16,10 +16,10 @@ const TRACEFS: &str = "/sys/kernel/tracing";
 /// Accesses to unassigned configuration space.
 const ACCESSES: &[&str] = &["pci_audit/pci_audit_access"];
 
-/// A trace instance that contains only these events.
+/// A trace instance that contains only these events, each a system and a name.
 pub struct Trace {
     folder: PathBuf,
-    events: &'static [&'static str],
+    events: Vec<(&'static str, &'static str)>,
 }
 
 impl Trace {
@@ -29,7 +29,16 @@ impl Trace {
     }
 
     /// Starts tracing `events`, each as `SYSTEM/EVENT`, of all threads or of one.
-    pub fn start(events: &'static [&'static str], thread: Option<u32>) -> Result<Self> {
+    pub fn start(events: &[&'static str], thread: Option<u32>) -> Result<Self> {
+        let events = events.iter().map(|event| {
+            event
+                .split_once('/')
+                .with_context(|| format!("{event} is not SYSTEM/EVENT"))
+        });
+        Self::of(events.collect::<Result<_>>()?, thread)
+    }
+
+    fn of(events: Vec<(&'static str, &'static str)>, thread: Option<u32>) -> Result<Self> {
         mount_tracefs()?;
         let folder = Path::new(TRACEFS).join("instances/vfio-pci-audit");
         // A scenario that failed may have left one.
@@ -50,9 +59,9 @@ impl Trace {
 
     /// Starts or stops tracing.
     pub fn enable(&self, on: bool) -> Result<()> {
-        self.events.iter().try_for_each(|event| {
+        self.events.iter().try_for_each(|(system, name)| {
             self.write(
-                &format!("events/{event}/enable"),
+                &format!("events/{system}/{name}/enable"),
                 if on { "1" } else { "0" },
             )
         })
@@ -68,10 +77,9 @@ impl Trace {
         let file = self.folder.join("trace");
         let trace = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let event = |line: &str| {
-            self.events.iter().find_map(|event| {
-                let name = event.rsplit('/').next()?;
+            self.events.iter().find_map(|(_, name)| {
                 let (_, text) = line.split_once(&format!(": {name}: "))?;
-                Some((name, text.to_owned()))
+                Some((*name, text.to_owned()))
             })
         };
         Ok(trace.lines().filter_map(event).collect())
@@ -151,8 +159,8 @@ fn kprobe_events(line: &str) -> Result<()> {
         .with_context(|| format!("{line:?} to {}", file.display()))
 }
 
-/// Events for a [`Trace`] of the calls of kernel functions: `lab/NAME` for each pair of a name and
-/// a function. Drop it after the trace.
+/// Events of the calls of kernel functions: `lab/NAME` for each pair of a name and a function. Drop
+/// it after what traces them.
 pub struct Calls(&'static [(&'static str, &'static str)]);
 
 impl Calls {
@@ -164,6 +172,12 @@ impl Calls {
             kprobe_events(&format!("p:lab/{name} {function}"))?;
         }
         Ok(calls)
+    }
+
+    /// Starts tracing them, of all threads or of one.
+    pub fn trace(&self, thread: Option<u32>) -> Result<Trace> {
+        let events = self.0.iter().map(|(name, _)| ("lab", *name));
+        Trace::of(events.collect(), thread)
     }
 }
 

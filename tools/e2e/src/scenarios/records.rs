@@ -13,7 +13,7 @@ use super::{access_text, audit_reads, expect_single, spot, Scenario};
 use crate::audit::search_in;
 use crate::lab::Lab;
 use crate::record::{session_field, Record};
-use crate::trace::{Calls, Trace};
+use crate::trace::Calls;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -157,18 +157,9 @@ const CALLS: &[(&str, &str)] = &[
 
 fn before_the_device(lab: &mut Lab) -> Result<()> {
     let bdf = lab.express()?;
-    let _calls = Calls::new(CALLS)?;
+    let calls = Calls::new(CALLS)?;
     let thread = rustix::thread::gettid().as_raw_nonzero().get();
-    let trace = Trace::start(
-        &[
-            "lab/record",
-            "lab/read1",
-            "lab/read4",
-            "lab/write1",
-            "lab/write4",
-        ],
-        Some(thread.unsigned_abs()),
-    )?;
+    let trace = calls.trace(Some(thread.unsigned_abs()))?;
     // An aligned dword, a byte and a longer access take ways of their own through the module.
     for (size, [read, write], pieces) in [
         (1, ["read1", "write1"], 1),
