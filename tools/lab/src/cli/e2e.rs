@@ -143,6 +143,7 @@ impl On {
                     "faults/",
                     "sessions/",
                     "limits/burst",
+                    "fuzzing/corpus",
                 ],
                 append: Some("kasan_multi_shot"),
                 allow: Some(" in acpi_"),
