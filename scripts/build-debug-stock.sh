@@ -10,14 +10,15 @@
 objects=$BUILD/linux/debug-stock dest=$BUILD/stock/debug
 
 modules() {
-	local kind words=("INSTALL_MOD_PATH=$dest/image" DEPMOD=/sbin/depmod)
+	local kind install=("INSTALL_MOD_PATH=$dest/image" DEPMOD=/sbin/depmod modules_install)
+	local ours=("M=$TOP" "MO=$dest/modules" MODULES_CONFIG=)
 	rm -rf "$dest/image"
 	mkdir -p "$dest"/{modules,replace,faults}
-	kmake "$objects" "${words[@]}" modules_install
-	kmake "$objects" M="$TOP" MO="$dest/modules" MODULES_CONFIG= modules
-	kmake "$objects" M="$TOP" MO="$dest/modules" MODULES_CONFIG= "${words[@]}" modules_install
+	kmake "$objects" "${install[@]}"
+	kmake "$objects" "${ours[@]}" modules
+	kmake "$objects" "${ours[@]}" "${install[@]}"
 	for kind in replace faults; do
-		kmake "$objects" M="$TOP/tools/modules/$kind" MO="$dest/$kind" modules
+		kmake "$objects" "M=$TOP/tools/modules/$kind" "MO=$dest/$kind" modules
 	done
 }
 step kernel-debug-stock-modules "building the livepatch for it" modules

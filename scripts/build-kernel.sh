@@ -50,8 +50,6 @@ if [ -n "$arch" ]; then
 	[[ $kind != *-gcc ]] || export CROSS_COMPILE=aarch64-linux-gnu-
 	wanted=("$TOP"/scripts/test-kernel-{builtin,"$arch"}.config)
 	config+=("${wanted[@]}")
-	# Where ours is compiled by other compilers, warnings count.
-	targets+=(KCFLAGS=)
 fi
 
 configure_it() {
@@ -67,7 +65,10 @@ key=$(cat "${config[@]}" "$TOP"/src/{drivers/{,vfio/}pci/audit,samples/pci_audit
 	sha256sum)
 if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
 	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure_it
-	check_options "$tree" "$objects" "${wanted[@]}"
+	for option in $(cat "${wanted[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u); do
+		line=$(cat "${wanted[@]}" | grep "^$option=" | tail -n 1)
+		grep -qx "$line" "$objects/.config" || die "the kernel in $tree cannot have $line"
+	done
 	! grep -qE "^${without:-none}" "$objects/.config" || die "the kernel has $without all the same"
 	echo "$tree $key" >"$objects/.configured"
 fi
