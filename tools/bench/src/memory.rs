@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use anyhow::{Context, Result};
 
 use crate::lab::{Core, Lab};
-use crate::trace::Trace;
+use crate::trace::{Event, Trace};
 
 /// Sessions are allocated by kmalloc(). Caches of other objects, such as files, are freed by RCU in
 /// an arbitrary thread.
-const EVENTS: &[&str] = &["kmem/kmalloc", "kmem/kfree"];
+const EVENTS: &[Event] = &[("kmem", "kmalloc"), ("kmem", "kfree")];
 
 /// The value of a field of an event.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {

@@ -13,13 +13,16 @@ use crate::kernel::Session;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// Accesses to unassigned configuration space.
-const ACCESSES: &[&str] = &["pci_audit/pci_audit_access"];
+/// The system and the name of an event.
+pub type Event = (&'static str, &'static str);
 
-/// A trace instance that contains only these events, each a system and a name.
+/// Accesses to unassigned configuration space.
+const ACCESSES: &[Event] = &[("pci_audit", "pci_audit_access")];
+
+/// A trace instance that contains only these events.
 pub struct Trace {
     folder: PathBuf,
-    events: Vec<(&'static str, &'static str)>,
+    events: Vec<Event>,
 }
 
 impl Trace {
@@ -28,23 +31,17 @@ impl Trace {
         Self::start(ACCESSES, None)
     }
 
-    /// Starts tracing `events`, each as `SYSTEM/EVENT`, of all threads or of one.
-    pub fn start(events: &[&'static str], thread: Option<u32>) -> Result<Self> {
-        let events = events.iter().map(|event| {
-            event
-                .split_once('/')
-                .with_context(|| format!("{event} is not SYSTEM/EVENT"))
-        });
-        Self::of(events.collect::<Result<_>>()?, thread)
-    }
-
-    fn of(events: Vec<(&'static str, &'static str)>, thread: Option<u32>) -> Result<Self> {
+    /// Starts tracing `events`, of all threads or of one.
+    pub fn start(events: &[Event], thread: Option<u32>) -> Result<Self> {
         mount_tracefs()?;
         let folder = Path::new(TRACEFS).join("instances/vfio-pci-audit");
         // A scenario that failed may have left one.
         let _ = fs::remove_dir(&folder);
         fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        let trace = Self { folder, events };
+        let trace = Self {
+            folder,
+            events: events.to_vec(),
+        };
         if let Some(thread) = thread {
             trace.write("set_event_pid", &thread.to_string())?;
         }
@@ -177,7 +174,7 @@ impl Calls {
     /// Starts tracing them, of all threads or of one.
     pub fn trace(&self, thread: Option<u32>) -> Result<Trace> {
         let events = self.0.iter().map(|(name, _)| ("lab", *name));
-        Trace::of(events.collect(), thread)
+        Trace::start(&events.collect::<Vec<_>>(), thread)
     }
 }
 

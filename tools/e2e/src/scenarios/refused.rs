@@ -14,7 +14,7 @@ use crate::account::{Loss, Truth};
 use crate::audit::wait_until;
 use crate::kernel::{self, Messages};
 use crate::lab::Lab;
-use crate::trace::Trace;
+use crate::trace::{Event, Trace};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -163,7 +163,7 @@ fn work_of_ours(trace: &Trace) -> Result<usize> {
 }
 
 fn no_work(lab: &mut Lab) -> Result<()> {
-    const WORK: &[&str] = &["workqueue/workqueue_execute_start"];
+    const WORK: &[Event] = &[("workqueue", "workqueue_execute_start")];
     const SPAN: Duration = Duration::from_secs(8);
 
     if lab.modules.built_in() {
