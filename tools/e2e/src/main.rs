@@ -14,6 +14,7 @@ mod journald;
 mod lab;
 mod modules;
 mod observing;
+mod programs;
 mod record;
 mod rules;
 mod scenarios;
@@ -101,6 +102,9 @@ fn run(cli: &Cli) -> Result<usize> {
         "no audit userspace in {}",
         prefix.display()
     );
+    if in_the_vm() {
+        programs::into_memory(&paths, &prefix)?;
+    }
     let mut lab = Lab::new(&paths, &prefix)?;
     let mut ktap = Ktap::new(io::stdout(), wanted.len())?;
     for (number, scenario) in wanted {

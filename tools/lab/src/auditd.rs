@@ -61,12 +61,8 @@ impl Audit {
     /// The kernel's side as it is after booting.
     pub fn reset(&self) -> Result<()> {
         self.ctl(&["-D"])?;
-        // Not a failure of the test that came before to panic in this one.
-        self.ctl(&["-f", "1"])?;
-        self.ctl(&["-b", "64"])?;
-        self.ctl(&["-r", "0"])?;
-        self.ctl(&["-e", "1"])?;
-        self.ctl(&["--reset-lost"])?;
+        // Without -f 1, a failure of the test that came before could panic in this one.
+        self.ctl(&["-f", "1", "-b", "64", "-r", "0", "-e", "1", "--reset-lost"])?;
         Ok(())
     }
 
