@@ -52,18 +52,14 @@ fn all(paths: &Paths, steps: &[Step], terminal: bool) -> Result<()> {
     Ok(())
 }
 
-/// Run steps, and others beside them that give way to them.
+/// Run steps, and others beside them. They have equal shares of the processors: what compiles one
+/// crate after the other would leave a processor idle if it were done last.
 pub fn run_beside(paths: &Paths, steps: &[Step], beside: &[Step]) -> Result<()> {
     thread::scope(|scope| {
         let others = scope.spawn(|| {
-            for step in beside {
-                let mut gentle = step.clone();
-                gentle
-                    .command
-                    .splice(..0, ["nice", "-n", "19"].map(str::to_owned));
-                one(paths, &gentle, "[beside]", None, false)?;
-            }
-            Ok(())
+            beside
+                .iter()
+                .try_for_each(|step| one(paths, step, "[beside]", None, false))
         });
         let result = all(paths, steps, false);
         let others = others.join().expect("a step does not panic");

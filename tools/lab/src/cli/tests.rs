@@ -135,13 +135,9 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     steps.push(check);
     progress::run(paths, &steps)?;
 
-    // Nothing is to be built anew while the scenarios run.
-    let mut beside = prepare::steps(paths, &[Part::Audit, Part::UnpatchedAudit, Part::Tools]);
-    beside.push(prepare::cargo(
-        "host-build",
-        "building the tests of the host's tools",
-        &["test", "--release", "--workspace", "--no-run"],
-    ));
+    // The tests of the tools are compiled beside the scenarios, which have what that builds anew in
+    // memory.
+    let beside = prepare::steps(paths, &[Part::Tools, Part::Audit, Part::UnpatchedAudit]);
     let mut parts = vec![Part::Qemu, Part::M, Part::Unpatched];
     parts.extend(is_set("LONG").then_some(Part::Dpdk));
     progress::run_beside(paths, &prepare::steps(paths, &parts), &beside)?;
