@@ -27,7 +27,9 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let hint = terminal.until(PROMPT).map_err(|error| format!("{error:#}"));
     checks.check("make shell comes up, and suggests five commands", || {
         let said = hint.as_ref().map_err(|said| anyhow!(said.clone()))?;
-        let commands = said.lines().filter(|line| line.starts_with("    "));
+        // Before the hint come the steps, which are indented when they take a second.
+        let (_, hint) = said.split_once("Try:").context("there is no hint")?;
+        let commands = hint.lines().filter(|line| line.starts_with("    "));
         ensure!(commands.count() == 5, "{said}");
         Ok(())
     })?;
