@@ -65,7 +65,8 @@ key=$(cat "${config[@]}" "$TOP"/src/{drivers/{,vfio/}pci/audit,samples/pci_audit
 	sha256sum)
 if [ "$(cat "$objects/.configured" 2>/dev/null)" != "$tree $key" ]; then
 	step "kernel-$kind-config" "configuring the kernel in build/linux/$kind" configure_it
-	for option in $(cat "${wanted[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u); do
+	mapfile -t options < <(cat "${wanted[@]}" | grep -o '^CONFIG_[A-Z0-9_]*' | sort -u)
+	for option in "${options[@]}"; do
 		line=$(cat "${wanted[@]}" | grep "^$option=" | tail -n 1)
 		grep -qx "$line" "$objects/.config" || die "the kernel in $tree cannot have $line"
 	done

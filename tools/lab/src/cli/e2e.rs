@@ -85,8 +85,8 @@ struct Kind {
     memory: Option<&'static str>,
 }
 
-/// KASAN reports more than once. With five levels of page tables, a kernel with it sometimes reports
-/// accesses to its own shadow without end while it boots.
+/// KASAN reports more than once. With five levels of page tables, a kernel with it sometimes
+/// reports accesses to its own shadow without end while it boots.
 const KASAN: &str = "kasan_multi_shot no5lvl";
 
 const MODULES: Kind = Kind {
