@@ -6,7 +6,6 @@
 . "$(dirname "$0")/lib.sh"
 
 host_cargo test --release --workspace --no-fail-fast
-# What the program has when it is built with more than its packages may have. Optimizing what that
-# takes is slower than running it as it is.
-CARGO_PROFILE_DEV_DEBUG=0 host_cargo test -p vfio-pci-audit --features parquet --test duckdb
+# What the program has when it is built with more than its packages may have.
+host_cargo test --release -p vfio-pci-audit --features parquet --test duckdb
 "$TOP/scripts/lab.sh" coverage
