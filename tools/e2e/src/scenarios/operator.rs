@@ -19,6 +19,7 @@ use crate::audit::wait_until;
 use crate::command;
 use crate::kernel::{self, SESSIONS};
 use crate::lab::Lab;
+use crate::observing;
 use crate::record::Kind;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -47,9 +48,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 /// Runs the tool and parses its JSON output.
 fn tool(arguments: &[&str]) -> Result<Value> {
-    let program = std::env::current_exe()?.with_file_name("vfio-pci-audit");
     let text = command::stdout(
-        Command::new(program)
+        Command::new(observing::tool()?)
             .args(arguments)
             .args(["--format", "json"]),
     )?;

@@ -18,6 +18,7 @@ use crate::command;
 use crate::journald::Journald;
 use crate::kernel;
 use crate::lab::Lab;
+use crate::observing::tool;
 use crate::record::Kind;
 use crate::virt;
 
@@ -63,10 +64,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing more comes after this.
 const QUIET: Duration = Duration::from_secs(1);
-
-fn tool() -> Result<PathBuf> {
-    Ok(std::env::current_exe()?.with_file_name("vfio-pci-audit"))
-}
 
 /// The program while it runs.
 struct Watch {
