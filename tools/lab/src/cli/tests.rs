@@ -57,7 +57,6 @@ const BESIDE: [&[Job]; 2] = [
             "e2e-builtin",
             &[LAB, "e2e", "--no-build", "--on", "builtin"],
         ),
-        build("setup-deny", &["scripts/setup.sh", "deny"]),
         test("lint", &[LAB, "check", "lint"]),
     ],
     &[
@@ -126,11 +125,12 @@ const LONG: &[Job] = &[
 
 /// Run all of them; whether nothing failed. The last line is "N passed, N failed[, N skipped]".
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
-    let check = lab::progress::Step::new(
-        "setup-check",
-        "installing what the linters want",
-        &["scripts/setup.sh", "check"],
-    );
+    // cargo-deny takes as long to build as all other linters take together. What it judges changes
+    // with Cargo.lock only, and "make lint" builds it too.
+    let mut linters = vec!["scripts/setup.sh", "check"];
+    linters.extend(is_set("LONG").then_some("deny"));
+    let check =
+        lab::progress::Step::new("setup-check", "installing what the linters want", &linters);
     let mut steps = prepare::steps(paths, &[Part::Setup]);
     steps.push(check);
     progress::run(paths, &steps)?;

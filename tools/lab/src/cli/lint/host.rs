@@ -74,7 +74,7 @@ pub(super) fn advisories(paths: &Paths) -> Result<()> {
 fn cargo_deny(paths: &Paths) -> Result<Command> {
     if !succeeds(shell::in_toolchain(paths, "cargo-deny").arg("--version")) {
         bail!(Skip(
-            "cargo-deny is missing: scripts/setup.sh deny installs it".to_owned()
+            "cargo-deny is missing: make lint installs it".to_owned()
         ));
     }
     let mut cargo = shell::function(paths, "toolchain; host_cargo");
