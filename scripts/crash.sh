@@ -6,5 +6,5 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-exec "$BUILD/target/release/crash" --kernel "$BUILD/linux/m/arch/x86/boot/bzImage" --top "$TOP" \
+exec "$BUILD/target/debug/crash" --kernel "$BUILD/linux/m/arch/x86/boot/bzImage" --top "$TOP" \
 	--build "$BUILD" "$@"

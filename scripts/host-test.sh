@@ -5,7 +5,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-host_cargo test --release --workspace --no-fail-fast
+host_cargo test --workspace --no-fail-fast
 # What the program has when it is built with more than its packages may have.
-host_cargo test --release -p vfio-pci-audit --features parquet --test duckdb
+host_cargo test -p vfio-pci-audit --features parquet --test duckdb
 "$TOP/scripts/lab.sh" coverage

@@ -15,7 +15,7 @@ stage() {
 	cp -r "$TOP"/{Kbuild,Kconfig,dkms.conf,src,rust-bindings,kunit,patches,scripts} "$1/"
 	# A machine that builds modules for a new kernel builds no program for that.
 	"$TOP/scripts/lab.sh" help >/dev/null
-	install -m 755 "$BUILD/target/release/lab" "$1/lab"
+	install -m 755 "$BUILD/target/debug/lab" "$1/lab"
 }
 if [ "${1:-}" = --stage ]; then
 	stage "${2:?usage: install-stock.sh --stage FOLDER}"

@@ -7,7 +7,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-lab=$BUILD/target/release/lab
+lab=$BUILD/target/debug/lab
 if [ ! -d "$TOP/tools" ]; then
 	# dkms has a copy of the modules' sources, with the program.
 	lab=$TOP/lab
@@ -17,7 +17,7 @@ elif [ ! -x "$lab" ]; then
 	IN_LAB=
 fi
 # What the lab runs need not wait until another cargo lets go of the folder.
-[ "$lab" = "$TOP/lab" ] || [ -n "${IN_LAB:-}" ] || host_cargo build --quiet --release -p lab
+[ "$lab" = "$TOP/lab" ] || [ -n "${IN_LAB:-}" ] || host_cargo build --quiet -p lab
 # lib.sh keeps it from the makes of other projects.
 export DEBUG
 exec "$lab" "$@"

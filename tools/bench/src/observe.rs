@@ -98,7 +98,7 @@ pub(crate) fn measure(paths: &Paths, bdf: Bdf) -> Result<Observed> {
     let more = |with: [i64; CELLS.len()]| std::array::from_fn(|cell| with[cell] - without[cell]);
     let mut ways = Vec::new();
     for way in WAYS {
-        let observer = Observer::start(&paths.tool("vfio-pci-audit"), way)?;
+        let observer = Observer::start(&paths.optimised("vfio-pci-audit"), way)?;
         ways.push(more(figures(bdf)?));
         drop(observer);
     }

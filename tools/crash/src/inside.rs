@@ -201,8 +201,8 @@ impl Machine {
     fn rasdaemon(&self, program: &Path) -> Result<Child> {
         let programs = Path::new("/run/bin");
         fs::create_dir_all(programs)?;
-        let tool = self.build.join("target/release/vfio-pci-audit");
-        std::os::unix::fs::symlink(tool, programs.join("vfio-pci-audit"))?;
+        let tool = "vfio-pci-audit";
+        std::os::unix::fs::symlink(self.program(tool), programs.join(tool))?;
         let logger = programs.join("logger");
         let script = format!("#!/bin/sh\nexec cat >>{}\n", share(TRIGGERED).display());
         fs::write(&logger, script)?;
@@ -230,9 +230,13 @@ impl Machine {
 
     /// Have the modules loaded, or unloaded.
     fn modules(&self, verb: &str) -> Result<()> {
-        let mut lab = Command::new(self.build.join("target/release/lab"));
+        let mut lab = Command::new(self.program("lab"));
         lab.arg(verb).env("BUILD", &self.build);
         output(self.command(&mut lab)).map(drop)
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.build.join("target/debug").join(name)
     }
 
     fn command<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -248,7 +252,7 @@ impl Machine {
 
     /// Ask the operator's tool, which has to end so, and keep what it says.
     fn tool(&self, file: &str, arguments: &[&str], code: i32) -> Result<()> {
-        let mut tool = Command::new(self.build.join("target/release/vfio-pci-audit"));
+        let mut tool = Command::new(self.program("vfio-pci-audit"));
         tool.args(arguments).arg("--folder").arg(share("state"));
         let output = self.command(&mut tool).output().context("vfio-pci-audit")?;
         fs::write(share(file), &output.stdout)?;

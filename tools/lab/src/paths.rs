@@ -47,6 +47,11 @@ impl Paths {
 
     /// A program of the host's tools.
     pub fn tool(&self, name: &str) -> PathBuf {
+        self.build.join("target/debug").join(name)
+    }
+
+    /// The same as operators have it, where its instructions are counted.
+    pub fn optimised(&self, name: &str) -> PathBuf {
         self.build.join("target/release").join(name)
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {
         paths,
         &[
             Part::Setup,
-            Part::Tools,
+            Part::Optimised,
             Part::Audit,
             Part::M,
             Part::Unpatched,
@@ -33,7 +33,7 @@ pub(crate) fn run(paths: &Paths, quick: bool) -> Result<bool> {
     )?;
     let out = paths.build.join("bench");
     fs::create_dir_all(&out)?;
-    let bench = paths.tool("bench").display().to_string();
+    let bench = paths.optimised("bench").display().to_string();
     let results = out.join("results.json").display().to_string();
     let stock_results = out.join("stock.json").display().to_string();
 

@@ -122,14 +122,7 @@ fn measure(paths: &Paths, tools: &Path) -> Result<BTreeMap<PathBuf, Passed>> {
         }
     }
     let cover = |more: &[&str]| {
-        let test = [
-            "test",
-            "--release",
-            "-p",
-            "pci-audit",
-            "-p",
-            "pci-audit-core",
-        ];
+        let test = ["test", "-p", "pci-audit", "-p", "pci-audit-core"];
         let cargo = prepare::cargo("coverage", "", &[&test, more].concat());
         let variables = [
             "env".to_owned(),

@@ -98,7 +98,7 @@ fn tried(paths: &Paths, root: &Path, release: &str) -> Result<()> {
     words.push(
         "[ \"$(uname -r)\" = \"$1\" ]\n\
          modprobe -d \"$2\" -a vfio-pci vfio_iommu_type1\n\
-         \"$BUILD/target/release/e2e\" --only policy/toggles-live"
+         \"$BUILD/target/debug/e2e\" --only policy/toggles-live"
             .to_owned(),
     );
     words.extend([

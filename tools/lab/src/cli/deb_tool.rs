@@ -205,7 +205,7 @@ impl<'a> System<'a> {
 
     fn tool_works(&self) -> Result<()> {
         let sample = self.sample();
-        let mut here = Command::new(self.paths.tool("vfio-pci-audit"));
+        let mut here = Command::new(self.paths.optimised("vfio-pci-audit"));
         let expected = command::stdout(here.args(["report", "--utc"]).arg(&sample))?;
         let said = self.within(&["vfio-pci-audit", "report", "--utc", "/root/guest.log"])?;
         ensure!(said == expected, "the report is another one:\n{said}");

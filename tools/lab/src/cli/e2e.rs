@@ -239,15 +239,8 @@ pub(crate) fn run_with(
     if !arguments.no_build {
         // All of them, as the other steps do: cargo builds what they share again for any other
         // choice.
-        let programs = ["build", "--release"];
-        progress::run(
-            paths,
-            &[prepare::cargo(
-                "e2e-build",
-                "building the scenarios",
-                &programs,
-            )],
-        )?;
+        let build = prepare::cargo("e2e-build", "building the scenarios", &["build"]);
+        progress::run(paths, &[build])?;
     }
 
     let mut patterns: Vec<String> = arguments.only.clone();

@@ -91,14 +91,7 @@ pub(crate) fn show(paths: &Paths) -> Result<u8> {
     let tools = prepare::cargo(
         "run-observe-tools",
         "building the tool and a VFIO client",
-        &[
-            "build",
-            "--release",
-            "-p",
-            "vfio-client",
-            "-p",
-            "vfio-pci-audit",
-        ],
+        &["build", "-p", "vfio-client", "-p", "vfio-pci-audit"],
     );
     progress::run_beside(paths, &[tools], &[prepare::image("trixie")])?;
     let fetched = Stock::of_suite(paths, "trixie")?;

@@ -25,6 +25,8 @@ pub(crate) enum Part {
     Client,
     /// All programs of the host
     Tools,
+    /// The same, optimised
+    Optimised,
     /// The kernel with VFIO as modules
     M,
     /// The kernel with everything built in, and KUnit
@@ -96,11 +98,12 @@ impl Part {
             Self::Client => vec![cargo(
                 "client",
                 "building the VFIO client",
-                &["build", "--release", "-p", "lab", "-p", "vfio-client"],
+                &["build", "-p", "lab", "-p", "vfio-client"],
             )],
-            Self::Tools => vec![cargo(
-                "tools",
-                "building the host's tools",
+            Self::Tools => vec![cargo("tools", "building the host's tools", &["build"])],
+            Self::Optimised => vec![cargo(
+                "optimised",
+                "building the host's tools, optimised",
                 &["build", "--release"],
             )],
             Self::M => kernel(
