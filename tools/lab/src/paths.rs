@@ -45,12 +45,17 @@ impl Paths {
         self.build.join("log").join(format!("{name}.log"))
     }
 
-    /// A program of the host's tools.
-    pub fn tool(&self, name: &str) -> PathBuf {
-        self.build.join("target/debug").join(name)
+    /// Where the programs of the host's tools are, as they are tested.
+    pub fn tools(&self) -> PathBuf {
+        self.build.join("target/debug")
     }
 
-    /// The same as operators have it, where its instructions are counted.
+    /// One of them.
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.tools().join(name)
+    }
+
+    /// The same with the release profile, as operators have it.
     pub fn optimised(&self, name: &str) -> PathBuf {
         self.build.join("target/release").join(name)
     }

@@ -114,7 +114,7 @@ pub(crate) fn welcome(paths: &Paths) -> Result<()> {
              PS1='{PROMPT}'\n",
             paths.top.display(),
             audit = paths.audit().display(),
-            tools = paths.build.join("target/debug").display(),
+            tools = paths.tools().display(),
         ),
     )?;
     println!(
