@@ -8,8 +8,9 @@
 //! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the
 //!   machine. [`observe`] and [`demo_observe`]: the same of `vfio-pci-audit observe`, and its
 //!   tests.
-//! - [`tests`]: all tests; [`e2e`], [`bench`], [`coverage`], [`audit_suite`], [`fits_check`] and
-//!   [`kunit`]: each kind of them; [`soak`]: hours of one scenario.
+//! - [`tests`]: all tests, taken from a [`queue`]; [`e2e`], [`bench`], [`coverage`],
+//!   [`audit_suite`], [`fits_check`] and [`kunit`]: each kind of them; [`soak`]: hours of one
+//!   scenario.
 //! - [`checks`]: what needs no scenarios: [`lint`], with [`compiler`], [`tree`], [`shell_test`],
 //!   [`deb_test`] and [`deb_tool`].
 //! - [`series`]: the patches that are mailed.
@@ -32,6 +33,7 @@ pub(crate) mod kunit;
 pub(crate) mod lint;
 pub(crate) mod observe;
 pub(crate) mod prepare;
+pub(crate) mod queue;
 pub(crate) mod series;
 pub(crate) mod shell_test;
 pub(crate) mod show;

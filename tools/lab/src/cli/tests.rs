@@ -2,9 +2,10 @@
 
 //! All that CI runs: sets everything up, runs every kind of test, and counts.
 //!
-//! The scenarios are emulated on one processor for twenty minutes, and often wait. What else there
-//! is runs beside them in two lanes, and gives way to them. What a part prints is shown whole when
-//! it has ended, so that nothing is mixed.
+//! The scenarios are emulated on one processor for a quarter of an hour, and often wait. What else
+//! there is runs beside them, two parts at a time, and gives way to them. When the scenarios have
+//! ended, their thread takes parts too. What a part prints is shown whole when it has ended, so
+//! that nothing is mixed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,6 +20,7 @@ use lab::paths::{is_set, last_lines, Paths};
 use lab::progress;
 
 use crate::cli::prepare::{self, Part};
+use crate::cli::queue::Queue;
 
 /// One kind of test, or something that one wants.
 struct Job {
@@ -26,6 +28,15 @@ struct Job {
     /// Whether it has results to count.
     counts: bool,
     command: &'static [&'static str],
+    /// What has to end before it begins.
+    after: Option<&'static str>,
+}
+
+impl Job {
+    const fn after(mut self, name: &'static str) -> Self {
+        self.after = Some(name);
+        self
+    }
 }
 
 const fn test(name: &'static str, command: &'static [&'static str]) -> Job {
@@ -33,6 +44,7 @@ const fn test(name: &'static str, command: &'static [&'static str]) -> Job {
         name,
         counts: true,
         command,
+        after: None,
     }
 }
 
@@ -41,34 +53,35 @@ const fn build(name: &'static str, command: &'static [&'static str]) -> Job {
         name,
         counts: false,
         command,
+        after: None,
     }
 }
 
 /// The program that this is, as `make` starts it.
 const LAB: &str = "scripts/lab.sh";
 
-/// What takes the processor that the scenarios do not: each of these lanes by itself. What wants
-/// cargo's folder for long, the first of one and the last of the other, does not meet.
-const BESIDE: [&[Job]; 2] = [
-    &[
-        build("kernel-y", &["scripts/build-kernel.sh", "y"]),
-        test("kunit", &[LAB, "kunit"]),
-        test(
-            "e2e-builtin",
-            &[LAB, "e2e", "--no-build", "--on", "builtin"],
-        ),
-        test("lint", &[LAB, "check", "lint"]),
-    ],
-    &[
-        test("host", &["scripts/host-test.sh"]),
-        build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]),
-        test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]),
-        test("crash", &["scripts/crash.sh"]),
-        test("tree", &[LAB, "check", "tree"]),
-        test("fits", &[LAB, "fits-check"]),
-        test("audit", &[LAB, "audit-suite"]),
-    ],
+/// What takes the processor that the scenarios do not, the longest parts first. Both "host" and
+/// "lint" compile the host's tools, and cargo has one of them wait: the kernel lies between them.
+const BESIDE: &[Job] = &[
+    test("host", &["scripts/host-test.sh"]),
+    build("kernel-y", &["scripts/build-kernel.sh", "y"]),
+    test("lint", &[LAB, "check", "lint"]).after("kernel-y"),
+    build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]).after("kernel-y"),
+    test("audit", &[LAB, "audit-suite"]),
+    test("crash", &["scripts/crash.sh"]),
+    test("tree", &[LAB, "check", "tree"]),
+    test(
+        "e2e-builtin",
+        &[LAB, "e2e", "--no-build", "--on", "builtin"],
+    )
+    .after("kernel-y"),
+    test("e2e-novfio", &[LAB, "e2e", "--no-build", "--on", "novfio"]).after("kernel-novfio"),
+    test("fits", &[LAB, "fits-check"]),
+    test("kunit", &[LAB, "kunit"]).after("kernel-y"),
 ];
+
+/// How many of these run at a time while scenarios do.
+const AT_A_TIME: usize = 2;
 
 /// The scenarios, what only long runs have, and what takes the place of that in others.
 const SCENARIOS: &[Job] = &[test("e2e", &[LAB, "e2e", "--no-build", "--on", "modules"])];
@@ -123,6 +136,13 @@ const LONG: &[Job] = &[
     test("deb-tool", &[LAB, "check", "deb-tool"]),
 ];
 
+/// The number of what a job needs.
+fn needed(job: &Job) -> Option<usize> {
+    let name = job.after?;
+    let number = BESIDE.iter().position(|other| other.name == name);
+    Some(number.expect("what a job needs is there"))
+}
+
 /// Run all of them; whether nothing failed. The last line is "N passed, N failed[, N skipped]".
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
     // Building cargo-deny takes 400 processor seconds. Licenses, sources and versions change with
@@ -144,23 +164,22 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     prepare::run(paths, &[Part::Guest])?;
 
     let total = Mutex::new(Counts::default());
-    let mut lane = SCENARIOS.iter().collect::<Vec<_>>();
-    lane.extend(if is_set("LONG") { LONG } else { SHORT });
+    let queue = Queue::new(BESIDE.iter().map(needed).collect());
+    let help = || queue.work(|job| one(paths, &BESIDE[job], true, &total));
     thread::scope(|scope| -> Result<()> {
-        let beside = BESIDE.map(|jobs| {
-            let total = &total;
-            let lane = move || jobs.iter().try_for_each(|job| one(paths, job, true, total));
-            scope.spawn(lane)
-        });
-        let mut result = lane
-            .into_iter()
-            .try_for_each(|job| one(paths, job, false, &total));
-        for lane in beside {
-            result = result.and(lane.join().expect("a test's lane does not panic"));
+        let helpers = [(); AT_A_TIME].map(|()| scope.spawn(help));
+        let more = if is_set("LONG") { LONG } else { SHORT };
+        let mut result = SCENARIOS
+            .iter()
+            .chain(more)
+            .try_for_each(|job| one(paths, job, false, &total))
+            .and_then(|()| help());
+        for helper in helpers {
+            result = result.and(helper.join().expect("a test's thread does not panic"));
         }
         result
     })?;
-    let total = total.into_inner().expect("no lane panicked");
+    let total = total.into_inner().expect("no thread panicked");
     let Counts {
         passed,
         failed,
@@ -221,7 +240,7 @@ fn one(paths: &Paths, job: &Job, gentle: bool, total: &Mutex<Counts>) -> Result<
         counts.failed += 1;
     }
     let text = std::fs::read(&log)?;
-    let mut total = total.lock().expect("no lane panicked");
+    let mut total = total.lock().expect("no thread panicked");
     *total += counts;
     let mut out = io::stdout().lock();
     writeln!(out, "==> {}: what it printed", job.name)?;
@@ -242,4 +261,14 @@ fn one(paths: &Paths, job: &Job, gentle: bool, total: &Mutex<Counts>) -> Result<
         eprintln!("    {status}; its log is {shown}; to repeat it alone: {repeat}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn what_a_job_needs_comes_before_it() {
+        Queue::new(BESIDE.iter().map(needed).collect());
+    }
 }
