@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 host_cargo test --workspace --no-fail-fast
-# What the program has when it is built with more than its packages may have.
-host_cargo test -p vfio-pci-audit --features parquet --test duckdb
+# What the program has when it is built with more than its packages may have. Of the whole
+# workspace: for a package alone, cargo would build what it depends on anew.
+host_cargo test --workspace --features vfio-pci-audit/parquet --test duckdb
 "$TOP/scripts/lab.sh" coverage

@@ -84,11 +84,14 @@ fn llvm_version(text: &str) -> Option<&str> {
     version.split('.').next()
 }
 
-/// The modules' files that the host's crates link to.
+/// The crates that link to the modules' files.
+const CRATES: [&str; 2] = ["tools/pci-audit", "tools/core"];
+
+/// The modules' files that they link to.
 fn files(paths: &Paths) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in ["tools/pci-audit/src", "tools/core/src"] {
-        links(&paths.top.join(folder), &mut files)?;
+    for folder in CRATES {
+        links(&paths.top.join(folder).join("src"), &mut files)?;
     }
     files.sort();
     files.dedup();
@@ -108,6 +111,25 @@ fn links(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// The names of their tests.
+fn tests(paths: &Paths) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for folder in CRATES {
+        let folder = paths.top.join(folder).join("tests");
+        for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            let test =
+                path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
+            if let (true, Some(name)) = (test, path.file_stem()) {
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// Run the tests, and have LLVM's tools tell what they passed.
 fn measure(paths: &Paths, tools: &Path) -> Result<BTreeMap<PathBuf, Passed>> {
     let out = paths.build.join("coverage");
@@ -121,8 +143,12 @@ fn measure(paths: &Paths, tools: &Path) -> Result<BTreeMap<PathBuf, Passed>> {
             fs::remove_file(file)?;
         }
     }
+    // Of the whole workspace: for a package alone, cargo would build what it depends on anew, with
+    // fewer features.
+    let names = tests(paths)?;
+    let named = names.iter().flat_map(|name| ["--test", name]);
+    let test: Vec<_> = ["test", "--workspace"].into_iter().chain(named).collect();
     let cover = |more: &[&str]| {
-        let test = ["test", "-p", "pci-audit", "-p", "pci-audit-core"];
         let cargo = prepare::cargo("coverage", "", &[&test, more].concat());
         let variables = [
             "env".to_owned(),
