@@ -16,6 +16,21 @@ pub(super) fn formatted(paths: &Paths) -> Result<()> {
     command::stdout(cargo.args(["fmt", "--all", "--check"])).map(drop)
 }
 
+/// The workspaces: the host's tools, and what takes a fuzzer's compiler.
+const WORKSPACES: [&str; 2] = ["Cargo.toml", "tools/fuzz/libfuzzer/Cargo.toml"];
+
+/// A lock that is not up to date is changed by whatever builds next.
+pub(super) fn locked(paths: &Paths) -> Result<()> {
+    for manifest in WORKSPACES {
+        let mut cargo = shell::function(paths, "host_cargo");
+        cargo.args(["metadata", "--locked", "--quiet", "--format-version", "1"]);
+        // What other systems want is not fetched.
+        cargo.args(["--filter-platform", "x86_64-unknown-linux-gnu"]);
+        command::stdout(cargo.args(["--manifest-path", manifest]))?;
+    }
+    Ok(())
+}
+
 /// The whole workspace, and again with the operator's tool as it is built without clang and libelf.
 /// For that package alone, cargo would have what it depends on checked anew, with fewer features;
 /// and without an example among them, so it would for the workspace.

@@ -19,7 +19,7 @@ use crate::cli::checks::Checks;
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let sources = sources::Sources::find(paths)?;
     let kernel = kernel::Kernel::new(paths)?;
-    let mut checks = Checks::new(17)?;
+    let mut checks = Checks::new(18)?;
     checks.check("no line is longer than 100 columns", || {
         sources::columns(paths)
     })?;
@@ -55,6 +55,9 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     checks.check("rustdoc finds nothing in kernel Rust", || kernel.rustdoc())?;
     checks.check("KASAN applies to the metadata of pci_audit, too", || {
         kernel.sanitized()
+    })?;
+    checks.check("each Cargo.lock has what its workspace wants", || {
+        host::locked(paths)
     })?;
     checks.check("clippy finds nothing in host Rust", || host::clippy(paths))?;
     checks.check(
