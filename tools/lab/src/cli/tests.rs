@@ -61,7 +61,8 @@ const fn build(name: &'static str, command: &'static [&'static str]) -> Job {
 const LAB: &str = "scripts/lab.sh";
 
 /// What takes the processor that the scenarios do not, the longest parts first. Both "host" and
-/// "lint" compile the host's tools, and cargo has one of them wait: the kernel lies between them.
+/// "lint" compile the host's tools, and cargo makes one wait for the other. While the kernel that
+/// "lint" needs is built, "host" compiles.
 const BESIDE: &[Job] = &[
     test("host", &["scripts/host-test.sh"]),
     build("kernel-y", &["scripts/build-kernel.sh", "y"]),
