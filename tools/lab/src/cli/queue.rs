@@ -39,10 +39,8 @@ impl Queue {
     /// of its own jobs; other threads go on.
     pub(crate) fn work<E>(&self, mut run: impl FnMut(usize) -> Result<(), E>) -> Result<(), E> {
         while let Some(job) = self.take() {
-            let result = run(job);
-            self.states()[job] = State::Ended;
-            self.ended.notify_all();
-            result?;
+            let _end = End { queue: self, job };
+            run(job)?;
         }
         Ok(())
     }
@@ -75,6 +73,20 @@ impl Queue {
     }
 }
 
+/// Ends a job when it goes away, after a panic too: else the threads that wait for the job would
+/// wait for ever.
+struct End<'a> {
+    queue: &'a Queue,
+    job: usize,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.queue.states()[self.job] = State::Ended;
+        self.queue.ended.notify_all();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -98,10 +110,11 @@ mod tests {
     #[test]
     fn what_needs_a_job_waits_for_its_end() {
         let queue = Queue::new(vec![None, Some(0), Some(0), None]);
-        let (began, begun) = mpsc::channel();
-        let (let_end, may_end) = mpsc::channel::<()>();
         thread::scope(|scope| {
             let queue = &queue;
+            // In here, so that an assertion that fails lets the threads end.
+            let (began, begun) = mpsc::channel();
+            let (let_end, may_end) = mpsc::channel::<()>();
             let first = began.clone();
             scope.spawn(move || {
                 queue.work(|job| {
@@ -136,5 +149,13 @@ mod tests {
         assert_eq!(queue.work(Err), Err(0));
         assert_eq!(queue.work(Err), Err(1));
         assert_eq!(queue.work(Err), Ok(()));
+    }
+
+    #[test]
+    fn a_panic_keeps_no_thread_waiting() {
+        let queue = Queue::new(vec![None, Some(0)]);
+        let panics = || queue.work(|_| -> Result<(), ()> { panic!("as planned") });
+        thread::scope(|scope| scope.spawn(panics).join().unwrap_err());
+        assert_eq!(queue.work(Err), Err(1));
     }
 }
