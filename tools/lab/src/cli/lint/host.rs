@@ -32,8 +32,8 @@ pub(super) fn locked(paths: &Paths) -> Result<()> {
 }
 
 /// The whole workspace, and again with the operator's tool as it is built without clang and libelf.
-/// For that package alone, cargo would have what it depends on checked anew, with fewer features;
-/// and without an example among them, so it would for the workspace.
+/// The second names the workspace and examples too: for less, cargo chooses fewer features of what
+/// the tool depends on, and checks that anew.
 pub(super) fn clippy(paths: &Paths) -> Result<()> {
     for part in [
         &["--all-targets"][..],
