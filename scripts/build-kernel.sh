@@ -56,6 +56,8 @@ configure_it() {
 	if [ -n "$like" ] && [ ! -e "$objects/.config" ] && [ -e "$BUILD/linux/$like/vmlinux" ]; then
 		rm -rf "$objects"
 		cp -a "$BUILD/linux/$like" "$objects"
+		# The commands name the folder: by the old name, all Rust would be compiled again.
+		find "$objects" -name '.*.cmd' -exec sed -i "s|$BUILD/linux/$like\b|$objects|g" {} +
 	fi
 	mkdir -p "$objects"
 	configure "$tree" "$objects" "${config[@]}"
