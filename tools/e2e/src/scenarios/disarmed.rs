@@ -3,6 +3,7 @@
 //! The livepatch while kprobes are disarmed: ends of sessions are missed.
 
 use std::fs;
+use std::thread;
 
 use anyhow::{bail, ensure, Context, Result};
 use vfio_client::{sysfs, Bdf, Device};
@@ -19,6 +20,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario::new(
 )];
 
 const ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
+
+/// Threads that access the second device first.
+const READERS: usize = 4;
 
 /// All kprobes are disarmed for as long as this lives.
 struct Disarmed;
@@ -102,7 +106,14 @@ fn one(lab: &mut Lab, first: Bdf, second: Bdf, at: usize) -> Result<bool> {
     kernel::bind(second)?;
     let device = Device::open(second)?;
     lab.take(second)?;
-    device.read_vec(at as u64, 4)?;
+    // At the same time: each of them finds what was missed.
+    thread::scope(|scope| {
+        let first = || device.read_vec(at as u64, 4);
+        let reading = [(); READERS].map(|()| scope.spawn(first));
+        reading
+            .into_iter()
+            .try_for_each(|reader| reader.join().expect("a reader does not panic").map(drop))
+    })?;
     let own = open_session(second)?.context("the second device has no session of its own")?;
     ensure!(own != missed, "both devices have session {own}");
     let ended = open_session(first)?.is_none();
@@ -110,7 +121,7 @@ fn one(lab: &mut Lab, first: Bdf, second: Bdf, at: usize) -> Result<bool> {
 
     let records = lab.take(second)?;
     ensure!(
-        records.len() == 2 && records.iter().all(|record| record.session == Some(own)),
+        records.len() == 1 + READERS && records.iter().all(|record| record.session == Some(own)),
         "recorded were {records:#?}, of session {own}"
     );
     drop(device);

@@ -58,6 +58,9 @@ static void end_session(struct attached *attached)
 	kfree(attached);
 }
 
+/* What is freed when no access is under way: not in a shadow variable any more. */
+static LLIST_HEAD(detached);
+
 static struct attached *get_attached(struct vfio_pci_core_device *vdev)
 {
 	struct attached **shadow = klp_shadow_get(vdev, SHADOW_ID);
@@ -82,10 +85,13 @@ static int store(void *obj, void *shadow_data, void *ctor_data)
 	return 0;
 }
 
-/* Begin the session of @vdev.  NULL when memory is short. */
-static noinline struct attached *attach(struct vfio_pci_core_device *vdev)
+/*
+ * Begin the session of @vdev.  @stale is what the shadow variable has of a device
+ * whose end was missed, or NULL.  Returns NULL when memory is short.
+ */
+static noinline struct attached *attach(struct vfio_pci_core_device *vdev, struct attached *stale)
 {
-	struct attached *attached, **shadow;
+	struct attached *attached, *found, **shadow;
 
 	attached = kzalloc_obj(*attached);
 	if (!attached)
@@ -99,10 +105,17 @@ static noinline struct attached *attach(struct vfio_pci_core_device *vdev)
 	/* Two first accesses may come here: they share one session, and one attachment is kept. */
 	shadow = klp_shadow_get_or_alloc(vdev, SHADOW_ID, sizeof(*shadow), GFP_KERNEL, store,
 					 attached);
-	if (shadow && *shadow == attached)
+	found = shadow ? cmpxchg(shadow, stale, attached) : NULL;
+	if (shadow && stale && found == stale) {
+		/* The other access may be comparing @stale->pdev: it is freed later. */
+		vfio_pci_audit_close(stale->session);
+		stale->session = NULL;
+		llist_add(&stale->node, &detached);
 		return attached;
-	end_session(attached);
-	return shadow ? *shadow : NULL;
+	}
+	if (found != attached)
+		end_session(attached);
+	return found;
 }
 
 /* NULL while auditing is off, or when memory is short. */
@@ -115,12 +128,8 @@ static struct vfio_pci_audit_session *get_session(struct vfio_pci_core_device *v
 
 	attached = get_attached(vdev);
 	/* While kprobes are disarmed, the end of another device's session is missed. */
-	if (unlikely(attached && attached->pdev != vdev->pdev)) {
-		detach(vdev);
-		attached = NULL;
-	}
-	if (unlikely(!attached))
-		attached = attach(vdev);
+	if (unlikely(!attached || attached->pdev != vdev->pdev))
+		attached = attach(vdev, attached);
 	return attached ? attached->session : NULL;
 }
 
@@ -169,9 +178,6 @@ static int closing(struct kprobe *probe, struct pt_regs *regs)
 
 static struct kprobe probe;
 static bool probing;
-
-/* Attached sessions whose shadow variables were freed. */
-static LLIST_HEAD(detached);
 
 static void collect(void *obj, void *shadow_data)
 {
