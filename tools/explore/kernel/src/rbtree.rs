@@ -8,6 +8,16 @@ use std::collections::BTreeMap;
 /// A sorted map.
 pub struct RBTree<K, V>(BTreeMap<K, V>);
 
+/// A key and its value, for a map.
+pub struct RBTreeNode<K, V>(K, V);
+
+impl<K, V> RBTreeNode<K, V> {
+    /// One that is in no map.
+    pub fn new(key: K, value: V, _flags: Flags) -> Result<Self> {
+        Ok(Self(key, value))
+    }
+}
+
 impl<K: Ord, V> RBTree<K, V> {
     /// An empty map.
     pub const fn new() -> Self {
@@ -19,9 +29,14 @@ impl<K: Ord, V> RBTree<K, V> {
         self.0.get(key)
     }
 
-    /// Sets the value of `key`.
-    pub fn try_create_and_insert(&mut self, key: K, value: V, _flags: Flags) -> Result<Option<V>> {
-        Ok(self.0.insert(key, value))
+    /// Sets the value of a key, and returns the node that it had.
+    pub fn insert(&mut self, node: RBTreeNode<K, V>) -> Option<RBTreeNode<K, V>>
+    where
+        K: Clone,
+    {
+        let RBTreeNode(key, value) = node;
+        let old = self.0.insert(key.clone(), value)?;
+        Some(RBTreeNode(key, old))
     }
 
     /// The values, sorted by their keys.

@@ -3,14 +3,18 @@
 //! All devices that had a session, by address.
 //!
 //! The lock is held while a device is looked up at the start of a session, and while the devices
-//! are listed. Neither an access nor the end of a session takes it.
+//! are listed. With the livepatch, a session starts with an access. No memory is allocated under
+//! the lock, so that a holder that waits for memory does not hold up others.
 
 use super::device::Device;
 use crate::common::param::is_running;
 use kernel::{
     pci,
     prelude::*,
-    rbtree::RBTree,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
     sync::{
         global_lock,
         Arc, //
@@ -61,14 +65,20 @@ impl Drop for Devices {
 /// The device `pci`, which is known from now on. May sleep. [`ENOMEM`] when memory is short.
 pub(crate) fn get(pci: &pci::Device) -> Result<Arc<Device>> {
     let address = address(pci);
-    let mut guard = DEVICES.lock();
-    let devices = guard.as_mut().ok_or(ENODEV)?;
 
-    if let Some(device) = devices.get(&address) {
+    if let Some(device) = DEVICES.lock().as_ref().ok_or(ENODEV)?.get(&address) {
         return Ok(device.clone());
     }
     let device = Device::new()?;
-    devices.try_create_and_insert(address, device.clone(), GFP_KERNEL)?;
+    let node = RBTreeNode::new(address, device.clone(), GFP_KERNEL)?;
+    let mut guard = DEVICES.lock();
+    let devices = guard.as_mut().ok_or(ENODEV)?;
+
+    // Another session may have started since.
+    if let Some(device) = devices.get(&address) {
+        return Ok(device.clone());
+    }
+    devices.insert(node);
     Ok(device)
 }
 
