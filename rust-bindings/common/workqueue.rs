@@ -83,7 +83,8 @@ unsafe fn delayed_work<T: HasDelayedWork<T>>(item: *mut T) -> *mut bindings::del
     }
 }
 
-/// Runs `item` after `delay`, even if it is queued for another time. Does not sleep.
+/// Runs `item` after `delay`, even if it is queued for another time. Does not sleep. No
+/// [`cancel_delayed()`] of it is under way, during which the queue takes no reference.
 pub(crate) fn modify_delayed<T>(queue: &OwnedQueue, item: Arc<T>, delay: Jiffies)
 where
     T: HasDelayedWork<T> + WorkItem<Pointer = Arc<T>>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Result};
 use vfio_client::stream::Op;
-use vfio_client::Device;
+use vfio_client::{Bdf, Device};
 
 use super::{spot, Scenario};
 use crate::account::{Loss, Truth};
@@ -25,6 +25,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "tried-again/worker",
         "a refused end comes out within 30 seconds of the rule's going, without another access",
         worker,
+    ),
+    Scenario::new(
+        "tried-again/next-access",
+        "a refused end comes out soon after the next access that is recorded",
+        next_access,
     ),
 ];
 
@@ -69,10 +74,8 @@ fn holder(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-fn worker(lab: &mut Lab) -> Result<()> {
-    const RETRY: Duration = Duration::from_secs(30);
-
-    let bdf = lab.express()?;
+/// A session with one access, whose end audit refuses.
+fn refused_end(lab: &mut Lab, bdf: Bdf) -> Result<Truth> {
     let mut truth = Truth::default();
     refused(lab, |_| {
         let device = Device::open(bdf)?;
@@ -88,6 +91,31 @@ fn worker(lab: &mut Lab) -> Result<()> {
         kernel::has_sessions(),
         "audit did not refuse the end, so that this shows nothing"
     );
+    Ok(truth)
+}
+
+fn next_access(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    refused_end(lab, bdf)?;
+    let device = Device::open(bdf)?;
+    let ended = |sessions: Vec<kernel::Shown>| sessions.iter().all(|shown| shown.open);
+    ensure!(
+        !ended(kernel::sessions()?),
+        "the end came out with the opening, so that this shows nothing"
+    );
+    device.read_vec(spot(device.map())? as u64, 4)?;
+    // A second, on a machine that is emulated and shared; the worker alone takes 30.
+    let told = wait_until(Duration::from_secs(10), || Ok(ended(kernel::sessions()?)))?;
+    ensure!(told, "the end is pending still: {:?}", kernel::sessions()?);
+    drop(device);
+    lab.take_session(bdf).map(drop)
+}
+
+fn worker(lab: &mut Lab) -> Result<()> {
+    const RETRY: Duration = Duration::from_secs(30);
+
+    let bdf = lab.express()?;
+    let truth = refused_end(lab, bdf)?;
     let started = Instant::now();
     // A machine that is emulated and shared may be late.
     let told = wait_until(RETRY + Duration::from_secs(5), || {

@@ -188,15 +188,26 @@ impl Session {
             Emitted::Written => pci_audit::session_access(&self.pci, &access, Context::NoWait),
             Emitted::Off => Ok(Emitted::Off),
         });
+        let mut retry = false;
         let mut state = self.device.state.lock();
         match result {
-            Ok(Emitted::Written) => state.ledger.recorded(op, outcome),
+            Ok(Emitted::Written) => {
+                state.ledger.recorded(op, outcome);
+                retry = core::mem::take(&mut state.refused);
+            }
             // Auditing was switched off in the meantime: the access is not counted.
             Ok(Emitted::Off) => return,
             Err(_) => state.ledger.lost(op, range, outcome),
         }
-        // What audit refused earlier has a new chance when it takes a record.
-        if state.ledger.has_unreported() {
+        if !state.ledger.has_unreported() {
+            return;
+        }
+        if retry {
+            // Audit takes records again: what it refused need not wait for the worker's next try.
+            state.work_queued = true;
+            drop(state);
+            worker::requeue(&self.device, worker::FIRST_REPORT);
+        } else {
             self.queue(state);
         }
     }

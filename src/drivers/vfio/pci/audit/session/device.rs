@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger<KBox<[Bitmap; GROUPS]>>,
     /// Whether the work item is queued, or runs and will look again.
     pub(crate) work_queued: bool,
+    /// Whether audit refused what the worker wrote last, so that it waits for long.
+    pub(crate) refused: bool,
     /// The open session and its number of users. With the livepatch, two first accesses of a
     /// device may open it at the same time.
     open: Option<(Arc<Session>, usize)>,
@@ -100,6 +102,7 @@ impl Device {
                     Inner {
                         ledger: Ledger::new(touched, ended_touched),
                         work_queued: false,
+                        refused: false,
                         open: None,
                         pci: None,
                     },
@@ -158,7 +161,7 @@ impl Device {
         drop(state);
         drop(session);
         if pending {
-            worker::queue_now(self);
+            worker::requeue(self, 0);
         }
     }
 
@@ -224,9 +227,11 @@ impl Device {
             pci_audit::emit(pci, &entry.record, context),
             Ok(Emitted::Written)
         );
+        let mut state = self.state.lock();
 
+        state.refused = !written;
         if !written {
-            self.state.lock().ledger.refused(entry);
+            state.ledger.refused(entry);
         }
         written
     }

@@ -72,12 +72,13 @@ pub(crate) fn queue(device: &Arc<Device>, delay: u64) {
     }
 }
 
-/// Runs the device's work item now, even if it is queued for later. Does not sleep.
-pub(crate) fn queue_now(device: &Arc<Device>) {
+/// Runs the device's work item in `delay` nanoseconds, even if it is queued for another time. Does
+/// not sleep.
+pub(crate) fn requeue(device: &Arc<Device>, delay: u64) {
     let guard = rcu::read_lock();
 
     if let Some(queue) = QUEUE.read(&guard) {
-        modify_delayed(queue, device.clone(), 0);
+        modify_delayed(queue, device.clone(), jiffies(delay));
     }
 }
 
