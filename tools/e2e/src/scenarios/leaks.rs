@@ -12,10 +12,12 @@ use vfio_client::stream::{self, Plan};
 use vfio_client::{sysfs, Bdf, Device};
 
 use super::{spot, Scenario};
+use crate::audit::wait_until;
 use crate::holder::Holder;
 use crate::kernel;
 use crate::lab::Lab;
 use crate::slab::{self, Caches};
+use crate::trace::Calls;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -27,6 +29,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         rounds(lab, 1000)
     })
     .long(),
+    Scenario::new(
+        "leaks/without-records",
+        "a device whose session had nothing to record is freed when it is unplugged",
+        without_records,
+    ),
     Scenario::new(
         "leaks/load-and-unload",
         "5 times load, a session, unload",
@@ -196,6 +203,32 @@ fn rounds(lab: &mut Lab, rounds: u64) -> Result<()> {
     // A round that failed may have left a device removed.
     replug(lab)?;
     result
+}
+
+fn without_records(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.express()?;
+    let calls = Calls::new(&[("released", "pci_release_dev")])?;
+    let trace = calls.trace(None)?;
+    // One without accesses, and one whose accesses are not recorded, while auditing is off.
+    for audit in ["1", "0"] {
+        lab.audit().ctl(&["-e", audit])?;
+        let device = Device::open(bdf)?;
+        if audit == "0" {
+            flood(&device, 0)?;
+        }
+        drop(device);
+        let result = unplug(bdf);
+        // The last reference may be another CPU's, for a moment.
+        let released = wait_until(Duration::from_secs(5), || Ok(!trace.events()?.is_empty()));
+        replug(lab)?;
+        result?;
+        ensure!(
+            released?,
+            "with audit_enabled={audit} the device is still held"
+        );
+        trace.forget()?;
+    }
+    lab.audit().ctl(&["-e", "1"]).map(drop)
 }
 
 fn replug(lab: &Lab) -> Result<()> {

@@ -158,8 +158,10 @@ impl Device {
         state.ledger.end();
         let pending = state.ledger.has_unreported();
         state.work_queued |= pending;
+        // If there is something to report, the worker drops it afterwards.
+        let unused = if pending { None } else { state.pci.take() };
         drop(state);
-        drop(session);
+        drop((session, unused));
         if pending {
             worker::requeue(self, 0);
         }
