@@ -22,7 +22,6 @@ use crate::policy::{
     State, //
 };
 use kernel::{
-    alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
     sync::atomic::{
         Acquire,
@@ -59,7 +58,7 @@ impl CachedLookup {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             tag: Atomic::new(NEVER),
-            excepted: KBox::new([const { Atomic::new(0) }; WORDS], GFP_KERNEL_ACCOUNT)?,
+            excepted: KBox::new([const { Atomic::new(0) }; WORDS], GFP_KERNEL)?,
         })
     }
 

@@ -4,7 +4,9 @@
 //!
 //! A device is known by its address from its first session on, for as long as the module is
 //! loaded, so that neither opening it again nor binding it again brings new tokens. Its size is
-//! constant.
+//! constant. Its memory and its session's are not charged to the holder: a holder at the limit of
+//! its memory would otherwise have accesses without records, where the first access begins the
+//! session.
 
 use super::{
     account::GROUPS,
@@ -22,7 +24,6 @@ use super::{
 };
 use crate::common::clock;
 use kernel::{
-    alloc::flags::GFP_KERNEL_ACCOUNT,
     new_mutex, new_spinlock, pci,
     prelude::*,
     sync::{
@@ -84,10 +85,7 @@ impl_has_delayed_work! {
 }
 
 fn bitmaps() -> Result<KBox<[Bitmap; GROUPS]>> {
-    KBox::init(
-        pin_init::init_zeroed::<[Bitmap; GROUPS]>(),
-        GFP_KERNEL_ACCOUNT,
-    )
+    KBox::init(pin_init::init_zeroed::<[Bitmap; GROUPS]>(), GFP_KERNEL)
 }
 
 impl Device {
@@ -111,7 +109,7 @@ impl Device {
                 naming <- new_mutex!((), "vfio_pci_audit::naming"),
                 work <- new_delayed_work!("vfio_pci_audit::work"),
             }),
-            GFP_KERNEL_ACCOUNT,
+            GFP_KERNEL,
         )
     }
 
@@ -125,7 +123,7 @@ impl Device {
                 number: LAST_SESSION.fetch_add(1, Relaxed) + 1,
                 lookup: CachedLookup::new()?,
             },
-            GFP_KERNEL_ACCOUNT,
+            GFP_KERNEL,
         )?;
         let mut state = self.state.lock();
 
