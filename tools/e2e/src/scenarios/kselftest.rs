@@ -2,13 +2,14 @@
 
 //! The kernel's selftests of VFIO: the one that the series adds, and those that were there.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{bail, ensure, Result};
+use vfio_client::Bdf;
 
 use super::Scenario;
-use crate::command;
 use crate::lab::{Lab, Skip};
+use crate::{command, kernel};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -20,6 +21,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "kselftest/conventional",
         "and on a conventional one",
         |lab| passes(lab, false),
+    ),
+    Scenario::new(
+        "kselftest/setup-fails",
+        "parameters are as before when the device cannot be opened",
+        setup_fails,
     ),
     Scenario::new(
         "kselftest/blocked",
@@ -75,7 +81,8 @@ fn passed(said: &str) -> usize {
         .count()
 }
 
-fn passes(lab: &mut Lab, express: bool) -> Result<()> {
+/// Runs the kselftest of the series on a device.
+fn run(lab: &Lab, bdf: Bdf) -> Result<Output> {
     let test = lab
         .build
         .join("linux/selftests/vfio/vfio_pci_unassigned_access_test");
@@ -86,12 +93,44 @@ fn passes(lab: &mut Lab, express: bool) -> Result<()> {
                 .into()
         ));
     }
+    command::output(Command::new(test).env("VFIO_SELFTESTS_BDF", bdf.to_string()))
+}
+
+fn setup_fails(lab: &mut Lab) -> Result<()> {
+    const OURS: [(&str, &str); 4] = [
+        (kernel::BLOCK_READ, "N"),
+        (kernel::BLOCK_WRITE, "N"),
+        (kernel::ALLOW_IDS, "1234:5678"),
+        (kernel::RATE, "7"),
+    ];
+
+    let bdf = lab.express()?;
+    for (name, value) in OURS {
+        kernel::set_parameter(name, value)?;
+    }
+    kernel::unbind(bdf)?;
+    let output = run(lab, bdf);
+    lab.bind()?;
+    let output = output?;
+    ensure!(
+        !output.status.success(),
+        "it passed without a device, so that this shows nothing: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    for (name, value) in OURS {
+        let found = kernel::parameter(name)?;
+        ensure!(found == value, "{name} was {value:?} and is {found:?}");
+    }
+    Ok(())
+}
+
+fn passes(lab: &mut Lab, express: bool) -> Result<()> {
     let bdf = if express {
         lab.express()?
     } else {
         lab.conventional()?
     };
-    let output = command::output(Command::new(test).env("VFIO_SELFTESTS_BDF", bdf.to_string()))?;
+    let output = run(lab, bdf)?;
     let said = String::from_utf8_lossy(&output.stdout);
     let passed = passed(&said);
     let skipped = said.lines().any(|line| line.contains("# SKIP"));

@@ -47,6 +47,10 @@ static const char * const parameters[] = {
 	"audit_rate",
 };
 
+/* What they were before the tests, which set them. */
+static char saved[ARRAY_SIZE(parameters)][CONFIG_SIZE];
+static pid_t saved_by;
+
 struct access_record {
 	char op[8];
 	unsigned int offset;
@@ -62,7 +66,6 @@ FIXTURE(unassigned_access) {
 	/* The longest run of unassigned bytes. */
 	unsigned int offset;
 	unsigned int size;
-	char saved[ARRAY_SIZE(parameters)][CONFIG_SIZE];
 };
 
 /* Returns 0 or a negative errno. */
@@ -214,7 +217,6 @@ FIXTURE_SETUP(unassigned_access)
 	char path[PATH_MAX];
 	char data[CONFIG_SIZE];
 	size_t size;
-	int i;
 
 	self->audit_fd = -1;
 	self->sysfs_fd = -1;
@@ -226,9 +228,6 @@ FIXTURE_SETUP(unassigned_access)
 	if (self->audit_fd < 0)
 		SKIP(return, "no access to the audit log");
 
-	for (i = 0; i < ARRAY_SIZE(parameters); i++)
-		ASSERT_EQ(0, parameter_get(parameters[i], self->saved[i],
-					   sizeof(self->saved[i])));
 	ASSERT_EQ(0, parameter_set("block_pci_unassigned_read", "Y"));
 	ASSERT_EQ(0, parameter_set("block_pci_unassigned_write", "Y"));
 	ASSERT_EQ(0, parameter_set("uaccess_allow_ids", ""));
@@ -266,11 +265,6 @@ FIXTURE_SETUP(unassigned_access)
 
 FIXTURE_TEARDOWN(unassigned_access)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(parameters); i++)
-		if (self->device)
-			parameter_set(parameters[i], self->saved[i]);
 	if (self->device)
 		vfio_pci_device_cleanup(self->device);
 	if (self->iommu)
@@ -391,8 +385,37 @@ TEST_F(unassigned_access, bad_list_changes_nothing)
 	}
 }
 
+/* A fixture has no teardown when its setup skips or fails: this is done at the end of all tests. */
+static void restore_parameters(void)
+{
+	int i;
+
+	/* A test, which is a child, may end with exit(). */
+	if (getpid() != saved_by)
+		return;
+	for (i = 0; i < ARRAY_SIZE(parameters); i++)
+		if (parameter_set(parameters[i], saved[i]))
+			fprintf(stderr, "%s was \"%s\" and is not now\n", parameters[i], saved[i]);
+}
+
+static void save_parameters(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(parameters); i++)
+		if (parameter_get(parameters[i], saved[i], sizeof(saved[i])))
+			ksft_exit_skip("%s cannot be read\n", parameters[i]);
+	for (i = 0; i < ARRAY_SIZE(parameters); i++)
+		if (strstr(saved[i], "..."))
+			ksft_exit_skip("%s is longer than a page shows\n", parameters[i]);
+	saved_by = getpid();
+	atexit(restore_parameters);
+}
+
 int main(int argc, char *argv[])
 {
 	device_bdf = vfio_selftests_get_bdf(&argc, argv);
+	if (!access(PARAMETERS, F_OK))
+		save_parameters();
 	return test_harness_run(argc, argv);
 }
