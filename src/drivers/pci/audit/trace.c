@@ -114,9 +114,15 @@ u64 pci_audit_boot_token(void)
 	char text[20];
 	u64 token;
 
-	/* Hashed with a random key, which each boot has one of. */
+	/*
+	 * Hashed with a random key, which each boot has one of.  With
+	 * no_hash_pointers it is the address itself, which is no token: boots
+	 * may share it.
+	 */
 	snprintf(text, sizeof(text), "%p", &init_task);
-	return kstrtou64(text, 16, &token) ? 0 : token;
+	if (kstrtou64(text, 16, &token) || token == (unsigned long)&init_task)
+		return 0;
+	return token;
 }
 
 static void (*seen_fn)(void *data, const struct pci_audit_seen *seen);
