@@ -19,7 +19,7 @@ use crate::cli::checks::Checks;
 pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let sources = sources::Sources::find(paths)?;
     let kernel = kernel::Kernel::new(paths)?;
-    let mut checks = Checks::new(18)?;
+    let mut checks = Checks::new(19)?;
     checks.check("no line is longer than 100 columns", || {
         sources::columns(paths)
     })?;
@@ -43,6 +43,10 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     checks.check(
         "Documentation/ is parsed by Sphinx without a warning",
         || sources.documentation(),
+    )?;
+    checks.check(
+        "what goes into a kernel tree refers to documents that are there",
+        || sources.references(),
     )?;
     checks.check("what kbuild builds can be built outside the tree", || {
         kernel.copy()

@@ -189,6 +189,37 @@ impl<'a> Sources<'a> {
         let folders = ["conf", "Documentation", "out"].map(|name| out.join(name));
         command::stdout(sphinx.args(folders)).map(drop)
     }
+
+    /// A reader of the kernel tree finds what a file of ours refers to.
+    pub(super) fn references(&self) -> Result<()> {
+        let src = self.paths.top.join("src");
+        let mut all = files::plain(&src, |_| true)?;
+        // The documents are links.
+        for folder in ["admin-guide", "driver-api"] {
+            let folder = src.join("Documentation").join(folder);
+            all.extend(files::with_extension(&folder, "rst")?);
+        }
+        let mut missing = Vec::new();
+        for file in all {
+            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let unknown = documents(&text)
+                .filter(|name| !self.tree.join(name).exists() && !src.join(name).exists());
+            missing.extend(unknown.map(|name| format!("{}: {name}", file.display())));
+        }
+        ensure!(missing.is_empty(), "{}", missing.join("\n"));
+        Ok(())
+    }
+}
+
+/// The documents that a text refers to by their path in the kernel tree.
+fn documents(text: &str) -> impl Iterator<Item = &str> {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    text.match_indices("Documentation/")
+        .filter_map(move |(at, _)| {
+            let rest = &text[at..];
+            let path = &rest[..rest.find(|c| !is_path(c)).unwrap_or(rest.len())];
+            Some(&path[..path.rfind(".rst")? + ".rst".len()])
+        })
 }
 
 fn ends(file: &Path, extension: &str) -> bool {
@@ -249,6 +280,13 @@ mod tests {
         let results = || vec![Ok(()), Err(anyhow::anyhow!("a")), Err(anyhow::anyhow!("b"))];
         assert_eq!(all(results()).unwrap_err().to_string(), "a\nb");
         assert!(all([Ok(())]).is_ok());
+    }
+
+    #[test]
+    fn documents_that_a_text_names() {
+        let text = "See Documentation/a-b/c.rst.\nDocumentation/ has\n`Documentation/d.rst`, e.rst";
+        let found: Vec<_> = documents(text).collect();
+        assert_eq!(found, ["Documentation/a-b/c.rst", "Documentation/d.rst"]);
     }
 
     #[test]
