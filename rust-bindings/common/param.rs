@@ -115,7 +115,7 @@ unsafe extern "C" fn get<V: Value>(
     buffer: *mut c_char,
     _param: *const bindings::kernel_param,
 ) -> c_int {
-    // One byte is for the NUL that the parameter code appends.
+    // sysfs warns of a text that fills the page.
     let mut page = Page {
         // SAFETY: By the safety requirement.
         bytes: unsafe { core::slice::from_raw_parts_mut(buffer.cast(), PAGE_SIZE - 1) },

@@ -5,9 +5,9 @@
 //! When the kernel's command line reserves memory by the name of `pci_audit`, every traced access
 //! is written there before it reaches the device, whether or not auditing is on. Whatever then
 //! brings the host down, the next boot finds it: `/sys/kernel/debug/pci_audit/last_boot`. The ring
-//! buffer of the kernel's own tracing outlives a boot, too, and costs an access twice as much;
-//! what it has cannot be read before the ids of events are known, and is not written back from the
-//! caches of CPUs that a reset empties.
+//! buffer of the kernel's own tracing outlives a boot, too, and costs an access nearly twice as
+//! much; what it has cannot be read before the ids of events are known, and is not written back
+//! from the caches of CPUs that a reset empties.
 
 use crate::{
     access::{

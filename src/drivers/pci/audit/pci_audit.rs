@@ -9,8 +9,8 @@
 //!
 //! A wrong call does not compile, or fails with an error that tells the reason: operation and
 //! outcome are enums, a [`Range`] holds at least one byte, lies inside configuration space and is
-//! checked against the size of the device's own, and the device is a [`Device`]. All
-//! functions return `Ok` while auditing is off.
+//! checked against the size of the device's own, and the device is a [`Device`]. With these, a
+//! function returns `Ok` while auditing is off.
 //!
 //! - [`access`](mod@access): operation, outcome and range of an access. Imports only `core`.
 //! - [`record`]: the text of a record. Imports only `core`.

@@ -29,8 +29,8 @@ use pci_audit::{
 impl Monitor for Option<&Session> {
     #[inline(always)]
     unsafe fn from_raw(session: *mut vfio_pci_audit_session) -> Self {
-        // SAFETY: the pointer is from `Arc::into_raw()`. C holds that
-        // reference for as long as the monitor exists.
+        // SAFETY: The pointer is null, or from `Arc::into_raw()`, and C holds that reference for as
+        // long as the monitor exists.
         unsafe { session.cast::<Session>().as_ref() }
     }
 
