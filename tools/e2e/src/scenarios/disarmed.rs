@@ -3,6 +3,7 @@
 //! The livepatch while kprobes are disarmed: ends of sessions are missed.
 
 use std::fs;
+use std::sync::Barrier;
 use std::thread;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -106,10 +107,14 @@ fn one(lab: &mut Lab, first: Bdf, second: Bdf, at: usize) -> Result<bool> {
     kernel::bind(second)?;
     let device = Device::open(second)?;
     lab.take(second)?;
-    // At the same time: each of them finds what was missed.
+    // At the same time: each of them may find what was missed.
+    let together = Barrier::new(READERS);
     thread::scope(|scope| {
-        let first = || device.read_vec(at as u64, 4);
-        let reading = [(); READERS].map(|()| scope.spawn(first));
+        let read = || {
+            together.wait();
+            device.read_vec(at as u64, 4)
+        };
+        let reading = [(); READERS].map(|()| scope.spawn(read));
         reading
             .into_iter()
             .try_for_each(|reader| reader.join().expect("a reader does not panic").map(drop))
