@@ -7,77 +7,30 @@
 #[cfg(feature = "parquet")]
 mod parquet;
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{ensure, Context, Result};
-use pci_config::Bdf;
 use serde::Serialize;
 
+use crate::by_session::BySession;
 use crate::cli::{ExportArgs, ExportFormat, Rows};
-use crate::filter::Key;
 use crate::known::machine::Machine;
-use crate::record::SessionField;
 use crate::registers::Registers;
 use crate::rows::{AccessRow, SessionRow, Who};
 use crate::scan::{Logs, Options, Scan};
 
-/// Finds who held a device by one of its sessions.
-#[derive(Default)]
-pub(crate) struct Holders {
-    numbered: HashMap<(String, Bdf, u64, u64), Who>,
-    spans: HashMap<(String, Bdf), Vec<(Key, Who)>>,
-    unknown: Who,
-}
-
-impl Holders {
-    pub(crate) fn new(scan: &Scan) -> Self {
-        let mut all = Self::default();
-        for (node, bdf, device) in scan.tally.devices() {
-            let name = node.unwrap_or_default().to_owned();
-            let vms = scan.tally.vms(node);
-            let sessions = device.sessions.recent().into_iter();
-            for session in sessions.filter(|session| !session.several) {
-                let vm = session.vm(vms, bdf);
-                let who = Who::new(session.holders.first(), vm);
-                let key = session.key();
-                match key.number {
-                    Some(number) => {
-                        all.numbered
-                            .insert((name.clone(), bdf, number, key.boot), who);
-                    }
-                    None => {
-                        let spans = all.spans.entry((name.clone(), bdf)).or_default();
-                        spans.push((key, who));
-                    }
-                }
-            }
+/// Who held devices, by session.
+pub(crate) fn holders(scan: &Scan) -> BySession<Who> {
+    let mut holders = BySession::default();
+    for (node, bdf, device) in scan.tally.devices() {
+        let vms = scan.tally.vms(node);
+        for session in device.sessions.recent() {
+            let who = Who::new(session.holders.first(), session.vm(vms, bdf));
+            holders.add(node, bdf, session, who);
         }
-        all
     }
-
-    pub(crate) fn of(
-        &self,
-        node: Option<&str>,
-        bdf: Bdf,
-        session: SessionField,
-        boot: u64,
-        time: u64,
-    ) -> &Who {
-        let name = node.unwrap_or_default().to_owned();
-        let found = match session {
-            SessionField::None => None,
-            SessionField::Number(number) => self.numbered.get(&(name, bdf, number, boot)),
-            SessionField::Unsaid => self.spans.get(&(name, bdf)).and_then(|spans| {
-                // They are in the order of their starts.
-                let after = spans.partition_point(|(key, _)| key.first <= time);
-                let (key, who) = spans[..after].last()?;
-                (time <= key.last && boot == key.boot).then_some(who)
-            }),
-        };
-        found.unwrap_or(&self.unknown)
-    }
+    holders
 }
 
 /// Takes rows. By default it ignores them.
@@ -192,7 +145,8 @@ pub fn rows(
     host: Option<&str>,
     sinks: &mut [Box<dyn Sink + '_>],
 ) -> Result<Scan> {
-    let holders = Holders::new(&logs.scan_all(options));
+    let holders = holders(&logs.scan_all(options));
+    let unknown = Who::default();
     let mut registers = Registers::new(machine);
     let options = logs.chosen(options);
     let mut failure = None;
@@ -200,10 +154,9 @@ pub fn rows(
         if failure.is_some() || record.kind.op().is_none() {
             return;
         }
-        let (node, bdf) = (record.node, record.device);
-        let who = holders.of(node, bdf, record.session, boot, record.time);
+        let who = holders.of(record, boot).unwrap_or(&unknown);
         let register = registers.of(record);
-        let row = AccessRow::new(record, node.or(host), who, register.as_deref());
+        let row = AccessRow::new(record, record.node.or(host), who, register.as_deref());
         failure = row.and_then(|row| sinks.iter_mut().find_map(|sink| sink.access(&row).err()));
     });
     if let Some(error) = failure {
@@ -211,14 +164,8 @@ pub fn rows(
     }
     for (node, bdf, device) in scan.tally.devices() {
         for session in device.sessions.recent() {
-            let key = session.key();
-            let field = match key.number {
-                Some(number) => SessionField::Number(number),
-                None if session.several => SessionField::None,
-                None => SessionField::Unsaid,
-            };
             let over = device.sessions.ended_with_others(session);
-            let who = holders.of(node, bdf, field, key.boot, session.first);
+            let who = holders.of_session(node, bdf, session).unwrap_or(&unknown);
             let row = SessionRow::new(node.or(host), bdf, (session, over), who);
             sinks.iter_mut().try_for_each(|sink| sink.session(&row))?;
         }

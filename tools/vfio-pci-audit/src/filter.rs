@@ -2,10 +2,9 @@
 
 //! Which records are asked for.
 
-use std::collections::HashSet;
-
 use pci_config::Bdf;
 
+use crate::by_session::BySession;
 use crate::record::{Kind, Op, Record, SessionField, Totals};
 
 /// What is to be done with a record.
@@ -17,67 +16,6 @@ pub enum Verdict {
     Context,
     /// It is irrelevant.
     Drop,
-}
-
-/// One session of one machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    /// Its number; nothing from kernels that give none.
-    pub number: Option<u64>,
-    /// In which boot of the machine it was.
-    pub boot: u64,
-    /// When it began, in milliseconds since 1970; that of sessions with a number does not matter.
-    pub first: u64,
-    /// When it ended.
-    pub last: u64,
-}
-
-impl Key {
-    /// What two records of one session agree upon.
-    fn identity(&self) -> (Option<u64>, u64, u64, u64) {
-        match self.number {
-            Some(_) => (self.number, self.boot, 0, 0),
-            None => (None, self.boot, self.first, self.last),
-        }
-    }
-}
-
-/// The sessions of virtual machines that are asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Chosen {
-    sessions: HashSet<(String, Bdf, Option<u64>, u64, u64, u64)>,
-    /// Those without a number, which are told by time.
-    spans: Vec<(String, Bdf, Key)>,
-}
-
-impl Chosen {
-    /// Put a session in.
-    pub fn add(&mut self, node: &str, bdf: Bdf, key: Key) {
-        let (number, boot, first, last) = key.identity();
-        let new = self
-            .sessions
-            .insert((node.to_owned(), bdf, number, boot, first, last));
-        if new && number.is_none() {
-            self.spans.push((node.to_owned(), bdf, key));
-        }
-    }
-
-    fn has(&self, record: &Record<'_>, boot: u64) -> bool {
-        let node = record.node.unwrap_or_default();
-        match record.session {
-            SessionField::None => false,
-            SessionField::Number(number) => {
-                self.sessions
-                    .contains(&(node.to_owned(), record.device, Some(number), boot, 0, 0))
-            }
-            SessionField::Unsaid => self.spans.iter().any(|(of, bdf, key)| {
-                of == node
-                    && *bdf == record.device
-                    && key.boot == boot
-                    && (key.first..=key.last).contains(&record.time)
-            }),
-        }
-    }
 }
 
 /// Which records are asked for.
@@ -98,7 +36,7 @@ pub struct Filter {
     /// Only accesses that did this.
     pub op: Option<Op>,
     /// The sessions of `vms`, once they are known.
-    pub chosen: Option<Chosen>,
+    pub chosen: Option<BySession<()>>,
 }
 
 impl Filter {
@@ -134,7 +72,7 @@ impl Filter {
     /// What is to be done with a record of a machine and device that matter.
     pub fn judge(&self, record: &Record<'_>, boot: u64) -> Verdict {
         if let Some(chosen) = &self.chosen {
-            if !chosen.has(record, boot) {
+            if chosen.of(record, boot).is_none() {
                 // An end of several sessions may be that of a chosen one, too.
                 return match (record.kind, record.session) {
                     (Kind::Close(_), SessionField::None) => Verdict::Context,
@@ -185,6 +123,7 @@ impl Filter {
 mod tests {
     use super::*;
     use crate::record;
+    use crate::sessions::Sessions;
 
     fn judge(filter: &Filter, text: &str) -> Verdict {
         let line = format!("type=PCI msg=audit(5.000:1): device=\"0000:01:00.0\" {text}");
@@ -256,36 +195,38 @@ mod tests {
 
     #[test]
     fn sessions_that_were_chosen() {
-        let bdf: Bdf = "01:00.0".parse().unwrap();
-        let key = |number, first, last| Key {
-            number,
-            boot: 0,
-            first,
-            last,
+        let line = |serial: u64, session: &str| {
+            let text = READ.replace("session=1 ", session);
+            format!("type=PCI msg=audit(5.000:{serial}): device=\"0000:01:00.0\" {text}")
         };
-        let filter = |key| {
-            let mut chosen = Chosen::default();
-            chosen.add("", bdf, key);
+        let chosen = |lines: &[String]| {
+            let mut chosen = BySession::default();
+            let mut sessions = Sessions::new(1);
+            for line in lines {
+                sessions.add(&record::parse(line.as_bytes()).unwrap().unwrap(), 0, true);
+            }
+            let bdf: Bdf = "01:00.0".parse().unwrap();
+            chosen.add(None, bdf, sessions.recent()[0], ());
             Filter {
                 chosen: Some(chosen),
                 ..Filter::default()
             }
         };
-        let unsaid = READ.replace("session=1 ", "");
-        let numbered = filter(key(Some(1), 0, 0));
-        assert_eq!(judge(&numbered, READ), Verdict::Take);
-        assert_eq!(
-            judge(&numbered, &READ.replace("=1 res", "=2 res")),
-            Verdict::Drop
-        );
-        assert_eq!(judge(&numbered, &unsaid), Verdict::Drop);
-        assert_eq!(
-            judge(&filter(key(None, 4000, 6000)), &unsaid),
-            Verdict::Take
-        );
-        assert_eq!(
-            judge(&filter(key(None, 6000, 7000)), &unsaid),
-            Verdict::Drop
-        );
+        let judge = |filter: &Filter, line: &str, boot: u64| {
+            filter.judge(&record::parse(line.as_bytes()).unwrap().unwrap(), boot)
+        };
+        for (session, other) in [("session=1 ", "session=2 "), ("", "session=1 ")] {
+            let filter = chosen(&[line(4, session), line(6, session)]);
+            assert_eq!(judge(&filter, &line(5, session), 0), Verdict::Take);
+            for (line, boot) in [
+                (line(5, other), 0),
+                (line(7, session), 0),
+                (line(5, session), 1),
+                (line(5, session).replace("01:00", "02:00"), 0),
+                (format!("node=a {}", line(5, session)), 0),
+            ] {
+                assert_eq!(judge(&filter, &line, boot), Verdict::Drop, "{line}");
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@
 //!   [`lines`]: the lines of any number of logs, whatever they are packed in.
 //! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory;
 //!   its [`sessions`], each a [`session`], and, as [`heat`] and as [`touched`] bytes, where
-//!   accesses went.
+//!   accesses went. What is known of sessions is found [`by_session`] where logs are read again.
 //! - [`report`], [`report_text`] and [`advise`]: what of it is told, as text, JSON or CSV;
 //!   [`export`] tells it as [`rows`] of tables, [`watch`] as it happens.
 //! - [`origin`]: which machines logs are of, and [`ways`]: which way to blocking a kernel offers.
@@ -22,6 +22,7 @@
 
 pub mod advise;
 pub mod boots;
+pub mod by_session;
 pub mod cell;
 pub mod cli;
 pub mod cli_crash;

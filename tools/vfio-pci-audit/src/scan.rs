@@ -9,8 +9,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
 use tempfile::NamedTempFile;
 
+use crate::by_session::BySession;
 use crate::copies::{identity, Shadow};
-use crate::filter::{Chosen, Filter};
+use crate::filter::Filter;
 use crate::guess;
 use crate::input::Source;
 use crate::log::{Item, LogReader};
@@ -201,14 +202,14 @@ impl Scan {
     }
 
     /// The sessions of virtual machines.
-    fn choose(&self, names: &[String]) -> Chosen {
-        let mut chosen = Chosen::default();
+    fn choose(&self, names: &[String]) -> BySession<()> {
+        let mut chosen = BySession::default();
         for (node, bdf, device) in self.tally.devices() {
             let vms = self.tally.vms(node);
             for session in device.sessions.recent() {
                 let vm = session.vm(vms, bdf);
                 if vm.is_some_and(|vm| names.iter().any(|name| vm.is_called(name))) {
-                    chosen.add(node.unwrap_or_default(), bdf, session.key());
+                    chosen.add(node, bdf, session, ());
                 }
             }
         }

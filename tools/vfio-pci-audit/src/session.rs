@@ -4,10 +4,9 @@
 
 use pci_config::Bdf;
 
-use crate::filter::Key;
 use crate::holder::Holder;
 use crate::places::Places;
-use crate::record::Totals;
+use crate::record::{Record, Totals};
 use crate::vms::{Vm, Vms};
 
 /// The most holders of one session that are named. A process that forks again and again has any
@@ -38,8 +37,8 @@ pub struct Session {
     pub places: Option<Places>,
     /// Audit's number of the record of its end.
     pub(crate) end: Option<u64>,
-    /// The highest of audit's numbers of its records.
-    pub(crate) serial: u64,
+    /// The lowest and the highest of audit's numbers of its records.
+    pub(crate) serials: (u64, u64),
     /// In which boot of the machine it was.
     pub(crate) boot: u64,
     /// Whether it has records that are asked for.
@@ -49,24 +48,25 @@ pub struct Session {
 }
 
 impl Session {
-    /// One whose first record came at a time.
-    pub(crate) fn new(number: Option<u64>, time: u64, boot: u64) -> Self {
+    /// One that begins with a record.
+    pub(crate) fn new(number: Option<u64>, record: &Record<'_>, boot: u64) -> Self {
         Self {
             number,
             boot,
-            first: time,
-            last: time,
+            first: record.time,
+            last: record.time,
+            serials: (record.serial, record.serial),
             ..Self::default()
         }
     }
 
     /// The end of several sessions in one.
-    pub(crate) fn several(totals: Totals, time: u64, boot: u64, taken: bool) -> Self {
+    pub(crate) fn several(totals: Totals, record: &Record<'_>, boot: u64, taken: bool) -> Self {
         Self {
             several: true,
             totals: Some(totals),
             taken,
-            ..Self::new(None, time, boot)
+            ..Self::new(None, record, boot)
         }
     }
 
@@ -74,7 +74,8 @@ impl Session {
     pub(crate) fn at(&mut self, time: u64, serial: u64) {
         self.first = self.first.min(time);
         self.last = self.last.max(time);
-        self.serial = self.serial.max(serial);
+        let (lowest, highest) = self.serials;
+        self.serials = (lowest.min(serial), highest.max(serial));
     }
 
     /// Note a process that makes accesses.
@@ -98,16 +99,6 @@ impl Session {
         match self.holders.is_empty() {
             true => vms.of_device(bdf, self.first, self.boot),
             false => self.holders.iter().find_map(by_holder),
-        }
-    }
-
-    /// What tells it from other sessions of the device.
-    pub fn key(&self) -> Key {
-        Key {
-            number: self.number,
-            boot: self.boot,
-            first: self.first,
-            last: self.last,
         }
     }
 

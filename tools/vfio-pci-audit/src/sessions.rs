@@ -180,18 +180,22 @@ impl Sessions {
         let several = self.several.get(&session.boot);
         session.number.is_some()
             && !session.is_closed()
-            && several.is_some_and(|end| *end > session.serial)
+            && several.is_some_and(|end| *end > session.serials.1)
     }
 
     /// The session that a record belongs to which was just added, while it is open.
     pub fn of(&self, record: &Record<'_>, boot: u64) -> Option<&Session> {
-        let number = match record.session {
-            SessionField::None => return None,
-            SessionField::Number(number) => Some(number),
-            SessionField::Unsaid => None,
-        };
-        let mut live = self.live.iter().rev();
-        live.find(|session| session.boot == boot && session.number == number)
+        match record.session {
+            SessionField::None => None,
+            SessionField::Number(number) => {
+                let at = self.with_number(number, record.serial, boot)?;
+                self.live.get(at)
+            }
+            SessionField::Unsaid => {
+                let mut live = self.live.iter().rev();
+                live.find(|session| session.boot == boot && session.number.is_none())
+            }
+        }
     }
 
     /// Take a record into account that comes from the given boot of the machine. One that is not
@@ -228,15 +232,26 @@ impl Sessions {
         }
     }
 
-    /// The place of the session that has a number.
+    /// The place of the session that has a number: of several, the last that had begun by an event
+    /// of audit's number `serial`.
+    fn with_number(&self, number: u64, serial: u64, boot: u64) -> Option<usize> {
+        let mut first = None;
+        for (at, session) in self.live.iter().enumerate().rev() {
+            if session.boot == boot && session.number == Some(number) {
+                if session.serials.0 <= serial {
+                    return Some(at);
+                }
+                first = Some(at);
+            }
+        }
+        first
+    }
+
+    /// The place of the session that a record with a number belongs to.
     fn numbered(&mut self, number: u64, record: &Record<'_>, boot: u64) -> usize {
-        let known = self
-            .live
-            .iter()
-            .rposition(|session| session.boot == boot && session.number == Some(number));
-        match known {
+        match self.with_number(number, record.serial, boot) {
             Some(at) if !begins_anew(&self.live[at], record) => at,
-            _ => self.push(Session::new(Some(number), record.time, boot)),
+            _ => self.push(Session::new(Some(number), record, boot)),
         }
     }
 
@@ -256,7 +271,7 @@ impl Sessions {
             }
             self.settle(at);
         }
-        self.push(Session::new(None, record.time, boot))
+        self.push(Session::new(None, record, boot))
     }
 
     /// Take an end of several sessions into account.
@@ -266,7 +281,7 @@ impl Sessions {
         if self.several.len() > MAX_LIVE {
             self.several.pop_first();
         }
-        let at = self.push(Session::several(totals, record.time, boot, taken));
+        let at = self.push(Session::several(totals, record, boot, taken));
         self.settle(at);
     }
 

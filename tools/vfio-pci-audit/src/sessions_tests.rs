@@ -206,6 +206,26 @@ fn a_module_that_is_loaded_again_counts_anew() {
         .map(|s| (s.holders[0].pid, s.recorded))
         .collect();
     assert_eq!(told, [(Some(1), 0), (Some(2), 1)]);
+    // A record that comes late is of the session that made it.
+    let mut late = Sessions::new(9);
+    add(
+        &mut late,
+        &[
+            (1, open(a, "a", 1)),
+            (3, close(a, 1)),
+            (4, open(a, "b", 2)),
+            (2, access(a)),
+            (6, close(a, 1)),
+            (5, access(a)),
+        ],
+        0,
+    );
+    let told: Vec<_> = late
+        .recent()
+        .iter()
+        .map(|s| (s.holders[0].pid, s.recorded, s.serials))
+        .collect();
+    assert_eq!(told, [(Some(1), 1, (1, 3)), (Some(2), 1, (4, 6))]);
     // After a crash there is no end, but another boot.
     let mut crashed = Sessions::new(9);
     add(&mut crashed, &[(1, open(a, "a", 1)), (2, access(a))], 0);

@@ -190,3 +190,27 @@ fn what_is_not_there_is_said() {
     );
     drop(ring);
 }
+
+/// A module that was loaded again has given the number of the first session to the second one.
+#[test]
+fn a_number_that_two_sessions_have_names_the_one_that_made_the_access() {
+    let files = Files::new();
+    let console = files.put("console", &CONSOLE.replace("[   70.", "[    0."));
+    let text = lines(&two_machines()).replace(" session=2", " session=1");
+    let audit = files.put("audit", &text);
+    let told = json(&[
+        "blame",
+        &console,
+        "--audit-log",
+        &audit,
+        "--root=/nowhere",
+        "--folder=/nowhere",
+    ]);
+    let error = &told["errors"][0];
+    let culprit = &error["accesses"][error["culprit"].as_u64().unwrap() as usize];
+    assert_eq!(
+        (&culprit["vm"], &culprit["pid"]),
+        (&json!("win11-gpu"), &json!(4242)),
+        "{error:#}"
+    );
+}

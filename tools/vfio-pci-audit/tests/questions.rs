@@ -136,16 +136,24 @@ fn questions() {
 }
 
 #[test]
-fn a_virtual_machine_of_a_kernel_without_numbers() {
-    let text = lines(&two_machines())
-        .replace(" session=1", "")
-        .replace(" session=2", "");
+fn a_virtual_machine_of_sessions_that_numbers_do_not_tell_apart() {
+    let text = lines(&two_machines());
     let files = Files::new();
-    let log = files.put("log", &text);
-    let told = report(&["--vm=build", &log]);
-    assert_eq!(told["devices"][0]["sessions"]["count"], 1);
-    assert_eq!(told["devices"][0]["sessions"]["recent"][0]["pid"], 4300);
-    assert_eq!(told["records"], 7);
+    for text in [
+        // A kernel without numbers.
+        text.replace(" session=1", "").replace(" session=2", ""),
+        // A module that was loaded again.
+        text.replace(" session=2", " session=1"),
+    ] {
+        let log = files.put("log", &text);
+        for (vm, pid) in [("--vm=win11-gpu", 4242), ("--vm=build", 4300)] {
+            let told = report(&[vm, &log]);
+            let sessions = &told["devices"][0]["sessions"];
+            assert_eq!(sessions["count"], 1, "{vm} {text}");
+            assert_eq!(sessions["recent"][0]["pid"], pid, "{vm} {text}");
+            assert_eq!(told["records"], 7, "{vm} {text}");
+        }
+    }
 }
 
 #[test]

@@ -10,9 +10,10 @@ use pci_config::Bdf;
 use super::event::Event;
 use super::moment::{Boot, Moment};
 use super::saved::Ring;
-use crate::export::Holders;
+use crate::by_session::BySession;
+use crate::export::holders;
 use crate::holder::Holder;
-use crate::record::{Kind, Op, Record};
+use crate::record::{Kind, Op, Record, SessionField};
 use crate::rows::Who;
 use crate::scan::{Logs, Options, Scan};
 use crate::vms::Vm;
@@ -140,7 +141,7 @@ pub fn of_ring(ring: &Ring, boot: Option<Boot>, names: &Names) -> Vec<Access> {
 
 /// The accesses of audit logs, and what there is to complain of.
 pub fn of_logs(logs: &Logs, options: &Options) -> (Vec<Access>, Scan) {
-    let holders = Holders::new(&logs.scan_all(options));
+    let holders = holders(&logs.scan_all(options));
     let options = logs.chosen(options);
     let mut found = Vec::new();
     let scan = logs.scan(&options, &mut |record, boot| {
@@ -149,29 +150,22 @@ pub fn of_logs(logs: &Logs, options: &Options) -> (Vec<Access>, Scan) {
     (found, scan)
 }
 
-fn of_record(record: &Record<'_>, boot: u64, holders: &Holders) -> Option<Access> {
+fn of_record(record: &Record<'_>, boot: u64, holders: &BySession<Who>) -> Option<Access> {
     let (op, offset, size, exact) = match record.kind {
         Kind::Access { op, offset, size } => (op, offset, size, true),
         Kind::Touched { op, offset, size } => (op, offset, size, false),
         _ => return None,
     };
-    let who = holders.of(
-        record.node,
-        record.device,
-        record.session,
-        boot,
-        record.time,
-    );
     Some(Access {
         moment: Moment::milliseconds(record.time),
         device: record.device,
         op,
         range: offset..offset + size,
         session: match record.session {
-            crate::record::SessionField::Number(number) => Some(number),
+            SessionField::Number(number) => Some(number),
             _ => None,
         },
-        who: who.clone(),
+        who: holders.of(record, boot).cloned().unwrap_or_default(),
         allowed: record.res?,
         exact,
     })
