@@ -183,8 +183,8 @@ fn unwrap(data: &[u8]) {
                 tally.add(&record);
             }
             Item::Event(Event::Virt(virt)) => tally.add_vm(&virt),
-            Item::Event(Event::Boot { node, .. }) => tally.boot(node),
-            Item::Boot => tally.boot(None),
+            Item::Event(Event::Boot { node, boot, .. }) => tally.boot(node, boot),
+            Item::Boot(node) => tally.boot(node, None),
             _ => {}
         });
         if !more.expect("memory can be read") {

@@ -36,7 +36,7 @@ pub fn identity(event: &Event<'_>) -> (u64, u64) {
             format!("{virt:?}").hash(&mut hasher);
             virt.time
         }
-        Event::Boot { node, time } => {
+        Event::Boot { node, time, .. } => {
             node.hash(&mut hasher);
             *time
         }

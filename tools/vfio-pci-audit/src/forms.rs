@@ -30,8 +30,8 @@ pub enum Found<'a> {
     Other,
     /// The kernel says that it did not print this many records.
     Unprinted(u64),
-    /// The kernel starts.
-    Boot,
+    /// The kernel starts, of a machine that the line may name.
+    Boot(Option<&'a str>),
     /// No record at all.
     None,
 }
@@ -85,9 +85,7 @@ impl Forms {
         let (Some(host), Ok(text)) = (kernel::host(line), std::str::from_utf8(found)) else {
             return Found::Records(found);
         };
-        self.records.push_str("node=");
-        self.records.push_str(host);
-        self.records.push(' ');
+        from(&mut self.records, (Some(host), None));
         self.records.push_str(text);
         Found::Records(self.records.as_bytes())
     }
@@ -155,16 +153,31 @@ pub fn time(line: &[u8]) -> Option<u64> {
     u64::try_from(stamp.as_millisecond()).ok()
 }
 
+/// Write which machine a record is from, as auditd does, and which boot of it.
+fn from(record: &mut String, (node, boot): (Option<&str>, Option<&str>)) {
+    for (key, value) in [("node=", node), ("boot=", boot)] {
+        if let Some(value) = value {
+            record.push_str(key);
+            record.push_str(value);
+            record.push(' ');
+        }
+    }
+}
+
 /// Write the start of a record as auditd does.
-fn start(record: &mut String, node: Option<&str>, kind: &str, time: u64, serial: &str) {
+fn start(
+    record: &mut String,
+    origin: (Option<&str>, Option<&str>),
+    kind: &str,
+    time: u64,
+    serial: &str,
+) {
     use std::fmt::Write;
 
     if !record.is_empty() {
         record.push('\n');
     }
-    if let Some(node) = node {
-        let _ = write!(record, "node={node} ");
-    }
+    from(record, origin);
     // Writing to a String cannot fail.
     let _ = write!(
         record,

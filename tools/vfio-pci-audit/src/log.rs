@@ -28,8 +28,8 @@ pub enum Item<'a> {
     Foreign(&'a [u8]),
     /// The kernel says that it did not print this many records.
     Unprinted(u64),
-    /// The kernel starts.
-    Boot,
+    /// The kernel starts, of a machine that the line may name.
+    Boot(Option<&'a str>),
 }
 
 /// A log that is read line by line.
@@ -113,7 +113,7 @@ fn hand_over(
         }
         Found::Other => each(number, Item::Other),
         Found::Unprinted(count) => each(number, Item::Unprinted(count)),
-        Found::Boot => each(number, Item::Boot),
+        Found::Boot(node) => each(number, Item::Boot(node)),
         Found::None if record::is_between(line) => each(number, Item::Between),
         Found::None => each(number, Item::Foreign(line)),
     }

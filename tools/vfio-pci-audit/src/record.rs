@@ -21,6 +21,8 @@ pub use crate::virt::Virt;
 pub struct Record<'a> {
     /// The machine that it is from, where the daemon was told to say so.
     pub node: Option<&'a str>,
+    /// The identity of the boot that it is from, where journald says it.
+    pub boot: Option<&'a str>,
     /// When, in milliseconds since 1970.
     pub time: u64,
     /// Audit's number of the event.
@@ -138,18 +140,21 @@ pub enum Event<'a> {
     Boot {
         /// Which, where the daemon was told to say so.
         node: Option<&'a str>,
+        /// The identity of this boot, where journald says it.
+        boot: Option<&'a str>,
         /// When, in milliseconds since 1970.
         time: u64,
     },
 }
 
 /// The types that matter here, by number and name.
-const TYPES: [(u16, &str); 5] = [
+const TYPES: [(u16, &str); 6] = [
     (1340, "PCI"),
     (2500, "VIRT_CONTROL"),
     (2501, "VIRT_RESOURCE"),
     (2502, "VIRT_MACHINE_ID"),
     (1127, "SYSTEM_BOOT"),
+    (2000, "KERNEL"),
 ];
 
 /// The name of a type that matters here, as any program writes it: `PCI`, `UNKNOWN[1340]`,
@@ -181,6 +186,7 @@ pub(crate) fn may_matter(rest: &[u8]) -> bool {
     match rest.first() {
         Some(b'P') => rest.starts_with(b"PCI "),
         Some(b'S') => rest.starts_with(b"SYSTEM_BOOT "),
+        Some(b'K') => rest.starts_with(b"KERNEL "),
         Some(b'V' | b'U' | b'1' | b'2') => true,
         _ => false,
     }
@@ -206,13 +212,10 @@ fn typed(rest: &[u8]) -> Option<(&'static str, &[u8])> {
 ///
 /// Lines of other types are only looked at as far as it takes to know them.
 pub fn event(line: &[u8]) -> Result<Option<Event<'_>>, Error> {
-    let (node, rest) = match line.strip_prefix(b"type=") {
-        Some(rest) => (None, rest),
-        None => match with_node(line) {
-            Some((node, rest)) => (Some(node), rest),
-            None if is_between(line) => return Ok(None),
-            None => return Err(Error::NotARecord),
-        },
+    let Head { node, boot, rest } = match head(line) {
+        Some(head) => head,
+        None if is_between(line) => return Ok(None),
+        None => return Err(Error::NotARecord),
     };
     let Some((kind, rest)) = typed(rest) else {
         return match is_record(rest) {
@@ -222,11 +225,7 @@ pub fn event(line: &[u8]) -> Result<Option<Event<'_>>, Error> {
     };
     let end = memchr::memchr(INTERPRETED, rest).unwrap_or(rest.len());
     let rest = str::from_utf8(&rest[..end]).map_err(|_| Error::NotText)?;
-    let node = match node {
-        Some(node) => Some(str::from_utf8(node).map_err(|_| Error::NotText)?),
-        None => None,
-    };
-    read(kind, node, rest.trim_ascii_end())
+    read(kind, (text(node)?, text(boot)?), rest.trim_ascii_end())
 }
 
 /// Read a line as [`event`] does, if it is of a device.
@@ -256,16 +255,31 @@ pub(crate) fn is_other(line: &[u8]) -> bool {
 
 /// Whether a line is a record of any type.
 pub(crate) fn is_plain(line: &[u8]) -> bool {
-    let rest = line.strip_prefix(b"type=");
-    rest.or_else(|| with_node(line).map(|(_, rest)| rest))
-        .is_some_and(is_record)
+    head(line).is_some_and(|head| is_record(head.rest))
 }
 
-/// `node=NAME type=`, and what comes behind it.
-fn with_node(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let rest = line.strip_prefix(b"node=")?;
+/// A record that begins with `node=NAME boot=IDENTITY type=`, of which all but the last may be left
+/// out, and what comes behind that.
+struct Head<'a> {
+    node: Option<&'a [u8]>,
+    boot: Option<&'a [u8]>,
+    rest: &'a [u8],
+}
+
+fn head(line: &[u8]) -> Option<Head<'_>> {
+    let (node, rest) = word(line, b"node=")?;
+    let (boot, rest) = word(rest, b"boot=")?;
+    let rest = rest.strip_prefix(b"type=")?;
+    Some(Head { node, boot, rest })
+}
+
+/// The word behind a key, if the line begins with that, and what comes behind it.
+fn word<'a>(line: &'a [u8], key: &[u8]) -> Option<(Option<&'a [u8]>, &'a [u8])> {
+    let Some(rest) = line.strip_prefix(key) else {
+        return Some((None, line));
+    };
     let end = memchr::memchr(b' ', rest)?;
-    Some((&rest[..end], rest[end + 1..].strip_prefix(b"type=")?))
+    Some((Some(&rest[..end]), &rest[end + 1..]))
 }
 
 /// What ausearch prints besides records.
@@ -281,7 +295,17 @@ fn is_record(rest: &[u8]) -> bool {
     })
 }
 
-fn read<'a>(kind: &str, node: Option<&'a str>, rest: &'a str) -> Result<Option<Event<'a>>, Error> {
+fn text(word: Option<&[u8]>) -> Result<Option<&str>, Error> {
+    let text = word.map(str::from_utf8).transpose();
+    text.map_err(|_| Error::NotText)
+}
+
+/// Read what comes behind the type of a record, which is from a machine and a boot of it.
+fn read<'a>(
+    kind: &str,
+    (node, boot): (Option<&'a str>, Option<&'a str>),
+    rest: &'a str,
+) -> Result<Option<Event<'a>>, Error> {
     let (stamp, text) = rest
         .strip_prefix("msg=")
         .unwrap_or(rest)
@@ -292,12 +316,15 @@ fn read<'a>(kind: &str, node: Option<&'a str>, rest: &'a str) -> Result<Option<E
     let text = text.trim_ascii_start();
     match kind {
         "PCI" => {}
-        "SYSTEM_BOOT" => return Ok(Some(Event::Boot { node, time })),
-        kind => return Ok(Virt::parse(kind, node, time, text).map(Event::Virt)),
+        // The kernel's first record of all; nothing else is known to be of that type.
+        "KERNEL" if !text.contains("state=initialized") => return Ok(None),
+        "SYSTEM_BOOT" | "KERNEL" => return Ok(Some(Event::Boot { node, boot, time })),
+        kind => return Ok(Virt::parse(kind, (node, boot), time, text).map(Event::Virt)),
     }
     let fields = Fields::parse(text)?;
     Ok(Some(Event::Pci(Record {
         node,
+        boot,
         time,
         serial,
         device: fields.device()?,

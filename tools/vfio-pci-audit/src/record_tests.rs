@@ -21,6 +21,7 @@ fn an_access() {
         parse(line(text).as_bytes()).unwrap().unwrap(),
         Record {
             node: None,
+            boot: None,
             time: 1_747_758_000_123,
             serial: 456,
             device: "0000:01:00.1".parse().unwrap(),
@@ -92,6 +93,31 @@ fn a_node_an_older_daemon_and_one_that_interprets() {
     assert_eq!((record.time, record.serial), (1000, 2));
     assert_eq!(record.node, Some("h.example"));
     assert!(record.text.ends_with("res=1"));
+}
+
+#[test]
+fn a_boot_has_an_identity_and_a_first_record() {
+    let text = "audit(1.000:2): device=\"0000:00:02.0\" op=read offset=0x40 size=4 res=1";
+    for (head, node, boot) in [
+        ("node=h boot=c0ffee ", Some("h"), Some("c0ffee")),
+        ("boot=c0ffee ", None, Some("c0ffee")),
+        ("node=h ", Some("h"), None),
+    ] {
+        let line = format!("{head}type=PCI msg={text}");
+        let record = parse(line.as_bytes()).unwrap().unwrap();
+        assert_eq!((record.node, record.boot), (node, boot), "{head}");
+    }
+    for kind in ["KERNEL", "2000", "UNKNOWN[2000]"] {
+        let line = |text: &str| format!("type={kind} msg=audit(1.000:1): {text}");
+        let first = line("state=initialized audit_enabled=0 res=1");
+        let boot = Event::Boot {
+            node: None,
+            boot: None,
+            time: 1000,
+        };
+        assert_eq!(event(first.as_bytes()), Ok(Some(boot)));
+        assert_eq!(event(line("state=other").as_bytes()), Ok(None));
+    }
 }
 
 #[test]

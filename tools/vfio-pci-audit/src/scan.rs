@@ -311,7 +311,9 @@ impl Scan {
             Item::Other => state.records += 1,
             Item::Between => {}
             Item::Unprinted(count) => self.unprinted = self.unprinted.saturating_add(count),
-            Item::Boot => self.tally.boot(None),
+            // A copy of a log that was read has no boots of its own.
+            Item::Boot(node) if shadows.is_empty() => self.tally.boot(node, None),
+            Item::Boot(_) => {}
             Item::Bad(why) => {
                 state.bad += 1;
                 if state.bad_lines.len() < MAX_NAMED {
@@ -366,9 +368,9 @@ impl Scan {
                 state.last = state.last.max(virt.time);
                 self.tally.add_vm(virt);
             }
-            Event::Boot { node, time } => {
+            Event::Boot { node, boot, time } => {
                 state.last = state.last.max(*time);
-                self.tally.boot(*node);
+                self.tally.boot(*node, *boot);
             }
         }
     }

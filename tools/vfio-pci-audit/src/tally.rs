@@ -85,7 +85,7 @@ impl Tally {
             self.passed_over += 1;
             return None;
         };
-        let boot = node.boots.of(record.time, record.serial);
+        let boot = node.boots.of(record.boot, record.time, record.serial);
         let back = node.latest.saturating_sub(record.time);
         node.latest = node.latest.max(record.time);
         let back = Some(back).filter(|back| *back > OVERTAKES);
@@ -136,15 +136,18 @@ impl Tally {
             return;
         }
         if let Some(node) = self.node(virt.node) {
-            let boot = node.boots.current();
+            let boot = node.boots.at(virt.boot);
             node.vms.add(virt, boot);
         }
     }
 
-    /// Note that a machine was booted.
-    pub fn boot(&mut self, name: Option<&str>) {
+    /// Note that a machine was booted; this boot may have an identity.
+    pub fn boot(&mut self, name: Option<&str>, id: Option<&str>) {
         if let Some(node) = self.node(name) {
-            node.boots.start();
+            match id {
+                Some(_) => _ = node.boots.at(id),
+                None => node.boots.start(),
+            }
         }
     }
 

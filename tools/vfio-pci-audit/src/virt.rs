@@ -17,6 +17,8 @@ use crate::record::{number, pairs};
 pub struct Virt<'a> {
     /// The machine that it is from, where the daemon was told to say so.
     pub node: Option<&'a str>,
+    /// The identity of the boot, where journald says it.
+    pub boot: Option<&'a str>,
     /// When, in milliseconds since 1970.
     pub time: u64,
     /// The virtual machine's name.
@@ -44,7 +46,7 @@ impl<'a> Virt<'a> {
     /// Read a record of a type; nothing if it tells nothing that matters, or did not succeed.
     pub(crate) fn parse(
         kind: &str,
-        node: Option<&'a str>,
+        (node, boot): (Option<&'a str>, Option<&'a str>),
         time: u64,
         text: &'a str,
     ) -> Option<Self> {
@@ -74,6 +76,7 @@ impl<'a> Virt<'a> {
         };
         Some(Self {
             node,
+            boot,
             time,
             vm: untrusted(field("vm")?),
             uuid: field("uuid")?,
@@ -89,7 +92,7 @@ mod tests {
     const UUID: &str = "8f3b2c11-1c2d-4e5f-8a9b-0c1d2e3f4a5b";
 
     fn parse<'a>(kind: &str, text: &'a str) -> Option<Virt<'a>> {
-        Virt::parse(kind, None, 5, text)
+        Virt::parse(kind, (None, None), 5, text)
     }
 
     fn wrap(inner: &str) -> String {

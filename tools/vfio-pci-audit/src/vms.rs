@@ -201,6 +201,7 @@ mod tests {
     fn virt<'a>(vm: &'a str, time: u64, what: What<'a>) -> Virt<'a> {
         Virt {
             node: None,
+            boot: None,
             time,
             vm: vm.into(),
             uuid: vm,

@@ -225,7 +225,7 @@ impl<'a, W: Write> Watcher<'a, W> {
     fn item(&mut self, name: &str, number: u64, item: Item<'_>) -> Result<()> {
         match item {
             Item::Event(event) => self.event(&event)?,
-            Item::Boot => self.tally.boot(None),
+            Item::Boot(node) => self.tally.boot(node, None),
             Item::Unprinted(count) if self.telling => self.lost(Some(count))?,
             Item::Bad(why) => self.bad(&format!("{name}:{number}: {why}")),
             Item::Unprinted(_) | Item::Again | Item::Other | Item::Between | Item::Foreign(_) => {}
@@ -245,7 +245,7 @@ impl<'a, W: Write> Watcher<'a, W> {
         match event {
             Event::Pci(record) => self.record(record)?,
             Event::Virt(virt) => self.tally.add_vm(virt),
-            Event::Boot { node, .. } => self.tally.boot(*node),
+            Event::Boot { node, boot, .. } => self.tally.boot(*node, *boot),
         }
         Ok(())
     }

@@ -398,3 +398,33 @@ fn what_cannot_be_watched_is_named() {
     let told = all(&["watch", "--for=1ms", &broken]);
     assert!(told.contains("broken:1: invalid device="), "{told}");
 }
+
+/// The first session after a boot has the number of the first one before it.
+#[test]
+fn a_boot_brings_other_holders() {
+    let line = |text: &str| format!("Nov 30 00:53:20 vmhost17 kernel: {text}\n");
+    let boot = |serial: u64, pid: u64| {
+        let record = |serial: u64, text: &str| {
+            line(&format!(
+                "audit: type=1340 audit(1796000000.{serial:03}:{serial}): \
+                 device=\"0000:01:00.1\" {text}"
+            ))
+        };
+        let open = format!("op=open session=1 pid={pid} comm=\"q\" exe=\"/q\" res=1");
+        let write = "op=write offset=0x298 size=1 session=1 res=0";
+        line("[    0.000000] Linux version 6.1.0 (x@y) #1 SMP")
+            + &record(serial, &open)
+            + &record(serial + 1, write)
+    };
+    let text = boot(5, 900) + &boot(7, 300);
+    let arguments = ["watch", "--root=/nowhere", "--format=json", "-"];
+    let pids: Vec<u64> = fed(&arguments, text.as_bytes())
+        .lines()
+        .map(|row| {
+            serde_json::from_str::<Value>(row).unwrap()["pid"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(pids, [900, 300]);
+}

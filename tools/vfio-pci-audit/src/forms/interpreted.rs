@@ -58,7 +58,7 @@ fn read(line: &str, zone: &TimeZone, record: &mut String) -> Option<()> {
     let text = text.trim_start_matches([' ', ':']);
     let (date, serial) = stamp.rsplit_once(':')?;
     serial.parse::<u64>().ok()?;
-    start(record, node, kind, moment(date, zone)?, serial);
+    start(record, (node, None), kind, moment(date, zone)?, serial);
     for (at, (key, value)) in pairs(text).enumerate() {
         if at > 0 {
             record.push(' ');

@@ -5,7 +5,7 @@
 use memchr::memmem;
 use serde::Deserialize;
 
-use super::{kernel, start, Found};
+use super::{from, kernel, start, Found};
 use crate::record::kind;
 
 /// The fields of an entry that matter. journalctl prints null for those that are too large for it.
@@ -19,6 +19,8 @@ struct Entry {
     time: Option<String>,
     #[serde(rename = "_HOSTNAME")]
     host: Option<String>,
+    #[serde(rename = "_BOOT_ID")]
+    boot: Option<String>,
     #[serde(rename = "MESSAGE")]
     message: Option<Message>,
 }
@@ -47,14 +49,18 @@ impl Entry {
             return false;
         };
         let message = message.replace('\n', " ");
-        let host = self.host.as_deref().filter(|host| !host.contains(' '));
+        let word = |text: &&str| !text.contains(' ');
+        let origin = (
+            self.host.as_deref().filter(word),
+            self.boot.as_deref().filter(word),
+        );
         let Some(said) = &self.audit_type else {
             // The kernel's own line, of a host on which no daemon takes records.
             let Found::Records(found) = kernel::line(message.as_bytes()) else {
                 return false;
             };
-            if let Some(host) = host {
-                *record += &format!("node={host} ");
+            if !found.starts_with(b"node=") {
+                from(record, origin);
             }
             *record += &String::from_utf8_lossy(found);
             return true;
@@ -68,7 +74,7 @@ impl Entry {
         };
         // The type's name comes first, as far as journald knows it.
         let text = message.split_once(' ').map_or("", |(_, text)| text);
-        start(record, host, kind, time / 1000, serial);
+        start(record, origin, kind, time / 1000, serial);
         record.push_str(text);
         true
     }
@@ -121,6 +127,7 @@ impl Export {
             b"_AUDIT_ID" => entry.audit_id = value(),
             b"_SOURCE_REALTIME_TIMESTAMP" => entry.time = value(),
             b"_HOSTNAME" => entry.host = value(),
+            b"_BOOT_ID" => entry.boot = value(),
             b"MESSAGE" => entry.message = value().map(Message::Text),
             _ => {}
         }

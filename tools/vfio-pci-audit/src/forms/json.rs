@@ -24,6 +24,8 @@ pub(super) fn event(line: &[u8], records: &mut String) -> Option<bool> {
         "virt_",
         "SYSTEM_BOOT",
         "system_boot",
+        "\"KERNEL\"",
+        "\"message_type\":\"kernel\"",
     ];
     if !matters
         .iter()
@@ -55,7 +57,7 @@ fn laurel(event: &Map<String, Value>, records: &mut String) -> Option<bool> {
             one => std::slice::from_ref(one),
         };
         for fields in all.iter().filter_map(Value::as_object) {
-            start(records, node, kind, time, serial);
+            start(records, (node, None), kind, time, serial);
             // laurel keeps the quotes' text apart, and writes names for numbers in capitals.
             let small = fields
                 .iter()
@@ -110,7 +112,7 @@ fn auditbeat(event: &Map<String, Value>, records: &mut String) -> Option<bool> {
     let node = ["/host/hostname", "/host/name", "/agent/hostname"];
     let whole = Value::Object(event.clone());
     let node = node.iter().find_map(|path| whole.pointer(path)?.as_str());
-    start(records, node, kind, time, &serial);
+    start(records, (node, None), kind, time, &serial);
     // What Auditbeat has a place of its own for is not among the data.
     let moved = [
         ("pid", "/process/pid"),

@@ -35,9 +35,8 @@ pub(super) fn line(line: &[u8]) -> Found<'_> {
 }
 
 fn without_record(line: &[u8]) -> Found<'_> {
-    if memmem::find(line, b"Linux version ").is_some() && memmem::find(line, b"0.000000]").is_some()
-    {
-        return Found::Boot;
+    if is_boot(line) {
+        return Found::Boot(host(line));
     }
     // printk says so of its limit, where no daemon takes records.
     let unprinted = || {
@@ -47,6 +46,16 @@ fn without_record(line: &[u8]) -> Found<'_> {
         str::from_utf8(digits).ok()?.parse().ok()
     };
     unprinted().map_or(Found::None, Found::Unprinted)
+}
+
+/// Whether the kernel says its version, which it does first of all. Programs say it, too.
+fn is_boot(line: &[u8]) -> bool {
+    let Some(at) = memmem::find(line, b"Linux version ") else {
+        return false;
+    };
+    // journalctl leaves out the kernel's stamp, and syslog may.
+    let before = line[..at].trim_ascii_end();
+    before.ends_with(b" kernel:") || memmem::find(before, b"0.000000]").is_some()
 }
 
 /// The host that syslog, or journalctl, names in front of a line.

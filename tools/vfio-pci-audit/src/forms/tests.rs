@@ -15,7 +15,7 @@ fn undo(lines: &[&str]) -> String {
         Found::Record(bytes) | Found::Records(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Found::Other => "other".to_owned(),
         Found::Unprinted(count) => format!("{count} unprinted"),
-        Found::Boot => "boot".to_owned(),
+        Found::Boot(host) => format!("boot of {}", host.unwrap_or("?")),
         Found::None => "none".to_owned(),
     };
     for line in lines {
@@ -80,7 +80,24 @@ fn what_the_kernel_prints() {
         };
         assert_eq!(one(&format!("{prefix}{record}")), expected, "{prefix}");
     }
-    assert_eq!(one("[    0.000000] Linux version 7.3.4 (x@y)"), "boot");
+    for (prefix, host) in [
+        ("[    0.000000] ", "?"),
+        ("[    0.000000][    T0] ", "?"),
+        (
+            "May 20 16:20:00 vmhost17 kernel: [    0.000000] ",
+            "vmhost17",
+        ),
+        ("May 20 16:20:00 vmhost17 kernel: ", "vmhost17"),
+    ] {
+        let line = format!("{prefix}Linux version 7.3.4 (x@y)");
+        assert_eq!(one(&line), format!("boot of {host}"), "{prefix}");
+    }
+    assert_eq!(one("May 20 16:20:00 h app[7]: Linux version 7.3.4"), "none");
+    let first = format!("type=2000 {STAMP}state=initialized audit_enabled=0 res=1");
+    assert_eq!(
+        one(&format!("May 20 16:20:00 vmhost17 kernel: audit: {first}")),
+        format!("node=vmhost17 {first}")
+    );
     assert_eq!(
         one("[  1.0] kauditd_printk_skb: 37 callbacks suppressed"),
         "37 unprinted"
@@ -112,6 +129,7 @@ fn entry(audit_type: &str, message: &str) -> String {
         "_AUDIT_TYPE": audit_type,
         "_AUDIT_ID": "456",
         "_HOSTNAME": "vmhost17",
+        "_BOOT_ID": "c0ffee",
         "_AUDIT_FIELD_OP": "write",
         "MESSAGE": message,
     })
@@ -120,12 +138,12 @@ fn entry(audit_type: &str, message: &str) -> String {
 
 #[test]
 fn the_journal_as_json() {
-    let expected = format!("node=vmhost17 type=PCI msg={STAMP}{TEXT}");
+    let expected = format!("node=vmhost17 boot=c0ffee type=PCI msg={STAMP}{TEXT}");
     assert_eq!(one(&entry("1340", &format!("AUDIT1340 {TEXT}"))), expected);
     let virt = "pid=1 msg='virt=kvm op=start vm=\"a\" uuid=b vm-pid=7 res=success'";
     assert_eq!(
         one(&entry("2500", &format!("VIRT_CONTROL {virt}"))),
-        format!("node=vmhost17 type=VIRT_CONTROL msg={STAMP}{virt}")
+        format!("node=vmhost17 boot=c0ffee type=VIRT_CONTROL msg={STAMP}{virt}")
     );
     assert_eq!(one(&entry("1300", "SYSCALL arch=c000003e")), "other");
     // What is no text comes as bytes, and what the kernel printed has the stamp in it.
@@ -136,11 +154,12 @@ fn the_journal_as_json() {
         "__REALTIME_TIMESTAMP": "1",
         "_TRANSPORT": "kernel",
         "_HOSTNAME": "vmhost17",
+        "_BOOT_ID": "c0ffee",
         "MESSAGE": format!("audit: type=1340 {STAMP}{TEXT}"),
     });
     assert_eq!(
         one(&printed.to_string()),
-        format!("node=vmhost17 type=1340 {STAMP}{TEXT}")
+        format!("node=vmhost17 boot=c0ffee type=1340 {STAMP}{TEXT}")
     );
     assert_eq!(
         one("{\"__REALTIME_TIMESTAMP\":\"1\",\"MESSAGE\":\"1340\"}"),
@@ -154,20 +173,21 @@ fn the_journal_as_it_is_exported() {
     let message = format!("MESSAGE=AUDIT1340 {TEXT}");
     let entry = [
         "__CURSOR=s=1",
+        "_BOOT_ID=c0ffee",
         "_SOURCE_REALTIME_TIMESTAMP=1747758000123000",
         "_AUDIT_TYPE=1340",
         "_AUDIT_ID=456",
         "_HOSTNAME=vmhost17",
         &message,
     ];
-    let expected = format!("node=vmhost17 type=PCI msg={STAMP}{TEXT}");
+    let expected = format!("node=vmhost17 boot=c0ffee type=PCI msg={STAMP}{TEXT}");
     let with_end = [&entry[..], &[""]].concat();
     assert_eq!(
         undo(&with_end),
-        format!("{}{expected}|none", "other|".repeat(6))
+        format!("{}{expected}|none", "other|".repeat(7))
     );
     // The last one may have no empty line.
-    assert_eq!(undo(&entry), format!("{}{expected}", "other|".repeat(6)));
+    assert_eq!(undo(&entry), format!("{}{expected}", "other|".repeat(7)));
     assert_eq!(
         undo(&["__CURSOR=s=1", "MESSAGE=x", ""]),
         "other|other|other|none"
