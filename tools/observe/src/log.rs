@@ -4,12 +4,14 @@
 //!
 //! Debian's auditd knows no name for the type and writes its number, which every `ausearch` reads.
 //! The first line of a log is one that auditd writes when it starts, with the names of the machine
-//! and of its kernel: a reader on another machine knows what it is of.
+//! and of its kernel: a reader on another machine knows what it is of. It has the last number of a
+//! session, too: numbers go on though all records with numbers are in logs that were rotated away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The last numbers that a log has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,8 +79,13 @@ impl Log {
     pub fn append(path: &Path) -> io::Result<(Self, Last)> {
         let file = open(path)?;
         let mut last = last_numbers(path)?;
-        if last == Last::default() {
-            last = last_numbers(&rotated(path)).unwrap_or_default();
+        if last.session == 0 {
+            let before = rotated(path).and_then(|path| last_numbers(&path).ok());
+            let before = before.unwrap_or_default();
+            last = Last {
+                serial: last.serial.max(before.serial),
+                session: before.session,
+            };
         }
         let log = Self {
             to: To::File {
@@ -99,11 +106,11 @@ impl Log {
         Ok(file.metadata()?.len() == 0)
     }
 
-    /// Writes what the records behind it are of.
-    pub fn begin(&mut self, time: u64, origin: &Origin) -> io::Result<()> {
+    /// Writes what the records behind it are of, and the number of the last session before them.
+    pub fn begin(&mut self, time: u64, origin: &Origin, session: u64) -> io::Result<()> {
         let Origin { host, release } = origin;
         let text = format!(
-            "op=start ver={} format=raw kernel={release} pid={} res=success",
+            "op=start ver={} format=raw kernel={release} pid={} session={session} res=success",
             env!("CARGO_PKG_VERSION"),
             std::process::id()
         );
@@ -147,11 +154,27 @@ impl Log {
     }
 }
 
-/// What logrotate renames a log to.
-fn rotated(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    name.into()
+/// What logrotate renamed a log to last: it appends a number or a date.
+fn rotated(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.as_encoded_bytes();
+    let folder = match path.parent()? {
+        folder if folder.as_os_str().is_empty() => Path::new("."),
+        folder => folder,
+    };
+    let mut latest: Option<(SystemTime, PathBuf)> = None;
+    for entry in folder.read_dir().ok()?.flatten() {
+        let other = entry.file_name();
+        let more = other.as_encoded_bytes().strip_prefix(name);
+        if !more.is_some_and(|more| more.starts_with(b".") || more.starts_with(b"-")) {
+            continue;
+        }
+        let data = entry.metadata().ok().filter(|data| data.is_file());
+        let written = data.and_then(|data| data.modified().ok());
+        if written > latest.as_ref().map(|(written, _)| *written) {
+            latest = written.map(|written| (written, entry.path()));
+        }
+    }
+    latest.map(|(_, path)| path)
 }
 
 /// The highest numbers in a log.
@@ -221,6 +244,46 @@ mod tests {
     }
 
     #[test]
+    fn numbers_go_on_however_logs_are_rotated() {
+        let origin = Origin {
+            host: "vmhost17".into(),
+            release: "6.12.0".into(),
+        };
+        // With a number or a date; an older log has lower numbers.
+        for (new, old) in [("log.1", "log.2"), ("log-20260102", "log-20260101")] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log");
+            let numbers = || {
+                let (log, last) = Log::append(&path).unwrap();
+                (log, (last.serial, last.session))
+            };
+            let record = "type=UNKNOWN[1340] msg=audit(1.000:3): op=open session=2 x\n";
+            fs::write(folder.path().join(old), record).unwrap();
+            let long_ago = SystemTime::UNIX_EPOCH;
+            let file = File::options().write(true).open(folder.path().join(old));
+            file.unwrap().set_modified(long_ago).unwrap();
+            fs::write(folder.path().join("logs"), record.replace('2', "99")).unwrap();
+
+            let (mut log, last) = numbers();
+            assert_eq!(last, (3, 2), "{new}");
+            log.begin(TIME, &origin, 2).unwrap();
+            assert_eq!(numbers().1, (4, 2), "{new}");
+            log.write(TIME, b"op=open session=7 x").unwrap();
+
+            // Nothing happens after the rotation, and the program is started again.
+            fs::rename(&path, folder.path().join(new)).unwrap();
+            assert!(log.reopen().unwrap());
+            assert_eq!(numbers().1, (5, 7), "{new}");
+            log.begin(TIME, &origin, 7).unwrap();
+            assert_eq!(numbers().1, (6, 7), "{new}");
+            // A first line of before has no number of a session.
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, text.replace(" session=7", "")).unwrap();
+            assert_eq!(numbers().1, (6, 7), "{new}");
+        }
+    }
+
+    #[test]
     fn a_log_begins_with_the_names_of_machine_and_kernel() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("proc/sys/kernel");
@@ -233,13 +296,15 @@ mod tests {
 
         let path = root.path().join("log");
         let (mut log, _) = Log::append(&path).unwrap();
-        log.begin(TIME, &origin).unwrap();
+        log.begin(TIME, &origin, 7).unwrap();
         log.write(TIME, b"x").unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let start = "node=vmhost17 type=DAEMON_START msg=audit(1747758000.123:1): op=start ver=";
         assert!(text.starts_with(start), "{text}");
         assert!(
-            text.contains(" kernel=6.12.0 ") && text.contains(".123:2): x\n"),
+            text.contains(" kernel=6.12.0 ")
+                && text.contains(" session=7 ")
+                && text.contains(".123:2): x\n"),
             "{text}"
         );
     }

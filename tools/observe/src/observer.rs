@@ -128,6 +128,11 @@ impl Observer {
         self.seen
     }
 
+    /// The number of the last session in records.
+    pub fn last_session(&self) -> u64 {
+        self.last_session
+    }
+
     /// Takes what there is, books it, and writes what is due. Whether there may be more.
     pub fn step(
         &mut self,

@@ -134,20 +134,22 @@ impl Writer {
             works: true,
             closed: false,
         };
-        writer.begin();
+        writer.begin(last.session);
         Ok((writer, last))
     }
 
-    fn begin(&mut self) {
+    /// Begins a log, after the session with a number.
+    fn begin(&mut self, session: u64) {
         if let Some(origin) = &self.origin {
-            let result = self.log.begin(nanoseconds(ClockId::Realtime), origin);
+            let now = nanoseconds(ClockId::Realtime);
+            let result = self.log.begin(now, origin, session);
             self.judge(&result);
         }
     }
 
-    fn reopen(&mut self) {
+    fn reopen(&mut self, session: u64) {
         match self.log.reopen() {
-            Ok(true) => self.begin(),
+            Ok(true) => self.begin(session),
             Ok(false) => {}
             Err(error) => say(&format!("{}: {error}", self.name)),
         }
@@ -274,7 +276,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
 
     while !signals.is_over() && !writer.closed {
         if signals.reopen.swap(false, Ordering::Relaxed) {
-            writer.reopen();
+            writer.reopen(observer.last_session());
         }
         if !observer.step(&mut probe, &mut machine, &mut writer, now()) {
             probe.wait(INTERVAL);
