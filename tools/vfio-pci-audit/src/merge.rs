@@ -2,8 +2,11 @@
 
 //! Puts the reports of several machines, or of several periods of one, together as if their logs
 //! had been read at once.
+//!
+//! A report does not have all sessions one by one, so that the two parts of one that goes on from a
+//! period into the next are not found. It counts in both.
 
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::BTreeMap;
 
 use anyhow::{bail, Context, Result};
 
@@ -12,10 +15,11 @@ use crate::report::{AccessReport, DeviceReport, HolderReport, RangeReport, Repor
 /// A device, by the machine that it is in and by address.
 type Place = (String, String);
 
-/// Put reports together, each of which has the name of its file.
-pub fn merge(reports: Vec<(String, Report)>) -> Result<Report> {
+/// Put reports together, each of which has the name of its file. Also returns what there is to
+/// warn of.
+pub fn merge(reports: Vec<(String, Report)>) -> Result<(Report, Vec<String>)> {
     let mut sum = Report::default();
-    let mut devices: BTreeMap<Place, (String, DeviceReport)> = BTreeMap::new();
+    let mut devices: BTreeMap<Place, Vec<(String, DeviceReport)>> = BTreeMap::new();
     for (name, report) in reports {
         sum.files += report.files;
         sum.lines += report.lines;
@@ -32,36 +36,53 @@ pub fn merge(reports: Vec<(String, Report)>) -> Result<Report> {
                 format!("{name} does not say which machine {} is in", device.device)
             })?;
             device.node = Some(node.clone());
-            match devices.entry((node, device.device.clone())) {
-                Entry::Vacant(entry) => {
-                    entry.insert((name.clone(), device));
-                }
-                Entry::Occupied(mut entry) => {
-                    let (other, known) = entry.get_mut();
-                    if device.first <= known.last && known.first <= device.last {
-                        bail!(
-                            "{other} and {name} both have {} at the same time: it would be counted \
-                             twice",
-                            device.name()
-                        );
-                    }
-                    add_device(known, device);
-                }
-            }
+            let periods = devices.entry((node, device.device.clone())).or_default();
+            periods.push((name.clone(), device));
         }
     }
-    sum.devices = devices.into_values().map(|(_, device)| device).collect();
-    Ok(sum)
+    let mut warnings = Vec::new();
+    for periods in devices.into_values() {
+        sum.devices.extend(join_periods(periods, &mut warnings)?);
+    }
+    Ok((sum, warnings))
 }
 
-/// Add another period of a device.
-fn add_device(sum: &mut DeviceReport, more: DeviceReport) {
-    if more.last > sum.last {
-        sum.sessions.open = more.sessions.open;
+/// Put the periods of one device together, each of which has the name of its file.
+fn join_periods(
+    mut periods: Vec<(String, DeviceReport)>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<DeviceReport>> {
+    periods.sort_by_key(|(_, device)| device.first);
+    let mut all: Option<(String, DeviceReport)> = None;
+    for (name, device) in periods {
+        let Some((before, sum)) = &mut all else {
+            all = Some((name, device));
+            continue;
+        };
+        if device.first <= sum.last {
+            bail!(
+                "{before} and {name} both have {} at the same time: it would be counted twice",
+                device.name()
+            );
+        }
+        if sum.sessions.open {
+            warnings.push(format!(
+                "the last session on {} in {before} has no end: if it goes on in {name}, it is \
+                 counted twice",
+                device.name()
+            ));
+        }
+        add_device(sum, device);
+        *before = name;
     }
-    sum.first = sum.first.min(more.first);
-    sum.last = sum.last.max(more.last);
+    Ok(all.map(|(_, sum)| sum))
+}
+
+/// Add the next period of a device.
+fn add_device(sum: &mut DeviceReport, more: DeviceReport) {
+    sum.last = more.last;
     let (sessions, others) = (&mut sum.sessions, more.sessions);
+    sessions.open = others.open;
     sessions.count += others.count;
     sessions.complete += others.complete;
     sessions.several += others.several;

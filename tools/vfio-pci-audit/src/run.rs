@@ -232,7 +232,10 @@ fn merge(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
         Ok((name, report))
     };
     let reports = args.logs.files.iter().map(read).collect::<Result<_>>()?;
-    let merged = merge::merge(reports)?;
+    let (merged, warnings) = merge::merge(reports)?;
+    for warning in warnings {
+        anstream::eprintln!("warning: {warning}");
+    }
     let (records, failed) = (merged.records, !merged.failures.is_empty());
     print(&merged, args, out)?;
     Ok(match records {

@@ -184,3 +184,40 @@ fn reports_of_two_periods() {
     expected["devices"][0]["node"] = json!("a");
     assert_eq!(merged["devices"], expected["devices"]);
 }
+
+/// Three periods of one machine, named in any order; a session goes on from the second one into the
+/// third.
+#[test]
+fn reports_of_periods_in_any_order() {
+    let files = Files::new();
+    let root = common::machine(&[("proc/sys/kernel/hostname", "a")]);
+    let root = root.path().to_str().unwrap();
+    let device = "0000:01:00.1";
+    let mut records = session(START, 1, 10, device);
+    records.extend(session(START + 100_000, 2, 10, device));
+    let made: Vec<String> = [&records[..7], &records[7..10], &records[10..]]
+        .into_iter()
+        .zip(["1.json", "2.json", "3.json"])
+        .map(|(records, name)| {
+            let log = files.put("log", &lines(records));
+            let output = run(&["report", "--format=json", "--root", root, &log]);
+            files.put(name, &String::from_utf8(output.stdout).unwrap())
+        })
+        .collect();
+    let merge = |order: [usize; 3]| {
+        let names = order.map(|at| &*made[at]);
+        all(&[&["report", "--merge"][..], &names].concat())
+    };
+    let told = merge([0, 1, 2]);
+    let warning = format!(
+        "warning: the last session on {device} on a in {} has no end: if it goes on in {}, it is \
+         counted twice",
+        made[1], made[2]
+    );
+    assert_eq!(told.matches("warning: ").count(), 1, "{told}");
+    assert!(told.contains(&warning), "{told}");
+    assert!(told.contains("sessions  3, 1 of them complete"), "{told}");
+    for order in [[0, 2, 1], [2, 0, 1], [2, 1, 0], [1, 0, 2]] {
+        assert_eq!(merge(order), told, "{order:?}");
+    }
+}
