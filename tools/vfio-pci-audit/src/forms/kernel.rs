@@ -72,9 +72,9 @@ pub(crate) fn host(line: &[u8]) -> Option<&str> {
     };
     let mut words = head.split_ascii_whitespace();
     let first = words.next()?;
-    let date = first.len() >= 19
-        && first.as_bytes()[10] == b'T'
-        && first[..4].bytes().all(|byte| byte.is_ascii_digit());
+    // By bytes: a character of the line may have several of them.
+    let start = first.as_bytes();
+    let date = start.len() >= 19 && start[10] == b'T' && start[..4].iter().all(u8::is_ascii_digit);
     if date {
         return words.next().filter(|host| is_host(host));
     }

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::log::{Item, LogReader};
 
 const STAMP: &str = "audit(1747758000.123:456): ";
 const TEXT: &str = r#"device="0000:01:00.1" op=write offset=0x298 size=1 session=7 res=0"#;
@@ -28,6 +29,64 @@ fn undo(lines: &[&str]) -> String {
 fn one(line: &str) -> String {
     let all = undo(&[line]);
     all.strip_suffix("|none").unwrap_or(&all).to_owned()
+}
+
+/// A line of each form, in which every byte is a character.
+fn samples() -> Vec<String> {
+    let record = format!("type=1340 {STAMP}{TEXT}");
+    let plain = format!("type=PCI msg={STAMP}{TEXT}");
+    let open = "op=open session=7 pid=42 comm=43505520302F4B564D exe=\"/q\" subj=a (b) res=1";
+    vec![
+        plain.clone(),
+        format!("node=h {plain}"),
+        format!("type=PCI msg={STAMP}device=\"0000:01:00.1\" {open}"),
+        format!(
+            "type=VIRT_CONTROL msg={STAMP}pid=1 msg='virt=kvm op=start vm=61 uuid=b vm-pid=7 \
+             res=success'"
+        ),
+        format!("<5>[  123.400100] audit: {record}"),
+        format!("May 20 16:20:00 vmhost17 kernel: [  123.4] audit: {record}"),
+        format!("2025-05-20T16:20:00.123456+00:00 vmhost17 kernel: audit: {record}"),
+        format!("<13>1 2025-05-20T16:20:00.123456Z vmhost17 kernel - - - audit: {record}"),
+        format!("May 20 16:20:00 log audispd: node=vmhost17 {plain}"),
+        "[  1.0] kauditd_printk_skb: 37 callbacks suppressed".to_owned(),
+        entry("1340", &format!("AUDIT1340 {TEXT}")),
+        format!(
+            "type=PCI msg=audit(05/20/2025 18:20:00.123:456) : {}",
+            TEXT.replace('"', "").replace("res=0", "res=no")
+        ),
+        "{\"ID\":\"1747758000.123:456\",\"PCI\":[{\"comm\":\"a%2Bb\"}]}".to_owned(),
+        "{\"@timestamp\":\"2025-05-20T16:20:00.123Z\",\"auditd\":{\"message_type\":\"pci\"}}"
+            .to_owned(),
+    ]
+}
+
+/// Read a line as far as reports do.
+fn read(line: &str) {
+    let mut reader = LogReader::new(line.as_bytes(), TimeZone::UTC);
+    let more = reader.step(|_, item| {
+        if let Item::Event(record::Event::Pci(record)) = item {
+            record::Holder::parse(record.text);
+        }
+    });
+    assert!(more.is_ok());
+    time(line.as_bytes());
+}
+
+#[test]
+fn characters_of_several_bytes_may_be_anywhere() {
+    for line in samples() {
+        for wide in ["\u{e9}", "\u{20ac}", "\u{1f980}"] {
+            for at in 0..=line.len() {
+                let (before, behind) = line.split_at(at);
+                read(&format!("{before}{wide}{behind}"));
+                // All that comes behind it stays where it was.
+                if let Some(rest) = behind.get(wide.len()..) {
+                    read(&format!("{before}{wide}{rest}"));
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -344,8 +403,8 @@ fn times_of_every_form() {
 
 proptest::proptest! {
     #[test]
-    fn no_line_panics(line in "(\\{|type=PCI msg=audit\\(|node=|<[0-9]|__CURSOR=|\"ID\"|\"auditd\"|May 20 |audit\\(|1340|.){0,12}") {
+    fn no_line_panics(line in "(\\{|type=PCI msg=audit\\(|node=|<[0-9]|__CURSOR=|\"ID\"|\"auditd\"|May 20 |2025-05-20T|audit\\(|1340|\u{e9}|\u{20ac}|.){0,12}") {
         one(&line);
-        time(line.as_bytes());
+        read(&line);
     }
 }
