@@ -25,12 +25,18 @@ pub enum Exit {
     Done = 0,
     /// It did, and there is nothing: no PCI record, or no module.
     Nothing = 1,
-    // 2 is clap's, for a usage error.
+    /// The command line asks for what cannot be done; clap ends with it, too.
+    Usage = 2,
     /// Something could not be read or written. What could be is told all the same.
     Failed = 3,
     /// What `watch` was told to end at has happened.
     Alarm = 4,
 }
+
+/// Why what the command line asks for cannot be done, where clap does not know that.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
 
 const EXIT_CODES: &str = "\
 Exit codes:

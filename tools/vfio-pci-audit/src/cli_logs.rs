@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum, ValueHint};
 use pci_config::Bdf;
 
+use crate::cli::Usage;
 use crate::filter::Filter;
 use crate::record::Op;
 use crate::time::Zone;
@@ -84,11 +85,9 @@ impl WhichArgs {
 
     /// The same as a filter.
     pub fn filter(&self) -> Result<Filter> {
-        let now = Now::here(self.zone().zone());
-        let read = |text: &Option<String>| text.as_deref().map(|text| now.read(text)).transpose();
         Ok(Filter {
-            since: read(&self.since)?,
-            until: read(&self.until)?,
+            since: self.what.time(self.since.as_deref())?,
+            until: self.what.time(self.until.as_deref())?,
             ..self.what.filter()
         })
     }
@@ -98,6 +97,13 @@ impl WhatArgs {
     /// Where times are told.
     pub fn zone(&self) -> Zone {
         Zone::new(self.utc)
+    }
+
+    /// Read a time, if there is one; in milliseconds since 1970.
+    pub fn time(&self, text: Option<&str>) -> Result<Option<u64>> {
+        let now = Now::here(self.zone().zone());
+        let read = |text| now.read(text).map_err(|error| Usage(format!("{error:#}")));
+        Ok(text.map(read).transpose()?)
     }
 
     /// The same as a filter.

@@ -14,7 +14,7 @@ use anyhow::{ensure, Context, Result};
 use serde::Serialize;
 
 use crate::by_session::BySession;
-use crate::cli::{ExportArgs, ExportFormat, Rows};
+use crate::cli::{ExportArgs, ExportFormat, Rows, Usage};
 use crate::known::machine::Machine;
 use crate::registers::Registers;
 use crate::rows::{AccessRow, SessionRow, Who};
@@ -89,8 +89,11 @@ pub fn sinks<'a>(args: &ExportArgs, out: &'a mut dyn Write) -> Result<Vec<Box<dy
         let (accesses, sessions) = (kinds[0].1, kinds[1].1);
         ensure!(
             args.format == ExportFormat::Ndjson || !(accesses && sessions),
-            "accesses and sessions are two tables: use --rows accesses, --rows sessions or --out \
-             FOLDER"
+            Usage(
+                "accesses and sessions are two tables: use --rows accesses, --rows sessions or \
+                 --out FOLDER"
+                    .to_owned()
+            )
         );
         return Ok(vec![sink(args.format, out, accesses, sessions)?]);
     };

@@ -12,6 +12,8 @@ use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use tempfile::NamedTempFile;
 
+use crate::cli::Usage;
+
 /// The configuration that names the system's log.
 const AUDITD_CONF: &str = "etc/audit/auditd.conf";
 /// Where it is unless that says otherwise.
@@ -145,7 +147,7 @@ pub fn sources(named: &[PathBuf], root: &Path) -> Result<Vec<Source>> {
         if path == Path::new("-") {
             ensure!(
                 !sources.contains(&Source::Standard),
-                "standard input can be read once only"
+                Usage("standard input can be read once only".to_owned())
             );
             sources.push(Source::Standard);
         } else if path.is_dir() {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anstream::ColorChoice;
 use clap::Parser;
-use vfio_pci_audit::cli::{Cli, Color, Exit};
+use vfio_pci_audit::cli::{Cli, Color, Exit, Usage};
 use vfio_pci_audit::run::run;
 
 fn main() -> ExitCode {
@@ -29,7 +29,10 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
             anstream::eprintln!("error: {error:#}");
-            Exit::Failed
+            match error.downcast_ref::<Usage>() {
+                Some(_) => Exit::Usage,
+                None => Exit::Failed,
+            }
         }
     };
     // What is still in the buffer cannot be written either.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::advise::{said, Advice, Ids};
 use crate::cli::{
     AdviseArgs, Cli, Command, DiffArgs, Exit, ExportArgs, Format, KnownArgs, MapArgs, ReportArgs,
-    StatusArgs, StatusFormat, TextOrJson,
+    StatusArgs, StatusFormat, TextOrJson, Usage,
 };
 use crate::cli_logs::LogArgs;
 #[cfg(feature = "observe")]
@@ -165,12 +165,14 @@ fn draw(args: &MapArgs, out: &mut impl Write) -> Result<Exit> {
 
 /// Which logs to read, and what of them.
 fn sources(logs: &LogArgs) -> Result<(Vec<Source>, Options)> {
+    // What is asked for comes first: it may make no sense.
+    let filter = logs.which.filter()?;
     let sources = input::sources(&logs.files, &logs.root)?;
     if sources == [Source::Journal] {
         anstream::eprintln!("note: there is no log of auditd's; reading the journal");
     }
     let options = Options {
-        filter: logs.which.filter()?,
+        filter,
         // ausearch -i prints local time, however times are told here.
         zone: Zone::new(false).zone(),
         ..Options::default()
@@ -222,7 +224,9 @@ fn rows(args: &ExportArgs, out: &mut impl Write) -> Result<Exit> {
 /// Put reports together.
 fn merge(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     if !args.logs.which.filter()?.is_all() {
-        anyhow::bail!("filters cannot be applied to reports: use them when the reports are made");
+        anyhow::bail!(Usage(
+            "filters cannot be applied to reports: use them when the reports are made".to_owned()
+        ));
     }
     let read = |file: &PathBuf| {
         let name = file.display().to_string();

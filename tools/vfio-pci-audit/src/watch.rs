@@ -25,7 +25,7 @@ use self::hook::Hook;
 use self::kernel::Message;
 use self::tail::Tail;
 use self::who::Holders;
-use crate::cli::Exit;
+use crate::cli::{Exit, Usage};
 use crate::cli_watch::{Alarm, WatchArgs, WatchFormat};
 use crate::export;
 use crate::filter::Filter;
@@ -39,7 +39,6 @@ use crate::rows::AccessRow;
 use crate::scan::MAX_NAMED;
 use crate::tally::Tally;
 use crate::time::{Stamp, Zone};
-use crate::when::Now;
 use crate::words::{plural, range_text};
 
 /// Messages that were lost, as a row.
@@ -57,7 +56,7 @@ pub fn run(args: &WatchArgs, machine: &Machine, out: &mut impl Write) -> Result<
         Some(span) => Some(
             Instant::now()
                 .checked_add(span)
-                .context("too long a time")?,
+                .ok_or_else(|| Usage("too long a time".to_owned()))?,
         ),
         None => None,
     };
@@ -108,14 +107,10 @@ struct Watcher<'a, W> {
 impl<'a, W: Write> Watcher<'a, W> {
     fn new(args: &'a WatchArgs, machine: &'a Machine, out: &'a mut W) -> Result<Self> {
         let zone = args.what.zone();
-        let since = match &args.since {
-            Some(since) => Some(Now::here(zone.zone()).read(since)?),
-            None => None,
-        };
         // Which sessions are those of a virtual machine is known as they come.
         let filter = Filter {
             vms: Vec::new(),
-            since,
+            since: args.what.time(args.since.as_deref())?,
             ..args.what.filter()
         };
         let here = args.file.is_none().then(|| args.root.clone());
@@ -183,11 +178,14 @@ impl<'a, W: Write> Watcher<'a, W> {
         } else {
             ensure!(
                 deadline.is_none(),
-                "{name} is not a file: --for takes a file, or the kernel's records"
+                Usage(format!(
+                    "{name} is not a file: --for takes a file, or the kernel's records"
+                ))
             );
             source.open(|raw| raw).with_context(|| name.clone())?
         };
-        let mut reader = LogReader::new(stream, self.zone.zone());
+        // ausearch -i prints local time, however times are told here.
+        let mut reader = LogReader::new(stream, Zone::new(false).zone());
         let mut foreign = Some((0u64, Vec::new()));
         loop {
             let mut failure = None;

@@ -200,7 +200,7 @@ fn exit_codes() {
         (&["report", "not-there.log"], 3),
         (&["map", "01:00.0", "--root", here], 3),
         (&["report", "--svg=/not/there.svg", "guest.log"], 3),
-        (&["report", "-", "-"], 3),
+        (&["report", "-", "-"], 2),
         (&["--help"], 0),
         (&["--version"], 0),
     ] {

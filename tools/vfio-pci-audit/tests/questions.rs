@@ -130,9 +130,30 @@ fn questions() {
     assert_eq!(middle["devices"][0]["sessions"]["missing_records"], 0);
     let wrong = all(&["report", &log, "--since=soon"]);
     assert!(
-        wrong.contains("\"soon\" is not a time") && wrong.ends_with("exit code 3\n"),
+        wrong.contains("\"soon\" is not a time") && wrong.ends_with("exit code 2\n"),
         "{wrong}"
     );
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    let files = Files::new();
+    let log = files.put("log", &lines(&two_machines()));
+    for arguments in [
+        &["report", "--since=soon", &log][..],
+        &["report", "--until=soon"],
+        &["advise", "--since=soon", "/nowhere/log"],
+        &["diff", "soon..", "..soon", "--log", &log],
+        &["report", "-", "-"],
+        &["report", "--merge", "--blocked", &log],
+        &["watch", "--since=soon", &log],
+        &["watch", "--for=1s", "-"],
+        &["export", "--format=parquet", &log],
+    ] {
+        let told = all(arguments);
+        assert!(told.starts_with("error: "), "{arguments:?}: {told}");
+        assert!(told.ends_with("exit code 2\n"), "{arguments:?}: {told}");
+    }
 }
 
 #[test]
@@ -214,6 +235,11 @@ fn words_of_ausearch_are_in_local_time() {
         command.env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
         let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
         assert!(text.contains(told), "{text}");
+        let mut command = program(&["watch", "--for=1ms", "--since=2026-01-01", &log, zone]);
+        command.env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
+        let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let told = told.trim_end_matches(" to");
+        assert!(text.starts_with(told), "{text}");
     }
 }
 
