@@ -82,8 +82,8 @@ pub enum Command {
     ///
     /// Reads auditd's logs, the output of ausearch (--raw or -i), kernel logs (dmesg, a serial
     /// console, syslog, journalctl -k), the output of journalctl -o json and -o export, and the
-    /// JSON of laurel and Auditbeat. Logs may be rotated, and compressed with gzip or xz. Memory
-    /// use does not grow with the logs.
+    /// JSON of laurel and Auditbeat. Logs may be rotated, and compressed with gzip, xz or zstd.
+    /// Memory use does not grow with the logs.
     Report(ReportArgs),
     /// Show what blocking would stop, from logs of a period without it, and print exceptions
     Advise(AdviseArgs),

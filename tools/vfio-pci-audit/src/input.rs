@@ -2,6 +2,7 @@
 
 //! Which logs to read, in which order, and what they are packed in.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -13,11 +14,25 @@ use liblzma::bufread::XzDecoder;
 use tempfile::NamedTempFile;
 
 use crate::cli::Usage;
+use crate::record::number;
 
 /// The configuration that names the system's log.
 const AUDITD_CONF: &str = "etc/audit/auditd.conf";
 /// Where it is unless that says otherwise.
 const AUDIT_LOG: &str = "var/log/audit/audit.log";
+/// What the names of packed logs end with.
+const PACKED: [&str; 9] = [
+    ".gz", ".xz", ".zst", ".bz2", ".lz4", ".Z", ".lz", ".lzo", ".lzma",
+];
+/// What is not unpacked here: how it begins, what packed it, and what unpacks it.
+const OTHERS: [(&[u8], &str, &str); 6] = [
+    (b"BZh", "bzip2", "bzcat"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4cat"),
+    (b"\x1f\x9d", "compress", "zcat"),
+    (b"LZIP", "lzip", "lzip -dc"),
+    (b"\x89LZO\0", "lzop", "lzop -dc"),
+    (b"\x5d\0\0", "lzma", "xzcat"),
+];
 /// Large enough for reading to cost nothing beside what is done with the bytes.
 const CHUNK: usize = 256 << 10;
 
@@ -124,12 +139,17 @@ fn unpack(mut packed: impl BufRead + 'static) -> Result<Box<dyn Read>> {
             CHUNK,
             XzDecoder::new_multi_decoder(packed),
         )),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => bail!(
-            "it is compressed with zstd: use the output of \
-                                               zstdcat"
+        // The second is what some compressors put in front: a part to be skipped.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Box::new(
+            BufReader::with_capacity(CHUNK, zstd::Decoder::with_buffer(packed)?),
         ),
-        [b'B', b'Z', b'h', ..] => bail!("it is compressed with bzip2: use the output of bzcat"),
-        _ => Box::new(packed),
+        _ => {
+            if let Some((_, by, with)) = OTHERS.iter().find(|(first, ..)| start.starts_with(first))
+            {
+                bail!("it is compressed with {by}: use the output of {with}");
+            }
+            Box::new(packed)
+        }
     })
 }
 
@@ -221,24 +241,41 @@ pub(crate) fn family(log: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Something that sorts rotated logs by age: by date where the name has one, then by number, then
-/// the log itself.
-fn age(base: &str, name: &str) -> Option<(u8, i64)> {
+/// What rotated logs are sorted by, the oldest first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    /// A date, in whatever form logrotate was told to write it.
+    Date(String),
+    /// How many were rotated since.
+    Number(Reverse<u64>),
+    /// It is the log itself.
+    Now,
+}
+
+/// The age of a file; nothing if it is neither the log nor one that was rotated away.
+fn age(base: &str, name: &str) -> Option<Age> {
+    /// Longer ones are dates without anything between their parts.
+    const DIGITS: usize = 5;
+
     let rest = name.strip_prefix(base)?;
-    let rest = rest
-        .strip_suffix(".gz")
-        .or_else(|| rest.strip_suffix(".xz"))
-        .unwrap_or(rest);
-    let number = |digits: &str| {
-        let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        all.then(|| digits.parse::<i64>().ok()).flatten()
-    };
-    match rest.as_bytes().first() {
-        None => Some((2, 0)),
-        Some(b'-') => Some((0, number(&rest[1..])?)),
-        Some(b'.') => Some((1, -number(&rest[1..])?)),
-        Some(_) => None,
+    let unpacked = PACKED.iter().find_map(|end| rest.strip_suffix(end));
+    let rest = unpacked.unwrap_or(rest);
+    if rest.is_empty() {
+        return Some(Age::Now);
     }
+    let stamp = rest.strip_prefix(['.', '-', '_'])?;
+    match number(stamp) {
+        Some(number) if rest.starts_with('.') && stamp.len() <= DIGITS => {
+            return Some(Age::Number(Reverse(number)));
+        }
+        _ => {}
+    }
+    let is_date = stamp.starts_with(|first: char| first.is_ascii_digit())
+        && stamp
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b".-_:T".contains(&byte));
+    // What is packed was rotated, whatever its name says.
+    (is_date || unpacked.is_some()).then(|| Age::Date(stamp.to_owned()))
 }
 
 #[cfg(test)]
@@ -271,8 +308,14 @@ mod tests {
             "audit.log.10.xz",
             "audit.log-20250520.gz",
             "audit.log-20250519.gz",
+            "audit.log-20250519-16",
+            "audit.log.3.bz2",
+            "audit.log.4.zst",
+            "audit.log-oldest.gz",
             "audit.log.bak",
             "audit.log.1.swp",
+            "audit.log.1.gz.sha256",
+            "audit.log-x",
             "audit.logs",
             "other.log",
         ] {
@@ -281,8 +324,12 @@ mod tests {
         fs::create_dir(folder.path().join("audit.log.3")).unwrap();
         let expected = [
             "audit.log-20250519.gz",
+            "audit.log-20250519-16",
             "audit.log-20250520.gz",
+            "audit.log-oldest.gz",
             "audit.log.10.xz",
+            "audit.log.4.zst",
+            "audit.log.3.bz2",
             "audit.log.2.gz",
             "audit.log.1",
             "audit.log",
@@ -295,6 +342,25 @@ mod tests {
             sources(std::slice::from_ref(&log), Path::new("/")).unwrap(),
             [Source::File(log)]
         );
+    }
+
+    #[test]
+    fn dates_are_in_any_form() {
+        for name in [
+            "audit.log-20250519",
+            "audit.log-2025-05-19.gz",
+            "audit.log.2025-05-19",
+            "audit.log_2025-05-19T16:20.xz",
+            "audit.log-1747758000.zst",
+            "audit.log.20250519",
+        ] {
+            assert!(
+                matches!(age("audit.log", name), Some(Age::Date(_))),
+                "{name}"
+            );
+        }
+        assert!(age("audit.log", "audit.log.1") > age("audit.log", "audit.log.2"));
+        assert!(age("audit.log", "audit.log.999") > age("audit.log", "audit.log.20250519"));
     }
 
     #[test]
@@ -335,10 +401,21 @@ mod tests {
             read(&at("xz", &[xz(b"one\n"), xz(b"two\n")].concat())).unwrap(),
             "one\ntwo\n"
         );
+        let zst = |text: &[u8]| zstd::encode_all(text, 1).unwrap();
+        let skipped = b"\x50\x2a\x4d\x18\x04\0\0\0skip";
+        assert_eq!(
+            read(&at(
+                "zst",
+                &[&skipped[..], &zst(b"one\n"), &zst(b"two\n")].concat()
+            ))
+            .unwrap(),
+            "one\ntwo\n"
+        );
         assert!(read(&at("cut", &gz(b"one\n")[..12])).is_err());
-        for (bytes, word) in [(&b"\x28\xb5\x2f\xfd"[..], "zstdcat"), (b"BZh9", "bzcat")] {
+        assert!(read(&at("cut", &zst(b"one\n")[..9])).is_err());
+        for (bytes, _, program) in OTHERS {
             let error = read(&at("other", bytes)).unwrap_err().to_string();
-            assert!(error.contains(word), "{error}");
+            assert!(error.contains(program), "{error}");
         }
         assert!(read(&Source::File(folder.path().to_owned())).is_err());
     }

@@ -136,6 +136,31 @@ fn what_the_kernel_did_not_print_is_said() {
 }
 
 #[test]
+fn no_rotated_log_is_left_out() {
+    let files = Files::new();
+    let at = |hour: u64| lines(&session(START + hour * 3_600_000, hour, 10, "0000:01:00.1"));
+    files.put("audit.log", &at(3));
+    files.put("audit.log-2025-05-20_16", &at(2));
+    let packed = zstd::encode_all(at(1).as_bytes(), 1).unwrap();
+    fs::write(files.path("audit.log.2.zst"), packed).unwrap();
+    let told = report(&[&files.path("")]);
+    assert_eq!((&told["files"], &told["records"]), (&json!(3), &json!(21)));
+    // What cannot be unpacked is not passed over in silence.
+    for (name, bytes, program) in [
+        ("audit.log.3.bz2", &b"BZh91AY"[..], "bzcat"),
+        ("audit.log-oldest.lz4", b"\x04\x22\x4d\x18", "lz4cat"),
+    ] {
+        fs::write(files.path(name), bytes).unwrap();
+        let output = all(&["report", &files.path("")]);
+        let words = format!("{name}: it is compressed with ");
+        assert!(output.contains(&words), "{output}");
+        assert!(output.contains(program), "{output}");
+        assert!(output.starts_with("21 PCI records"), "{output}");
+        assert!(output.ends_with("exit code 3\n"), "{output}");
+    }
+}
+
+#[test]
 fn what_is_no_log_is_said() {
     let files = Files::new();
     for (name, text, word) in [
