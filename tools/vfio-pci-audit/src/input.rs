@@ -6,7 +6,6 @@ use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
 
 use anyhow::{bail, ensure, Context, Result};
 use flate2::bufread::MultiGzDecoder;
@@ -14,6 +13,7 @@ use liblzma::bufread::XzDecoder;
 use tempfile::NamedTempFile;
 
 use crate::cli::Usage;
+use crate::journalctl;
 use crate::record::number;
 
 /// The configuration that names the system's log.
@@ -43,8 +43,8 @@ pub enum Source {
     File(PathBuf),
     /// Standard input.
     Standard,
-    /// A copy of something that can be read once only, by the name of that.
-    Kept(String, PathBuf),
+    /// A copy of something that can be read once only, and what that is.
+    Kept(Box<Source>, PathBuf),
     /// What journald took from the kernel, as far as it matters.
     Journal,
 }
@@ -55,7 +55,7 @@ impl Source {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Standard => "standard input".to_owned(),
-            Self::Kept(name, _) => name.clone(),
+            Self::Kept(of, _) => of.name(),
             Self::Journal => "the journal".to_owned(),
         }
     }
@@ -76,11 +76,23 @@ impl Source {
         self.size().is_some()
     }
 
+    /// Whether it is the journal, of which only some entries are records.
+    pub fn is_journal(&self) -> bool {
+        match self {
+            Self::Journal => true,
+            Self::Kept(of, _) => of.is_journal(),
+            Self::File(_) | Self::Standard => false,
+        }
+    }
+
     /// A copy on disk, unpacked; it goes away with the file.
     pub fn keep(&self) -> Result<(Self, NamedTempFile)> {
         let mut file = NamedTempFile::new()?;
         io::copy(&mut self.open(|raw| raw)?, &mut file)?;
-        Ok((Self::Kept(self.name(), file.path().to_owned()), file))
+        Ok((
+            Self::Kept(Box::new(self.clone()), file.path().to_owned()),
+            file,
+        ))
     }
 
     /// Open it and decompress it. `counted` sees the bytes as they are on disk.
@@ -94,7 +106,7 @@ impl Source {
                 Box::new(File::open(path)?)
             }
             Self::Standard => Box::new(io::stdin()),
-            Self::Journal => Box::new(journal()?),
+            Self::Journal => Box::new(journalctl::records()?),
         };
         unpack(BufReader::with_capacity(CHUNK, counted(raw)))
     }
@@ -113,21 +125,6 @@ pub fn read_all(file: &Path) -> Result<Vec<u8>> {
     source.open(|raw| raw)?.take(MOST).read_to_end(&mut bytes)?;
     ensure!((bytes.len() as u64) < MOST, "it is too large");
     Ok(bytes)
-}
-
-/// The records of the types that matter, and the kernel's own messages of the same.
-fn journal() -> Result<ChildStdout> {
-    let types = [1340, 2500, 2501, 2502, 1127].map(|number| format!("_AUDIT_TYPE={number}"));
-    let matches = types.join(" + ");
-    let mut child = Command::new("journalctl")
-        .args(["--no-pager", "--quiet", "--output=json"])
-        .args(matches.split(' '))
-        .args(["+", "_TRANSPORT=kernel"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("journalctl")?;
-    child.stdout.take().context("journalctl prints nowhere")
 }
 
 /// Recognise by its first bytes how a stream is packed.
@@ -186,7 +183,7 @@ fn system(root: &Path) -> Result<Vec<Source>> {
     let log = root.join(system_log(&root.join(AUDITD_CONF)));
     match family(&log) {
         Ok(logs) => Ok(logs.into_iter().map(Source::File).collect()),
-        Err(error) if not_there(&error) && has_journal() => Ok(vec![Source::Journal]),
+        Err(error) if not_there(&error) && journalctl::is_there() => Ok(vec![Source::Journal]),
         Err(error) => Err(error.context(format!(
             "{}: name a log, or run this as a user who may read it",
             log.display()
@@ -198,16 +195,6 @@ fn system(root: &Path) -> Result<Vec<Source>> {
 fn not_there(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<io::Error>();
     cause.is_none_or(|cause| cause.kind() == io::ErrorKind::NotFound)
-}
-
-fn has_journal() -> bool {
-    let quiet = Command::new("journalctl")
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    quiet.is_ok_and(|status| status.success())
 }
 
 /// The log that auditd was told to write.

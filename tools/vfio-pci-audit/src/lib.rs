@@ -45,6 +45,7 @@ pub mod holder;
 pub mod html;
 pub mod input;
 pub mod inventory;
+mod journalctl;
 pub mod known;
 pub mod lines;
 pub mod log;

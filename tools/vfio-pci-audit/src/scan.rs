@@ -402,7 +402,8 @@ impl Scan {
                 });
             }
         }
-        if whole && state.records == 0 && state.bad == 0 && state.foreign > 0 {
+        let nothing = state.records == 0 && state.bad == 0 && state.foreign > 0;
+        if whole && nothing && !source.is_journal() {
             let guess = guess::looks_like(&state.sample);
             self.fail(
                 source,

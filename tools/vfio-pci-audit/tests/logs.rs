@@ -293,25 +293,9 @@ fn without_auditd_the_journal_is_read() {
         "_HOSTNAME": "here",
         "MESSAGE": format!("AUDIT1340 {}", record.3),
     });
-    files.put("entries", &format!("{entry}\n"));
-    let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *--version*) exit 0;; *_AUDIT_TYPE=1340*) cat {};; esac\n",
-        files.path("entries")
-    );
-    fs::create_dir(files.path("bin")).unwrap();
-    let journalctl = files.put("bin/journalctl", &script);
-    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).unwrap();
-    let ask = |root: &str| {
-        let mut command = program(&["report", "--root", root]);
-        command.env("PATH", format!("{}:/usr/bin:/bin", files.path("bin")));
-        let output = command.output().unwrap();
-        let (out, err) = (
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        );
-        (out, err, output.status.code())
-    };
-    let (out, err, code) = ask(&files.path(""));
+    journal(&files, &format!("{entry}\n"), "");
+    let ask = || with_journal(&files, &["report"]);
+    let (out, err, code) = ask();
     assert!(err.contains("reading the journal"), "{err}");
     assert!(out.contains("0000:01:00.1 on here"), "{out}");
     assert_eq!(code, Some(0));
@@ -319,11 +303,85 @@ fn without_auditd_the_journal_is_read() {
     let log = Path::new(&files.path("")).join("var/log/audit/audit.log");
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     fs::write(log, record.line()).unwrap();
-    let (out, err, _) = ask(&files.path(""));
+    let (out, err, _) = ask();
     assert!(
         err.is_empty() && out.contains("0000:01:00.1: "),
         "{out}{err}"
     );
+}
+
+/// Put a journalctl in front that prints entries and does something else.
+fn journal(files: &Files, entries: &str, then: &str) {
+    files.put("entries", entries);
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*--version*) exit 0;;\n*--system*_AUDIT_TYPE=1340*) cat {}; \
+         {then};;\nesac\n",
+        files.path("entries")
+    );
+    fs::create_dir(files.path("bin")).unwrap();
+    let journalctl = files.put("bin/journalctl", &script);
+    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What a command prints, complains of and ends with on a machine that has that journal.
+fn with_journal(files: &Files, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let root = files.path("");
+    let mut command = program(&[arguments, &["--root", &root]].concat());
+    command.env("PATH", format!("{}:/usr/bin:/bin", files.path("bin")));
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        text(output.stdout),
+        text(output.stderr),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_a_failure() {
+    let record = &session(START, 1, 10, "0000:01:00.1")[0];
+    let entry = json!({
+        "__REALTIME_TIMESTAMP": "1",
+        "_TRANSPORT": "kernel",
+        "MESSAGE": format!("audit: type=1340 {}{}", record.stamp(), record.3),
+    });
+    // All of it, and its end.
+    for (entries, records) in [(String::new(), 0), (format!("{entry}\n"), 1)] {
+        let files = Files::new();
+        journal(&files, &entries, "echo permission >&2; exit 1");
+        let (out, err, code) = with_journal(&files, &["report"]);
+        assert!(out.starts_with(&format!("{records} PCI record")), "{out}");
+        assert!(
+            err.contains("permission\nwarning: the journal: journalctl ended with exit status: 1"),
+            "{err}"
+        );
+        assert_eq!(code, Some(3), "{err}");
+        // Where the journal is kept to be read twice, there is no result.
+        let (_, err, code) = with_journal(&files, &["export"]);
+        assert!(err.contains("the journal: journalctl ended with"), "{err}");
+        assert_eq!(code, Some(3), "{err}");
+    }
+}
+
+#[test]
+fn a_journal_without_records_is_one() {
+    let files = Files::new();
+    let entry = json!({
+        "__REALTIME_TIMESTAMP": "1",
+        "_TRANSPORT": "kernel",
+        "MESSAGE": "pci 0000:01:00.0: BAR 0",
+    });
+    journal(&files, &format!("{entry}\n"), "");
+    for arguments in [
+        &["report"][..],
+        &["report", "--vm", "a"],
+        &["advise"],
+        &["export"],
+    ] {
+        let (_, err, code) = with_journal(&files, arguments);
+        assert!(!err.contains("warning"), "{arguments:?}: {err}");
+        assert_eq!(code, Some(1), "{arguments:?}: {err}");
+    }
 }
 
 #[test]

@@ -33,26 +33,30 @@ fn warn(complaints: impl IntoIterator<Item = String>) {
 
 /// The audit logs, as far as there are any.
 fn logs(common: &CommonArgs) -> Result<Option<(Logs, Options)>> {
-    let sources = match input::sources(&common.audit_log, &common.root) {
-        Ok(sources) => sources,
+    let keep = || {
+        let sources = input::sources(&common.audit_log, &common.root)?;
+        // The journal is that of the machine on which this runs.
+        if sources == [Source::Journal] && common.root != Path::new("/") {
+            return Ok(None);
+        }
+        Logs::keep(&sources).map(Some)
+    };
+    let logs = match keep() {
+        Ok(logs) => logs,
         // Without a log there are no names, and accesses all the same.
         Err(error) if common.audit_log.is_empty() => {
             anstream::eprintln!(
                 "note: virtual machines are not named without an audit log: {error:#}"
             );
-            return Ok(None);
+            None
         }
         Err(error) => return Err(error),
     };
-    // The journal is that of the machine on which this runs.
-    if sources == [Source::Journal] && common.root != Path::new("/") {
-        return Ok(None);
-    }
     let options = Options {
         zone: Zone::new(false).zone(),
         ..Options::default()
     };
-    Ok(Some((Logs::keep(&sources)?, options)))
+    Ok(logs.map(|logs| (logs, options)))
 }
 
 fn names(logs: Option<&(Logs, Options)>) -> (Names, Exit) {

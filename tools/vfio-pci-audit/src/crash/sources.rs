@@ -19,6 +19,7 @@ use super::kernel_log::KernelLog;
 use super::moment::{Boot, Moment};
 use super::rasdaemon;
 use crate::input::Source;
+use crate::journalctl::Printed;
 use crate::record::number;
 
 /// Where pstore shows what it kept, and where systemd moves that and never deletes it.
@@ -153,21 +154,11 @@ impl Found {
 
     /// Read what a program prints. False if it cannot be run, or prints nothing.
     fn command(&mut self, command: &mut Command, name: &str, boot: Boot, zone: &TimeZone) -> bool {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut child) = child else {
+        let Ok(out) = Printed::by(command.stderr(Stdio::null())) else {
             return false;
         };
-        let Some(out) = child.stdout.take() else {
-            return false;
-        };
-        let read = Lines::new(name.to_owned(), Some(boot), zone.clone()).all(out);
-        let ended = child.wait().is_ok_and(|status| status.success());
-        match read {
-            Ok(log) if log.last.is_some() && ended => {
+        match Lines::new(name.to_owned(), Some(boot), zone.clone()).all(out) {
+            Ok(log) if log.last.is_some() => {
                 self.names.push(name.to_owned());
                 self.log(log);
                 true
