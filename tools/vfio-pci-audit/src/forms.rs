@@ -8,6 +8,7 @@
 //! - [`json`]: the events of laurel and of Auditbeat.
 //! - [`interpreted`]: what `ausearch -i` prints.
 
+pub(crate) mod bytes;
 mod interpreted;
 mod journal;
 mod json;
@@ -53,8 +54,19 @@ impl Forms {
         }
     }
 
+    /// Whether what comes next is no line, whatever it looks like.
+    #[inline]
+    pub fn is_within_bytes(&self) -> bool {
+        self.export.is_within_bytes()
+    }
+
     /// What the next line is.
     pub fn line<'a>(&'a mut self, line: &'a [u8]) -> Found<'a> {
+        if self.is_within_bytes() {
+            self.records.clear();
+            let found = self.export.line(line, &mut self.records);
+            return self.told(found);
+        }
         if line.starts_with(b"type=") || line.starts_with(b"node=") {
             return self.plain(line);
         }

@@ -2,7 +2,7 @@
 
 //! One log, as the records in it.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use jiff::tz::TimeZone;
 
@@ -74,18 +74,28 @@ impl<R: Read> LogReader<R> {
                 self.bytes += line.len() as u64 + 1;
                 // Nearly all lines of nearly all logs are such; no more should be done with them
                 // than it takes.
-                if record::is_other(line) {
+                let is_text = !self.forms.is_within_bytes();
+                if is_text && record::is_other(line) {
                     self.plain = true;
                     each(number, Item::Other);
                     return Ok(true);
                 }
                 // Consoles end lines as terminals want them.
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let text = line.strip_suffix(b"\r").filter(|_| is_text);
+                let line = text.unwrap_or(line);
                 let found = self.forms.line(line);
                 self.plain = self.plain
                     || matches!(found, Found::Record(record) if record::is_plain(record));
                 let latest = (!self.plain).then_some(&mut self.latest);
                 hand_over(found, number, line, latest, &mut each);
+            }
+            // Its first bytes, which may be the length of the field, are not known.
+            Line::TooLong if self.forms.is_within_bytes() => {
+                let why = "a field that is no text is too long: what follows it cannot be found";
+                return Err(Broken {
+                    after: number,
+                    cause: io::Error::other(why),
+                });
             }
             Line::TooLong => {
                 let why = format!("longer than {} bytes", lines::LONGEST);

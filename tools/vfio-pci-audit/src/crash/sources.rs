@@ -18,6 +18,7 @@ use super::error::DeviceError;
 use super::kernel_log::KernelLog;
 use super::moment::{Boot, Moment};
 use super::rasdaemon;
+use crate::forms::bytes::Bytes;
 use crate::input::Source;
 use crate::journalctl::Printed;
 use crate::record::number;
@@ -182,6 +183,8 @@ pub struct Lines {
     number: u64,
     /// The fields of an entry of `journalctl -o export` so far.
     entry: Option<BTreeMap<String, String>>,
+    /// The field of it that is no text and goes on.
+    bytes: Option<Bytes>,
 }
 
 impl Lines {
@@ -192,6 +195,7 @@ impl Lines {
             zone,
             number: 0,
             entry: None,
+            bytes: None,
         }
     }
 
@@ -208,6 +212,9 @@ impl Lines {
             if read == 0 {
                 return Ok(self.end());
             }
+            if self.passes_over(&line) {
+                continue;
+            }
             while line
                 .last()
                 .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
@@ -218,8 +225,24 @@ impl Lines {
         }
     }
 
+    /// Whether some bytes, up to the end of a line, belong to a field that is no text.
+    fn passes_over(&mut self, bytes: &[u8]) -> bool {
+        let Some(field) = &mut self.bytes else {
+            return false;
+        };
+        self.number += u64::from(bytes.ends_with(b"\n"));
+        if !field.take(bytes) {
+            self.bytes = None;
+        }
+        true
+    }
+
     /// Take a line, without its newline.
     pub fn line(&mut self, line: &[u8]) {
+        if self.passes_over(line) {
+            self.passes_over(b"\n");
+            return;
+        }
         self.number += 1;
         let line = String::from_utf8_lossy(line);
         let line = &*line;
@@ -233,7 +256,7 @@ impl Lines {
                 }
                 // Between two entries there is an empty line.
                 None if line.is_empty() => self.entry_ends(),
-                None => {}
+                None => self.bytes = Some(Bytes::default()),
             }
             return;
         }
@@ -269,17 +292,23 @@ impl Lines {
             boot: None,
             within: 1000,
         };
-        let of = fields.get("SYSLOG_IDENTIFIER").map(String::as_str);
-        match of {
-            Some("systemd-shutdown") => {
+        // Any user may send any words to the journal, and under any name. What begins with _ is
+        // journald's own.
+        let is = |key: &str, value: &str| fields.get(key).is_some_and(|text| text == value);
+        let of_kernel = is("_TRANSPORT", "kernel");
+        let of_init = of_kernel || is("_PID", "1");
+        match fields.get("SYSLOG_IDENTIFIER").map(String::as_str) {
+            Some("systemd-shutdown") if of_init => {
                 let text = format!("systemd-shutdown[1]: {message}");
                 self.log.message(moment, &text, 0);
             }
-            Some("systemd") if is_last_target(message) => {
+            Some("systemd") if of_init && is_last_target(message) => {
                 self.log.message(moment, "systemd-shutdown[1]: ", 0);
             }
             Some("systemd") => {}
-            _ => self.log.message(moment, message, 0),
+            _ if of_kernel => self.log.message(moment, message, 0),
+            // That something was said then tells how long the machine lived.
+            _ => self.log.message(moment, "", 0),
         }
     }
 
@@ -470,7 +499,7 @@ mod tests {
         let json = r#"{"__REALTIME_TIMESTAMP":"1747758000000900","_SOURCE_MONOTONIC_TIMESTAMP":"19000000","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel","MESSAGE":"NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0."}"#;
         let export = "__CURSOR=s=1\n\
                       __REALTIME_TIMESTAMP=1747758000000900\n_SOURCE_MONOTONIC_TIMESTAMP=19000000\n\
-                      SYSLOG_IDENTIFIER=kernel\n\
+                      _TRANSPORT=kernel\nSYSLOG_IDENTIFIER=kernel\n\
                       MESSAGE=NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0.\n\n";
         for text in [json, export] {
             let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
@@ -484,10 +513,62 @@ mod tests {
             assert_eq!(error.moment.up, Some(19_000_000));
             assert!(!log.shut_down);
         }
-        let end = r#"{"__REALTIME_TIMESTAMP":"1747758000000900","SYSLOG_IDENTIFIER":"systemd","MESSAGE":"Reached target reboot.target - System Reboot."}"#;
+        let end = r#"{"__REALTIME_TIMESTAMP":"1747758000000900","_PID":"1","SYSLOG_IDENTIFIER":"systemd","MESSAGE":"Reached target reboot.target - System Reboot."}"#;
         let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
         lines.line(end.as_bytes());
         assert!(lines.end().shut_down);
+    }
+
+    #[test]
+    fn bytes_of_a_message_are_not_fields() {
+        let end = "MESSAGE=Kernel panic - not syncing: x\n\n";
+        let message = format!("a\n_TRANSPORT=kernel\n{end}__CURSOR=y\n_TRANSPORT=kernel\n{end}\r");
+        let entry = [
+            b"__CURSOR=x\n_TRANSPORT=journal\nMESSAGE\n",
+            &(message.len() as u64).to_le_bytes()[..],
+            message.as_bytes(),
+            b"\n\n",
+        ]
+        .concat();
+        let errors = |text: &[u8]| {
+            let lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
+            lines.all(text).unwrap().errors.len()
+        };
+        assert_eq!(errors(&entry), 0);
+        let real = format!("__CURSOR=z\n_TRANSPORT=kernel\n{end}");
+        assert_eq!(errors(&[&entry, real.as_bytes()].concat()), 1);
+    }
+
+    #[test]
+    fn words_of_users_are_not_those_of_the_kernel() {
+        for (of, message) in [
+            ("logger", "Kernel panic - not syncing: x"),
+            (
+                "kernel",
+                "NMI: IOCK error (debug interrupt?) for reason 60 on CPU 0.",
+            ),
+            ("kernel", "Linux version 7.3.4"),
+            ("kernel", "reboot: Restarting system"),
+            ("systemd-shutdown", "Syncing filesystems and block devices."),
+            ("systemd", "Reached target reboot.target - System Reboot."),
+        ] {
+            let json = serde_json::json!({
+                "__REALTIME_TIMESTAMP": "1747758000000900",
+                "_TRANSPORT": "syslog",
+                "_PID": "4242",
+                "SYSLOG_IDENTIFIER": of,
+                "MESSAGE": message,
+            });
+            let mut lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
+            lines.line(json.to_string().as_bytes());
+            let log = lines.end();
+            assert!(log.errors.is_empty(), "{json}: {:?}", log.errors);
+            assert_eq!(
+                (log.panic, log.shut_down, log.boots),
+                (None, false, 0),
+                "{json}"
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use memchr::memmem;
 use serde::Deserialize;
 
+use super::bytes::Bytes;
 use super::{from, kernel, start, Found};
 use crate::record::kind;
 
@@ -13,6 +14,8 @@ use crate::record::kind;
 struct Entry {
     #[serde(rename = "_AUDIT_TYPE")]
     audit_type: Option<String>,
+    #[serde(rename = "_TRANSPORT")]
+    transport: Option<String>,
     #[serde(rename = "_AUDIT_ID")]
     audit_id: Option<String>,
     #[serde(rename = "_SOURCE_REALTIME_TIMESTAMP")]
@@ -55,7 +58,11 @@ impl Entry {
             self.boot.as_deref().filter(word),
         );
         let Some(said) = &self.audit_type else {
-            // The kernel's own line, of a host on which no daemon takes records.
+            // The kernel's own line, of a host on which no daemon takes records. Any user may send
+            // the same words to the journal, but journald says by which way they came.
+            if self.transport.as_deref() != Some("kernel") {
+                return false;
+            }
             let Found::Records(found) = kernel::line(message.as_bytes()) else {
                 return false;
             };
@@ -102,9 +109,15 @@ pub(super) fn json(line: &[u8], record: &mut String) -> Option<bool> {
 #[derive(Default)]
 pub(super) struct Export {
     entry: Option<Entry>,
+    bytes: Option<Bytes>,
 }
 
 impl Export {
+    /// Whether what comes next is of a field that is no text, and not a line.
+    pub(super) fn is_within_bytes(&self) -> bool {
+        self.bytes.is_some()
+    }
+
     /// Whether a line belongs to an entry.
     pub(super) fn takes(&self, line: &[u8]) -> bool {
         self.entry.is_some() || line.starts_with(b"__CURSOR=")
@@ -113,17 +126,27 @@ impl Export {
     /// Take a line. Whether a record that matters ends with it; nothing if it is of an entry that
     /// is no record.
     pub(super) fn line(&mut self, line: &[u8], record: &mut String) -> Option<bool> {
+        if let Some(bytes) = &mut self.bytes {
+            bytes.take(line);
+            if !bytes.take(b"\n") {
+                self.bytes = None;
+            }
+            return Some(false);
+        }
         if line.is_empty() {
             return self.end(record);
         }
         let entry = self.entry.get_or_insert_with(Entry::default);
-        // A field that is no text comes as its name, and behind that its length and its bytes. None
-        // of those that matter does: the kernel writes in hexadecimal what is no text.
-        let at = memchr::memchr(b'=', line);
-        let (name, value) = at.map_or((line, &b""[..]), |at| (&line[..at], &line[at + 1..]));
+        // None of the fields that matter is no text: the kernel writes in hexadecimal what is not.
+        let Some(at) = memchr::memchr(b'=', line) else {
+            self.bytes = Some(Bytes::default());
+            return Some(false);
+        };
+        let (name, value) = (&line[..at], &line[at + 1..]);
         let value = || Some(String::from_utf8_lossy(value).into_owned());
         match name {
             b"_AUDIT_TYPE" => entry.audit_type = value(),
+            b"_TRANSPORT" => entry.transport = value(),
             b"_AUDIT_ID" => entry.audit_id = value(),
             b"_SOURCE_REALTIME_TIMESTAMP" => entry.time = value(),
             b"_HOSTNAME" => entry.host = value(),
@@ -136,6 +159,7 @@ impl Export {
 
     /// The entry ends.
     pub(super) fn end(&mut self, record: &mut String) -> Option<bool> {
+        self.bytes = None;
         let entry = self.entry.take()?;
         Some(entry.record(record))
     }

@@ -220,6 +220,13 @@ fn the_journal_as_json() {
         one(&printed.to_string()),
         format!("node=vmhost17 boot=c0ffee type=1340 {STAMP}{TEXT}")
     );
+    // A user may have said the same.
+    for transport in ["syslog", "stdout", "journal"] {
+        let said = printed
+            .to_string()
+            .replace("\"kernel\"", &format!("\"{transport}\""));
+        assert_eq!(one(&said), "none", "{said}");
+    }
     assert_eq!(
         one("{\"__REALTIME_TIMESTAMP\":\"1\",\"MESSAGE\":\"1340\"}"),
         "none"
@@ -251,6 +258,62 @@ fn the_journal_as_it_is_exported() {
         undo(&["__CURSOR=s=1", "MESSAGE=x", ""]),
         "other|other|other|none"
     );
+    let printed = format!("MESSAGE=audit: type=1340 {STAMP}{TEXT}");
+    let by = |transport: &str| undo(&["__CURSOR=s=1", transport, &printed, ""]);
+    assert_eq!(
+        by("_TRANSPORT=kernel"),
+        format!("other|other|other|type=1340 {STAMP}{TEXT}|none")
+    );
+    assert_eq!(by("_TRANSPORT=syslog"), "other|other|other|other|none");
+}
+
+#[test]
+fn bytes_of_a_message_are_not_fields() {
+    let kernel = format!("_TRANSPORT=kernel\nMESSAGE=audit: type=1340 {STAMP}{TEXT}\n\n");
+    let plain = format!("type=PCI msg={STAMP}{TEXT}\n");
+    let real = format!("__CURSOR=s=2\n{kernel}");
+    let events = |message: &str| {
+        let text = [
+            b"__CURSOR=s=1\n_TRANSPORT=journal\nMESSAGE\n",
+            &(message.len() as u64).to_le_bytes()[..],
+            message.as_bytes(),
+            b"\n\n",
+            real.as_bytes(),
+        ]
+        .concat();
+        let mut reader = LogReader::new(&*text, TimeZone::UTC);
+        let mut events = 0;
+        loop {
+            let more = reader.step(|_, item| events += usize::from(matches!(item, Item::Event(_))));
+            match more {
+                Ok(true) => {}
+                Ok(false) => return Some(events),
+                Err(_) => return None,
+            }
+        }
+    };
+    // The second has a newline in its length.
+    for filler in [
+        "",
+        &"x".repeat(10),
+        "type=SYSCALL msg=audit(1.000:1): x\r\n",
+    ] {
+        for forged in [
+            "",
+            &kernel,
+            &plain,
+            &format!("\n{real}"),
+            &format!("{plain}\r"),
+        ] {
+            assert_eq!(
+                events(&format!("{filler}{forged}")),
+                Some(1),
+                "{filler}{forged}"
+            );
+        }
+    }
+    // A length that cannot be seen ends it.
+    assert_eq!(events(&"x".repeat(1 << 17)), None);
 }
 
 #[test]
