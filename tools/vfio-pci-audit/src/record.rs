@@ -147,6 +147,26 @@ pub enum Event<'a> {
     },
 }
 
+impl Event<'_> {
+    /// The machine that it is from, where the daemon was told to say so.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Pci(record) => record.node,
+            Self::Virt(virt) => virt.node,
+            Self::Boot { node, .. } => *node,
+        }
+    }
+
+    /// When, in milliseconds since 1970.
+    pub fn time(&self) -> u64 {
+        match self {
+            Self::Pci(record) => record.time,
+            Self::Virt(virt) => virt.time,
+            Self::Boot { time, .. } => *time,
+        }
+    }
+}
+
 /// The types that matter here, by number and name.
 const TYPES: [(u16, &str); 6] = [
     (1340, "PCI"),

@@ -10,14 +10,14 @@ use jiff::tz::TimeZone;
 use tempfile::NamedTempFile;
 
 use crate::by_session::BySession;
-use crate::copies::{identity, Shadow};
+use crate::copies::{Past, Shadows, Spans};
 use crate::filter::Filter;
 use crate::guess;
 use crate::input::Source;
 use crate::log::{Item, LogReader};
-use crate::order::{order, Ordered};
+use crate::order::order;
 use crate::record::{Event, Record};
-use crate::tally::Tally;
+use crate::tally::{Tally, MAX_DEVICES};
 use crate::time;
 use crate::words::plural;
 
@@ -158,12 +158,6 @@ impl Logs {
     }
 }
 
-/// A log that was read, to be compared with others.
-struct Read {
-    source: Source,
-    last: u64,
-}
-
 /// What is found out of one log while it is read.
 #[derive(Default)]
 struct Progress {
@@ -176,7 +170,9 @@ struct Progress {
     records: u64,
     /// The first lines that are no record.
     sample: Vec<Vec<u8>>,
-    last: u64,
+    spans: Spans,
+    /// The machines that were booted since their last event.
+    booted: BTreeSet<Option<String>>,
     /// Where time ran backwards first, by how much, and how often.
     back: Option<(u64, u64)>,
     backs: u64,
@@ -232,42 +228,34 @@ impl Scan {
                 .push(format!("{name} is named twice: it is read once"));
         }
         let progress = progress(sources);
-        let mut read: Vec<Read> = Vec::new();
+        let mut past = Past::default();
         for log in &logs {
             progress.set_message(log.source.name());
-            let last = scan.log(log, &read, (options, &progress), visit);
-            read.push(Read {
-                source: log.source.clone(),
-                last,
-            });
+            if let Some(spans) = scan.log(&log.source, &past, (options, &progress), visit) {
+                past.add(&log.source, spans);
+            }
         }
         progress.finish_and_clear();
         scan
     }
 
-    /// Read one log; the time of its last record.
+    /// Read one log; the times of its events.
     fn log(
         &mut self,
-        log: &Ordered,
-        read: &[Read],
+        source: &Source,
+        past: &Past,
         (options, bar): (&Options, &ProgressBar),
         visit: Visit<'_>,
-    ) -> u64 {
-        let source = &log.source;
+    ) -> Option<Spans> {
         let zone = &options.zone;
         let stream = match source.open(|raw| bar.wrap_read(raw)) {
             Ok(stream) => stream,
             Err(error) => {
                 self.fail(source, 0, format!("{error:#}"));
-                return 0;
+                return None;
             }
         };
-        let mut shadows: Vec<Shadow> = read
-            .iter()
-            .filter(|other| other.source.is_file() && other.last > 0)
-            .filter(|other| log.first.is_none_or(|first| other.last >= first))
-            .filter_map(|other| Shadow::new(&other.source, zone.clone()))
-            .collect();
+        let mut shadows = Shadows::new(past, zone.clone());
         let mut reader = LogReader::new(stream, zone.clone());
         let mut state = Progress::default();
         let broken = loop {
@@ -282,13 +270,12 @@ impl Scan {
         };
         self.lines += reader.number;
         self.bytes += reader.bytes;
-        let last = state.last;
         let how = (reader.plain, broken.is_none());
-        self.finish(source, state, &shadows, how);
+        let spans = self.finish(source, state, shadows, how);
         if let Some(broken) = broken {
             self.fail(source, broken.after, broken.cause.to_string());
         }
-        last
+        Some(spans)
     }
 
     fn item(
@@ -296,7 +283,7 @@ impl Scan {
         number: u64,
         item: Item<'_>,
         state: &mut Progress,
-        shadows: &mut [Shadow],
+        shadows: &mut Shadows<'_>,
         visit: Visit<'_>,
     ) {
         match item {
@@ -311,8 +298,10 @@ impl Scan {
             Item::Other => state.records += 1,
             Item::Between => {}
             Item::Unprinted(count) => self.unprinted = self.unprinted.saturating_add(count),
-            // A copy of a log that was read has no boots of its own.
-            Item::Boot(node) if shadows.is_empty() => self.tally.boot(node, None),
+            // No more machines than are told of.
+            Item::Boot(node) if state.booted.len() < MAX_DEVICES => {
+                state.booted.insert(node.map(str::to_owned));
+            }
             Item::Boot(_) => {}
             Item::Bad(why) => {
                 state.bad += 1;
@@ -335,24 +324,21 @@ impl Scan {
         number: u64,
         event: &Event<'_>,
         state: &mut Progress,
-        shadows: &mut [Shadow],
+        shadows: &mut Shadows<'_>,
         visit: Visit<'_>,
     ) {
-        if !shadows.is_empty() {
-            let identity = identity(event);
-            // Ask all of them, so that each follows the position of this log.
-            let mut found = false;
-            for shadow in shadows.iter_mut() {
-                found |= shadow.has(identity);
-            }
-            if found {
-                self.twice += u64::from(matches!(event, Event::Pci(_)));
-                return;
-            }
+        let booted = !state.booted.is_empty() && state.booted.remove(&event.node().map(str::to_owned));
+        if shadows.have(event) {
+            // A copy of a log that was read has no boots of its own.
+            self.twice += u64::from(matches!(event, Event::Pci(_)));
+            return;
         }
+        if booted {
+            self.tally.boot(event.node(), None);
+        }
+        state.spans.add(event);
         match event {
             Event::Pci(record) => {
-                state.last = state.last.max(record.time);
                 let Some(added) = self.tally.add(record) else {
                     return;
                 };
@@ -364,26 +350,24 @@ impl Scan {
                     visit(record, added.boot);
                 }
             }
-            Event::Virt(virt) => {
-                state.last = state.last.max(virt.time);
-                self.tally.add_vm(virt);
-            }
-            Event::Boot { node, boot, time } => {
-                state.last = state.last.max(*time);
-                self.tally.boot(*node, *boot);
-            }
+            Event::Virt(virt) => self.tally.add_vm(virt),
+            Event::Boot { node, boot, .. } => self.tally.boot(*node, *boot),
         }
     }
 
-    /// Note the errors and warnings of a log that was read.
+    /// Note the errors and warnings of a log that was read; the times of its events.
     fn finish(
         &mut self,
         source: &Source,
         state: Progress,
-        shadows: &[Shadow],
+        shadows: Shadows<'_>,
         (plain, whole): (bool, bool),
-    ) {
+    ) -> Spans {
         let name = source.name();
+        // The next log may have what came after.
+        for node in &state.booted {
+            self.tally.boot(node.as_deref(), None);
+        }
         let mut lines = state.bad_lines;
         self.broken += state.bad;
         // Other lines are as they should be in the log of a system, and damage in one of auditd's.
@@ -419,13 +403,12 @@ impl Scan {
                 plural(state.backs, "record")
             ));
         }
-        for shadow in shadows.iter().filter(|shadow| shadow.found > 0) {
-            self.warnings.push(format!(
-                "{name} and {} have {} in common: each is counted once",
-                shadow.name,
-                plural(shadow.found, "record")
-            ));
+        for complaint in shadows.complaints(&name) {
+            if !self.warnings.contains(&complaint) {
+                self.warnings.push(complaint);
+            }
         }
+        state.spans
     }
 
     fn fail(&mut self, source: &Source, lines: u64, why: String) {

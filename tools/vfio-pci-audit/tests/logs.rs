@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use common::logs::{lines, report, report_of, session, two_machines, Files, Record, START};
 use common::{all, fed, program, run};
@@ -260,6 +261,59 @@ fn a_log_that_is_given_twice_counts_once() {
     // What advise thinks of it does not get better either.
     let advice = |logs: &[&str]| run(&[&["advise", "--root=/nowhere"][..], logs].concat()).stdout;
     assert_eq!(advice(&[&log, &files.path("copy")]), advice(&[&log]));
+}
+
+/// A shell that lets a program have few files open.
+fn with_few_descriptors(arguments: &[&str]) -> Command {
+    let inner = program(arguments);
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    shell
+}
+
+#[test]
+fn logs_of_many_machines_are_not_compared_with_each_other() {
+    const HOSTS: usize = 100;
+
+    let files = Files::new();
+    let text = |host: usize| {
+        let node = format!("node=h{host} type=");
+        lines(&session(START, 1, 10, "0000:01:00.1")).replace("type=", &node)
+    };
+    let mut logs: Vec<_> = (0..HOSTS)
+        .map(|host| files.put(&format!("log{host}"), &text(host)))
+        .collect();
+    // One of them is there twice.
+    logs.push(files.put("copy", &text(HOSTS - 1)));
+    let names = logs.iter().map(String::as_str);
+    let arguments: Vec<_> = ["report", "--format=json"]
+        .into_iter()
+        .chain(names)
+        .collect();
+    let output = with_few_descriptors(&arguments).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["records"], 7 * HOSTS);
+    assert_eq!(told["twice"], 7);
+    // Without names, all are of one machine. What is not compared is said.
+    let told = |count: usize| {
+        let later = session(START + 60_000, 2, 10, "0000:01:00.1");
+        let log = lines(&[session(START, 1, 10, "0000:01:00.1"), later].concat());
+        let other = |at: usize| log.replace(":1", &format!(":{at}1"));
+        let logs: Vec<_> = (1..=count)
+            .map(|at| files.put(&format!("unnamed{at}"), &other(at)))
+            .collect();
+        all(&[
+            &["report"][..],
+            &logs.iter().map(String::as_str).collect::<Vec<_>>(),
+        ]
+        .concat())
+    };
+    let words = "more than 32 logs have records of one machine at the same time";
+    assert!(!told(33).contains(words));
+    assert_eq!(told(40).matches(words).count(), 1);
 }
 
 #[test]
