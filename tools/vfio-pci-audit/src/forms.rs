@@ -132,8 +132,8 @@ impl Forms {
 }
 
 /// When the record of a line was made, in milliseconds since 1970, whatever form it has; to put
-/// logs in order.
-pub fn time(line: &[u8]) -> Option<u64> {
+/// logs in order. `zone` is where `ausearch -i` was run.
+pub fn time(line: &[u8], zone: &TimeZone) -> Option<u64> {
     for (mark, unit) in [
         (&b"audit("[..], 0),
         (b"\"_SOURCE_REALTIME_TIMESTAMP\":\"", 1000),
@@ -153,6 +153,11 @@ pub fn time(line: &[u8]) -> Option<u64> {
                 let fraction = rest.get(digits + 1..digits + 4)?;
                 let milliseconds: u64 = std::str::from_utf8(fraction).ok()?.parse().ok()?;
                 return seconds.checked_mul(1000)?.checked_add(milliseconds);
+            }
+            (Some(_), 0) => {
+                if let Some(time) = interpreted::time(rest, zone) {
+                    return Some(time);
+                }
             }
             (Some(time), 1000) => return Some(time / unit),
             _ => {}

@@ -3,28 +3,17 @@
 //! The order in which logs are read: that of time, whatever order they are named in.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+
+use jiff::tz::TimeZone;
 
 use crate::forms;
 use crate::input::Source;
 use crate::lines::{Line, Lines};
 
-/// How much of a log is looked at for its first time.
-const ENOUGH: u64 = 64 << 10;
-
-/// A log, and when it begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ordered {
-    /// The log.
-    pub source: Source,
-    /// The time of its first record, in milliseconds since 1970; nothing if it cannot be looked
-    /// into before it is read.
-    pub first: Option<u64>,
-}
-
-/// Sort logs by time, and leave out duplicates, whose names are returned, too.
-pub fn order(sources: &[Source]) -> (Vec<Ordered>, Vec<String>) {
+/// Sort logs by time, and leave out duplicates, whose names are returned, too. `zone` is where
+/// `ausearch -i` was run.
+pub fn order(sources: &[Source], zone: &TimeZone) -> (Vec<Source>, Vec<String>) {
     let mut seen = Vec::new();
     let mut ordered = Vec::new();
     let mut again = Vec::new();
@@ -35,15 +24,22 @@ pub fn order(sources: &[Source]) -> (Vec<Ordered>, Vec<String>) {
             continue;
         }
         seen.push(file);
-        ordered.push(Ordered {
-            first: file.and_then(|_| first(source)),
-            source: source.clone(),
-        });
+        let time = source.is_file().then(|| first(source, zone)).flatten();
+        ordered.push((time, source.clone()));
     }
-    // What cannot be looked into comes last, since what is in it can then be compared with the
-    // others.
-    ordered.sort_by_key(|log| log.first.unwrap_or(u64::MAX));
-    (ordered, again)
+    // A file without any time stays in front of the file that it was named in front of.
+    let mut next = u64::MAX;
+    for (key, source) in ordered.iter_mut().rev() {
+        next = key.unwrap_or(next);
+        // What cannot be looked into comes last, since what is in it can then be compared with the
+        // others.
+        *key = source.is_file().then_some(next);
+    }
+    ordered.sort_by_key(|(key, _)| key.unwrap_or(u64::MAX));
+    (
+        ordered.into_iter().map(|(_, source)| source).collect(),
+        again,
+    )
 }
 
 /// What tells a plain file from others. Pipes may be read once only.
@@ -55,12 +51,12 @@ fn file_of(source: &Source) -> Option<(u64, u64)> {
     data.is_file().then(|| (data.dev(), data.ino()))
 }
 
-fn first(source: &Source) -> Option<u64> {
-    let stream = source.open(|raw| raw).ok()?;
-    let mut lines = Lines::new(stream.take(ENOUGH));
+/// The time of the first record; it may come behind any number of other lines.
+fn first(source: &Source, zone: &TimeZone) -> Option<u64> {
+    let mut lines = Lines::new(source.open(|raw| raw).ok()?);
     while let Ok(Some((_, line))) = lines.next() {
         if let Line::Whole(line) = line {
-            if let Some(time) = forms::time(line) {
+            if let Some(time) = forms::time(line, zone) {
                 return Some(time);
             }
         }
@@ -83,7 +79,8 @@ mod tests {
         let new = at("a", "nonsense\ntype=PCI msg=audit(300.000:1): x\n");
         let old = at("b", "type=PCI msg=audit(100.000:1): x\n");
         let none = at("c", "nonsense\n");
-        let gone = Source::File(folder.path().join("d"));
+        let words = at("d", "type=PCI msg=audit(01/01/1970 00:03:20.000:1) : x\n");
+        let gone = Source::File(folder.path().join("e"));
         let all = [
             Source::Standard,
             none.clone(),
@@ -91,11 +88,26 @@ mod tests {
             gone.clone(),
             old.clone(),
             new.clone(),
+            words.clone(),
         ];
-        let (ordered, again) = order(&all);
-        let sources: Vec<_> = ordered.iter().map(|log| log.source.clone()).collect();
-        assert_eq!(sources, [old, new.clone(), Source::Standard, none, gone]);
-        assert_eq!(ordered[1].first, Some(300_000));
+        let (sources, again) = order(&all, &TimeZone::UTC);
+        assert_eq!(
+            sources,
+            [old, words, none, new.clone(), Source::Standard, gone]
+        );
         assert_eq!(again, [new.name()]);
+    }
+
+    #[test]
+    fn a_record_may_come_behind_any_number_of_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("syslog");
+        let other = "Nov 30 00:53:20 h cron[1]: hello\n".repeat(5000);
+        fs::write(
+            &path,
+            other + "Nov 30 00:53:20 h kernel: audit: type=1340 audit(5.000:1): x\n",
+        )
+        .unwrap();
+        assert_eq!(first(&Source::File(path), &TimeZone::UTC), Some(5000));
     }
 }

@@ -217,7 +217,7 @@ impl Scan {
     }
 
     fn visit(sources: &[Source], options: &Options, visit: Visit<'_>) -> Self {
-        let (logs, again) = order(sources);
+        let (logs, again) = order(sources, &options.zone);
         let mut scan = Self {
             tally: Tally::filtered(options.recent, options.filter.clone(), options.places),
             files: logs.len(),
@@ -230,9 +230,9 @@ impl Scan {
         let progress = progress(sources);
         let mut past = Past::default();
         for log in &logs {
-            progress.set_message(log.source.name());
-            if let Some(spans) = scan.log(&log.source, &past, (options, &progress), visit) {
-                past.add(&log.source, spans);
+            progress.set_message(log.name());
+            if let Some(spans) = scan.log(log, &past, (options, &progress), visit) {
+                past.add(log, spans);
             }
         }
         progress.finish_and_clear();

@@ -16,6 +16,9 @@ use super::json::field;
 use super::start;
 use crate::record::{kind, may_matter, pairs};
 
+/// No stamp has more bytes.
+const LONGEST: usize = 60;
+
 /// Whether a line may be one: of a type that matters, and without seconds in its stamp.
 pub(super) fn may_be(line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"type=").or_else(|| {
@@ -27,7 +30,7 @@ pub(super) fn may_be(line: &[u8]) -> bool {
     if !may_matter(rest) {
         return false;
     }
-    let Some(at) = memchr::memmem::find(&rest[..rest.len().min(60)], b"msg=audit(") else {
+    let Some(at) = memchr::memmem::find(&rest[..rest.len().min(LONGEST)], b"msg=audit(") else {
         return false;
     };
     let digits = rest[at + 10..]
@@ -72,6 +75,13 @@ fn read(line: &str, zone: &TimeZone, record: &mut String) -> Option<()> {
         };
     }
     Some(())
+}
+
+/// The time of a stamp, by what comes behind `audit(`.
+pub(super) fn time(rest: &[u8], zone: &TimeZone) -> Option<u64> {
+    let end = memchr::memchr(b')', &rest[..rest.len().min(LONGEST)])?;
+    let (date, _serial) = str::from_utf8(&rest[..end]).ok()?.rsplit_once(':')?;
+    moment(date, zone)
 }
 
 /// `05/20/2025 16:20:00.123`, in milliseconds since 1970.

@@ -70,7 +70,7 @@ fn read(line: &str) {
         }
     });
     assert!(more.is_ok());
-    time(line.as_bytes());
+    time(line.as_bytes(), &TimeZone::UTC);
 }
 
 #[test]
@@ -455,12 +455,22 @@ fn times_of_every_form() {
         "_SOURCE_REALTIME_TIMESTAMP=1747758000123000".to_owned(),
         "{\"ID\":\"1747758000.123:456\"}".to_owned(),
         "{\"@timestamp\":\"2025-05-20T16:20:00.123Z\"}".to_owned(),
+        "type=PCI msg=audit(05/20/2025 16:20:00.123:456) : x".to_owned(),
+        "node=h type=PCI msg=audit(2025-05-20 16:20:00.123:456) : x".to_owned(),
     ] {
-        let time = time(line.as_bytes()).unwrap();
+        let time = time(line.as_bytes(), &TimeZone::UTC).unwrap();
         assert_eq!(time, 1_747_758_000_123, "{line}");
     }
-    for line in ["", "audit(", "audit(x", "\"@timestamp\":\"x\"", "hello"] {
-        assert_eq!(time(line.as_bytes()), None, "{line}");
+    for line in [
+        "",
+        "audit(",
+        "audit(x",
+        "audit(05/20/2025",
+        "audit(20/05/2025 16:20:00.123:456)",
+        "\"@timestamp\":\"x\"",
+        "hello",
+    ] {
+        assert_eq!(time(line.as_bytes(), &TimeZone::UTC), None, "{line}");
     }
 }
 
