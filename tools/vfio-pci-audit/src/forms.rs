@@ -18,6 +18,7 @@ use jiff::tz::TimeZone;
 use memchr::memmem;
 
 use self::journal::Export;
+use crate::printable::is_printable;
 use crate::record;
 
 /// What a line of a log is.
@@ -172,8 +173,10 @@ pub fn time(line: &[u8], zone: &TimeZone) -> Option<u64> {
 
 /// Write which machine a record is from, as auditd does, and which boot of it.
 fn from(record: &mut String, (node, boot): (Option<&str>, Option<&str>)) {
+    // What is no word would end the name, or the line.
+    let word = |value: &&str| is_printable(value) && !value.contains(char::is_whitespace);
     for (key, value) in [("node=", node), ("boot=", boot)] {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(word) {
             record.push_str(key);
             record.push_str(value);
             record.push(' ');

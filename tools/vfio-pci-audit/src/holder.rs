@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::printable::printable;
 use crate::record::{number, pairs};
 
 /// Who holds a device, as `op=open` says it.
@@ -60,8 +61,12 @@ impl Holder {
 }
 
 /// A string that the kernel did not trust: in quotes, or in hexadecimal if it has a character that
-/// would end it.
+/// would end it. It is told as it may be shown.
 pub(crate) fn untrusted(value: &str) -> Cow<'_, str> {
+    printable(decoded(value))
+}
+
+fn decoded(value: &str) -> Cow<'_, str> {
     if let Some(quoted) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
         return quoted.into();
     }
@@ -102,5 +107,7 @@ mod tests {
         assert_eq!(Holder::parse("pid=77 comm=\"x\" exe=(null)").name(), "x");
         assert_eq!(untrusted("(null)"), "(null)");
         assert_eq!(untrusted("abc"), "abc");
+        assert_eq!(untrusted("2F711B5B324A0A"), "/q\\u{1b}[2J\\u{a}");
+        assert_eq!(untrusted("E280AE61"), "\\u{202e}a");
     }
 }

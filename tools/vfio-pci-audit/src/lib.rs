@@ -58,6 +58,7 @@ pub mod origin;
 pub mod pci_ids;
 pub mod picture;
 pub mod places;
+mod printable;
 pub mod process;
 pub mod record;
 pub mod registers;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pci_config::Bdf;
 
+use crate::printable::printable;
 use crate::record::number;
 use crate::vms::Vm;
 
@@ -32,12 +33,17 @@ impl Process {
     /// The name of its program, as far as this user may know it.
     pub fn program(&self) -> Option<String> {
         let exe = fs::read_link(self.folder.join("exe")).ok()?;
-        Some(exe.file_name()?.to_string_lossy().into_owned())
+        Some(printable(exe.file_name()?.to_string_lossy()).into_owned())
     }
 
     /// The virtual machine that it is.
     pub fn vm(&self) -> Option<Vm> {
-        by_command(&self.folder).or_else(|| by_scope(&self.folder))
+        let vm = by_command(&self.folder).or_else(|| by_scope(&self.folder))?;
+        let shown = |name: String| printable(name).into_owned();
+        Some(Vm {
+            name: vm.name.map(shown),
+            uuid: vm.uuid.map(shown),
+        })
     }
 }
 
@@ -185,6 +191,7 @@ mod tests {
             ("guest=win11,debug-threads=on", "win11"),
             ("win11,process=x", "win11"),
             ("debug-threads=on,guest=a,,b", "a,b"),
+            ("a\x1b[2J\n", "a\\u{1b}[2J\\u{a}"),
         ] {
             for file in ["/dev/vfio/17", "/dev/vfio/devices/vfio3"] {
                 let command = ["/usr/bin/qemu", "-name", value, "-uuid", UUID];

@@ -14,6 +14,7 @@ use pci_config::Bdf;
 
 use crate::fields::Fields;
 pub use crate::holder::Holder;
+use crate::printable::is_printable;
 pub use crate::virt::Virt;
 
 /// One PCI record. It borrows from its line.
@@ -106,8 +107,8 @@ pub enum Error {
     /// Neither a record nor one of the lines that ausearch prints between them.
     #[error("not an audit record")]
     NotARecord,
-    /// Bytes that are no text.
-    #[error("not text")]
+    /// Bytes that are no text, or characters that neither the kernel nor a daemon writes.
+    #[error("not text, or with characters that no record has")]
     NotText,
     /// The stamp behind `msg=` is not that of the kernel.
     #[error(
@@ -245,7 +246,13 @@ pub fn event(line: &[u8]) -> Result<Option<Event<'_>>, Error> {
     };
     let end = memchr::memchr(INTERPRETED, rest).unwrap_or(rest.len());
     let rest = str::from_utf8(&rest[..end]).map_err(|_| Error::NotText)?;
-    read(kind, (text(node)?, text(boot)?), rest.trim_ascii_end())
+    let (node, boot) = (text(node)?, text(boot)?);
+    let rest = rest.trim_ascii_end();
+    // The kernel writes in hexadecimal what has such characters. They may not get to a terminal.
+    match is_printable(rest) && [node, boot].into_iter().flatten().all(is_printable) {
+        true => read(kind, (node, boot), rest),
+        false => Err(Error::NotText),
+    }
 }
 
 /// Read a line as [`event`] does, if it is of a device.

@@ -192,6 +192,15 @@ fn broken_lines_say_why() {
         assert!(error.starts_with(why), "{text}: {error}");
     }
     assert_eq!(parse(b"type=PCI msg=audit(\xff"), Err(Error::NotText));
+    for c in ["\x1b", "\0", "\u{9b}", "\u{202e}"] {
+        let text = format!("device=\"0000:01:00.1\" op=open subj=a{c} res=1");
+        assert_eq!(parse(line(&text).as_bytes()), Err(Error::NotText));
+        let text = format!(
+            "node=a{c} {}",
+            line("device=\"0000:01:00.1\" op=open res=1")
+        );
+        assert_eq!(parse(text.as_bytes()), Err(Error::NotText));
+    }
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {

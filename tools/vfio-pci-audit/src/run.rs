@@ -27,6 +27,7 @@ use crate::known::modprobe::Modprobe;
 use crate::known::print as registers;
 use crate::map::{Map, Maps};
 use crate::origin::Origin;
+use crate::printable::all_printable;
 use crate::report::Report;
 use crate::scan::{Logs, Options, Scan, MANY};
 use crate::space::{Space, Spaces};
@@ -231,8 +232,14 @@ fn merge(args: &ReportArgs, out: &mut impl Write) -> Result<Exit> {
     let read = |file: &PathBuf| {
         let name = file.display().to_string();
         let bytes = input::read_all(file).with_context(|| name.clone())?;
-        let report = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{name} is not a report of --format json"))?;
+        let report = || {
+            let mut report = serde_json::from_slice(&bytes)?;
+            // It may be of another version, or host.
+            all_printable(&mut report);
+            serde_json::from_value(report)
+        };
+        let report =
+            report().with_context(|| format!("{name} is not a report of --format json"))?;
         Ok((name, report))
     };
     let reports = args.logs.files.iter().map(read).collect::<Result<_>>()?;

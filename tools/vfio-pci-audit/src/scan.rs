@@ -2,6 +2,7 @@
 
 //! Reads logs, and counts what is in them.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 
 use anyhow::{Context, Result};

@@ -76,6 +76,19 @@ fn the_last_accesses_have_names_and_the_boot_an_end() {
     ] {
         assert_eq!(last[field], value, "{field}: {last}");
     }
+    let named = RING.replace("qemu-system-x86", "\x1b[2J");
+    let log = CONSOLE.replace("NMI: Not", "NMI:\x1b[2J Not");
+    let escape = all(&[
+        "last-boot",
+        &files.put("named", &named),
+        "--kernel-log",
+        &files.put("log", &log),
+        "--audit-log",
+        &audit,
+        "--root=/nowhere",
+    ]);
+    assert!(!escape.contains('\x1b'), "{escape}");
+    assert_eq!(escape.matches("\\u{1b}[2J").count(), 3, "{escape}");
     let text = all(&arguments);
     for words in [
         "The last boot ended with a kernel panic: NMI: Not continuing",

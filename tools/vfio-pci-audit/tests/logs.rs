@@ -458,6 +458,40 @@ fn a_drawing_on_standard_output_is_all_there_is() {
     );
 }
 
+/// What a holder calls itself is told, but neither to the terminal nor as lines.
+#[test]
+fn names_are_no_commands_for_a_terminal() {
+    let hex = |text: &str| {
+        let digits = text.bytes().map(|byte| format!("{byte:02X}"));
+        digits.collect::<String>()
+    };
+    let forged = "2026-11-30 forged";
+    let name = format!("/tmp/\x1b]0;x\x07\x1b[2J\n{forged}\u{202e}\u{9b}");
+    let named = lines(&two_machines())
+        .replace("\"CPU 0/KVM\"", &hex(&name))
+        .replace("\"/usr/bin/qemu-system-x86_64\"", &hex(&name))
+        .replace("\"win11-gpu\"", &hex(&name));
+    assert_eq!(named.matches(&hex(&name)).count(), 6, "{named}");
+    let files = Files::new();
+    let log = files.put("log", &named);
+    for arguments in [
+        &["report", &log][..],
+        &["report", "--format=json", &log],
+        &["report", "--format=csv", &log],
+        &["advise", "--root=/nowhere", &log],
+        &["export", "--root=/nowhere", &log],
+        &["diff", &log, &log],
+        &["watch", "--root=/nowhere", "--since=@0", "--for=1ms", &log],
+    ] {
+        let told = all(arguments);
+        let obeyed = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!told.contains(obeyed), "{arguments:?}: {told:?}");
+        let lines = told.lines().filter(|line| line.starts_with(forged));
+        assert_eq!(lines.count(), 0, "{arguments:?}: {told}");
+    }
+    assert!(all(&["report", &log]).contains("\\u{1b}]0;x"));
+}
+
 #[test]
 fn lines_are_as_wide_as_the_terminal() {
     let files = Files::new();

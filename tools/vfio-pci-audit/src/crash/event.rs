@@ -8,6 +8,7 @@ use std::ops::Range;
 use pci_audit_core::access::CONFIG_SPACE_SIZE;
 use pci_config::Bdf;
 
+use crate::printable::printable;
 use crate::record::Op;
 
 /// The name of the event.
@@ -33,7 +34,7 @@ pub struct Event {
     pub session: Option<u64>,
     /// The process; nothing in an interrupt.
     pub pid: Option<u64>,
-    /// What the process calls itself.
+    /// What the process calls itself, as it may be shown.
     pub comm: String,
     /// Whether it reached the device.
     pub allowed: bool,
@@ -81,7 +82,7 @@ impl Event {
             size: raw.size as usize,
             session: Some(raw.session).filter(|number| *number != 0),
             pid: Some(raw.pid).filter(|number| *number != 0),
-            comm: raw.comm.to_owned(),
+            comm: printable(raw.comm).into_owned(),
             allowed,
         })
     }
@@ -92,18 +93,13 @@ impl Event {
     }
 }
 
-/// As the kernel prints it, with nothing in the name that could be taken for the end of a line.
+/// As the kernel prints it.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let comm: String = self
-            .comm
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
         write!(
             f,
             "{:>16}-{:<7} [000] ..... {:>5}.{:06}: {NAME}: device=\"{}\" op={} offset={:#x} \
-             size={} session={} pid={} comm=\"{comm}\" res={}",
+             size={} session={} pid={} comm=\"{}\" res={}",
             "<...>",
             self.pid.unwrap_or(0),
             self.ns / 1_000_000_000,
@@ -114,6 +110,7 @@ impl fmt::Display for Event {
             self.size,
             self.session.unwrap_or(0),
             self.pid.unwrap_or(0),
+            self.comm,
             u8::from(self.allowed)
         )
     }

@@ -13,6 +13,7 @@ use pci_config::Bdf;
 
 use super::event::Event;
 use super::saved::Ring;
+use crate::printable::printable;
 use crate::record::Op;
 use crate::status::version;
 
@@ -118,7 +119,7 @@ fn event(kept: &Kept) -> Event {
         size: kept.range.size(),
         session: Some(kept.session).filter(|number| *number != 0),
         pid: Some(u64::from(kept.pid)).filter(|number| *number != 0),
-        comm: String::from_utf8_lossy(comm).into_owned(),
+        comm: printable(String::from_utf8_lossy(comm)).into_owned(),
         allowed: kept.outcome == Outcome::Allowed,
     }
 }

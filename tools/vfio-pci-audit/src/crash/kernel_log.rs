@@ -8,6 +8,7 @@ use pci_config::{hex, Bdf};
 
 use super::error::{DeviceError, Kind, Severity};
 use super::moment::{Boot, Moment};
+use crate::printable::printable;
 use crate::record::number;
 
 /// Details of one error that are kept.
@@ -78,7 +79,7 @@ impl KernelLog {
         if let Some(reason) = text.split_once("Kernel panic - not syncing: ") {
             // A second one only says that the first went wrong.
             if self.panic.is_none() {
-                self.panic = Some(reason.1.trim().to_owned());
+                self.panic = Some(printable(reason.1.trim()).into_owned());
                 self.push(moment, Kind::Panic, Severity::Fatal, number, reason.1);
             }
         } else if is_end(text) {
@@ -243,6 +244,7 @@ impl KernelLog {
 impl DeviceError {
     fn detail(&mut self, text: &str) {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = printable(text).into_owned();
         let known = text.is_empty() || self.details.contains(&text);
         if !known && self.details.len() < MOST_DETAILS {
             self.details.push(text);

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 
 use super::event::Event;
 use super::text::{self, Line};
+use crate::printable::printable;
 use crate::record::number;
 
 /// How many rings are kept.
@@ -81,9 +82,10 @@ impl Ring {
             Line::Unknown(_) => self.unknown += 1,
             Line::Other(name) => {
                 self.wrong += 1;
-                self.wrong_name.get_or_insert(name);
+                self.wrong_name
+                    .get_or_insert_with(|| printable(name).into_owned());
             }
-            Line::Bad(why) => self.complain(format!("{at}: {why}")),
+            Line::Bad(why) => self.complain(format!("{at}: {}", printable(why))),
         }
     }
 

@@ -260,11 +260,13 @@ mod tests {
         ] {
             assert_eq!(line(&event.to_string()), Line::Event(event.clone()));
         }
-        let forged = Event {
-            comm: "a\nb".into(),
+        let text = event().to_string().replace("qemu-system-x86", "a\x1bb");
+        let shown = Event {
+            comm: "a\\u{1b}b".into(),
             ..event()
         };
-        assert!(!forged.to_string().contains('\n'));
+        assert_eq!(line(&text), Line::Event(shown.clone()));
+        assert_eq!(line(&shown.to_string()), Line::Event(shown));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use memchr::memmem;
 use serde_json::{Map, Value};
 
 use super::start;
+use crate::printable::printable;
 use crate::record::kind;
 
 /// Read an event; whether it has records that matter, and nothing if it is none.
@@ -184,7 +185,7 @@ fn add_field(text: &mut String, key: &str, value: &Value) {
 pub(super) fn field(key: &str, value: &str) -> String {
     let value = value.trim_matches('"');
     if !matches!(key, "device" | "comm" | "exe" | "vm") {
-        return format!("{key}={}", value.replace(['\n', '\u{1d}'], " "));
+        return format!("{key}={}", printable(value));
     }
     let harmless = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
     if value.bytes().all(harmless) {
