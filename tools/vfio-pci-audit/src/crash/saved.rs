@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -17,6 +17,8 @@ use crate::record::number;
 
 /// How many rings are kept.
 const KEPT: usize = 10;
+/// What a file is called until it is complete.
+const NEW: &str = "new";
 /// Which bad lines are named.
 const NAMED: usize = 5;
 /// What saved files begin with.
@@ -143,20 +145,18 @@ impl Ring {
 
     /// Save it in a folder, unless it is saved already, and delete the oldest. Returns the file.
     pub fn save(&self, folder: &Path) -> Result<PathBuf> {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        create(folder).with_context(|| folder.display().to_string())?;
         let text = self.text();
+        recover(folder, &text)?;
         let last = saved(folder).pop();
         if let Some((_, path)) = &last {
             if fs::read(path).is_ok_and(|known| known == text.as_bytes()) {
                 return Ok(path.clone());
             }
         }
-        let number = last.map_or(1, |(number, _)| number + 1);
-        let path = folder.join(format!("boot-{number}.trace"));
         // The file is complete on disk even if the machine dies again at once.
-        let new = folder.join("new");
-        write(&new, &text)?;
-        fs::rename(&new, &path).with_context(|| path.display().to_string())?;
+        write(&folder.join(NEW), &text)?;
+        let path = number_new(folder)?;
         let all = saved(folder);
         for (_, old) in &all[..all.len().saturating_sub(KEPT)] {
             fs::remove_file(old).with_context(|| old.display().to_string())?;
@@ -183,6 +183,52 @@ fn open(path: &Path) -> Result<Ring> {
     let name = path.display().to_string();
     let file = fs::File::open(path).with_context(|| name.clone())?;
     Ring::read(name, std::io::BufReader::new(file))
+}
+
+/// Create a folder that outlives the machine's end from now on.
+fn create(folder: &Path) -> io::Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    fs::create_dir_all(folder)?;
+    missing
+        .iter()
+        .filter_map(|folder| folder.parent())
+        .try_for_each(sync)
+}
+
+/// Have the names in a folder written to disk, which writing a file does not do.
+fn sync(folder: &Path) -> io::Result<()> {
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    match fs::File::open(folder)?.sync_all() {
+        // Some file systems have nothing to write.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
+    }
+}
+
+/// Give the new file the next number. Returns its path.
+fn number_new(folder: &Path) -> Result<PathBuf> {
+    let number = saved(folder)
+        .pop()
+        .map_or(1, |(last, _)| last.saturating_add(1));
+    let path = folder.join(format!("boot-{number}.trace"));
+    fs::rename(folder.join(NEW), &path)
+        .and_then(|()| sync(folder))
+        .with_context(|| path.display().to_string())?;
+    Ok(path)
+}
+
+/// Number what an earlier boot saved, if the machine died before that was done. What is a part of
+/// `text` is what a disk that was full has of it.
+fn recover(folder: &Path, text: &str) -> Result<()> {
+    let left = fs::read(folder.join(NEW)).unwrap_or_default();
+    if !left.is_empty() && !text.as_bytes().starts_with(&left) {
+        number_new(folder)?;
+    }
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -259,6 +305,34 @@ mod tests {
             .collect();
         assert_eq!(numbers, (5..=14).collect::<Vec<_>>());
         assert_eq!(Ring::last_saved(&folder.join("none")).unwrap(), None);
+    }
+
+    #[test]
+    fn what_was_not_numbered_before_the_machine_died_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = &folder.path().join("state/vfio-pci-audit");
+        let ring = |offset| Ring {
+            events: vec![event(5_000, offset)],
+            ..Ring::default()
+        };
+        ring(0x290).save(folder).unwrap();
+        fs::write(folder.join(NEW), ring(0x294).text()).unwrap();
+        let path = ring(0x298).save(folder).unwrap();
+        assert!(path.ends_with("boot-3.trace"), "{path:?}");
+        let offsets = |folder| {
+            let all = saved(folder).into_iter();
+            let offset = |(_, path): (_, PathBuf)| open(&path).unwrap().events[0].offset;
+            all.map(offset).collect::<Vec<_>>()
+        };
+        assert_eq!(offsets(folder), [0x290, 0x294, 0x298]);
+        assert!(!folder.join(NEW).exists());
+        // The disk was full, or the machine died before the first byte.
+        let text = ring(0x29c).text();
+        for left in ["", &text[..text.len() / 2], &text] {
+            fs::write(folder.join(NEW), left).unwrap();
+            ring(0x29c).save(folder).unwrap();
+            assert_eq!(offsets(folder), [0x290, 0x294, 0x298, 0x29c]);
+        }
     }
 
     #[test]
