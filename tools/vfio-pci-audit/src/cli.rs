@@ -128,9 +128,9 @@ pub enum Command {
     /// Show which accesses came before errors of devices, and how likely they are the cause
     ///
     /// Errors (AER, DPC, machine checks, panics) are read from kernel logs, from the output of
-    /// journalctl (-o json, -o export), from rasdaemon's database and from the files of pstore;
-    /// accesses from audit logs, and from the memory in which the kernel keeps those of the last
-    /// boot and of this one.
+    /// journalctl (-o short and its variants, json, export), from rasdaemon's database and from the
+    /// files of pstore; accesses from audit logs, and from the memory in which the kernel keeps
+    /// those of the last boot and of this one.
     Blame(BlameArgs),
     /// Print completions for a shell
     Completions {

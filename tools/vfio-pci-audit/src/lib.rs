@@ -4,7 +4,8 @@
 //! were blocked.
 //!
 //! - [`record`]: one line of an audit log, and the [`holder`] that it names; [`input`] and
-//!   [`lines`]: the lines of any number of logs, whatever they are packed in.
+//!   [`lines`]: the lines of any number of logs, whatever they are packed in; [`prefix`]: what is
+//!   written in front of a line.
 //! - [`scan`] puts all lines into a [`tally`]: what is known of every device, in bounded memory;
 //!   its [`sessions`], each a [`session`], and, as [`heat`] and as [`touched`] bytes, where
 //!   accesses went. What is known of sessions is found [`by_session`] where logs are read again.
@@ -58,6 +59,7 @@ pub mod origin;
 pub mod pci_ids;
 pub mod picture;
 pub mod places;
+pub mod prefix;
 mod printable;
 pub mod process;
 pub mod record;

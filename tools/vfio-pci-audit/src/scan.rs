@@ -328,7 +328,8 @@ impl Scan {
         shadows: &mut Shadows<'_>,
         visit: Visit<'_>,
     ) {
-        let booted = !state.booted.is_empty() && state.booted.remove(&event.node().map(str::to_owned));
+        let booted =
+            !state.booted.is_empty() && state.booted.remove(&event.node().map(str::to_owned));
         if shadows.have(event) {
             // A copy of a log that was read has no boots of its own.
             self.twice += u64::from(matches!(event, Event::Pci(_)));

@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{ensure, Context, Result};
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -21,6 +20,7 @@ use super::rasdaemon;
 use crate::forms::bytes::Bytes;
 use crate::input::Source;
 use crate::journalctl::Printed;
+use crate::prefix;
 use crate::record::number;
 
 /// Where pstore shows what it kept, and where systemd moves that and never deletes it.
@@ -338,19 +338,22 @@ fn is_last_target(message: &str) -> bool {
 /// Take the time, the level and the caller off a line.
 fn unwrap<'a>(line: &'a str, zone: &TimeZone) -> (Moment, &'a str) {
     let mut moment = Moment::default();
-    let mut rest = without_level(line.trim_start());
-    if let Some((wall, within, behind)) = dated(rest, zone) {
+    let mut rest = prefix::without_level(line.trim_start());
+    let date =
+        prefix::date(rest).and_then(|(date, behind)| Some((date.microseconds(zone)?, behind)));
+    if let Some(((wall, within), behind)) = date {
         moment.wall = Some(wall);
         moment.within = within;
         // What is left is HOST kernel: TEXT, or TEXT.
-        rest = behind
-            .split_once("kernel: ")
+        rest = ["kernel: ", "kernel - - - "]
+            .iter()
+            .find_map(|program| behind.split_once(program))
             .map_or(behind, |(_, text)| text);
-        rest = without_level(rest.trim_start());
+        rest = prefix::without_level(rest.trim_start());
     }
-    if let Some((up, behind)) = bracketed(rest) {
+    if let Some((up, behind)) = prefix::uptime(rest) {
         moment.up = Some(up);
-        rest = behind;
+        rest = by_host(behind).unwrap_or(behind);
         // The thread or the processor, as some kernels are told to print it.
         if let Some((caller, behind)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
             let caller = caller.trim();
@@ -366,64 +369,10 @@ fn unwrap<'a>(line: &'a str, zone: &TimeZone) -> (Moment, &'a str) {
     (moment, rest.strip_prefix(' ').unwrap_or(rest))
 }
 
-/// `<4>`
-fn without_level(text: &str) -> &str {
-    let level = text.strip_prefix('<').and_then(|rest| rest.split_once('>'));
-    match level {
-        Some((digits, rest)) if number(digits).is_some() => rest,
-        _ => text,
-    }
-}
-
-/// `[   19.004123]`, in microseconds.
-fn bracketed(text: &str) -> Option<(u64, &str)> {
-    let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
-    let (seconds, fraction) = inner.trim().split_once('.')?;
-    if fraction.len() != 6 {
-        return None;
-    }
-    let us = number(seconds)?.checked_mul(1_000_000)?;
-    Some((us.checked_add(number(fraction)?)?, rest))
-}
-
-/// A date at the start: that of `dmesg -T`, ISO 8601, or that of syslog; in microseconds, how exact
-/// it is, and the rest.
-fn dated<'a>(text: &'a str, zone: &TimeZone) -> Option<(u64, u64, &'a str)> {
-    const SECOND: u64 = 1_000_000;
-
-    let local = |format: &str, text: &str| {
-        let time = DateTime::strptime(format, text).ok()?;
-        let zoned = time.to_zoned(zone.clone()).ok()?;
-        zoned.timestamp().as_microsecond().try_into().ok()
-    };
-    if let Some((inner, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let words = inner.split_whitespace().collect::<Vec<_>>().join(" ");
-        return Some((local("%a %b %d %H:%M:%S %Y", &words)?, SECOND, rest));
-    }
-    if text.as_bytes().first()?.is_ascii_digit() {
-        let (first, rest) = text.split_once(' ')?;
-        let first = first.replace(',', ".");
-        // journalctl -o short-iso leaves the colon of the zone out.
-        let stamp = first.parse::<jiff::Timestamp>().ok().or_else(|| {
-            let zoned = jiff::Zoned::strptime("%Y-%m-%dT%H:%M:%S%.f%z", &first).ok()?;
-            Some(zoned.timestamp())
-        });
-        let within = if first.contains('.') { 1 } else { SECOND };
-        let us = stamp?.as_microsecond().try_into().ok()?;
-        return Some((us, within, rest));
-    }
-    // Syslog leaves the year out: it is the last one in which that was not in the future.
-    let date = text.get(..15)?;
-    let rest = text.get(15..)?.strip_prefix(' ')?;
-    let words = date.split_whitespace().collect::<Vec<_>>().join(" ");
-    let now = jiff::Timestamp::now();
-    let year = now.to_zoned(zone.clone()).year();
-    let tomorrow: u64 = (now.as_microsecond() + 86_400_000_000).try_into().ok()?;
-    let found = [year, year - 1]
-        .iter()
-        .filter_map(|year| local("%Y %b %d %H:%M:%S", &format!("{year} {words}")))
-        .find(|us: &u64| *us <= tomorrow)?;
-    Some((found, SECOND, rest))
+/// `HOST kernel: TEXT`, as journalctl -o short-monotonic prints it.
+fn by_host(text: &str) -> Option<&str> {
+    let (host, text) = text.trim_start().split_once(' ')?;
+    (!host.is_empty()).then(|| text.strip_prefix("kernel: "))?
 }
 
 #[cfg(test)]
@@ -461,13 +410,41 @@ mod tests {
                 Some(WALL),
                 Some(19_000_123),
             ),
+            (
+                "<4>1 2025-05-20T16:20:00Z host kernel - - - hello: x",
+                Some(WALL),
+                None,
+            ),
+            (
+                "Tue 2025-05-20 16:20:00 UTC host kernel: hello: x",
+                Some(WALL),
+                None,
+            ),
+            (
+                "1747758000.000123 host kernel: hello: x",
+                Some(WALL + 123),
+                None,
+            ),
+            (
+                "[   19.000123] host kernel: hello: x",
+                None,
+                Some(19_000_123),
+            ),
+            (
+                "[   19.000123 <    0.000007 >] host kernel: hello: x",
+                None,
+                Some(19_000_123),
+            ),
             ("hello: x", None, None),
         ] {
             assert_eq!(moment(line), (wall, up, "hello: x".to_owned()), "{line}");
         }
-        let (wall, up, text) = moment("May 20 16:20:00 host kernel: [ 19.000123] hello: x");
-        assert!(wall.is_some_and(|wall| wall >= WALL), "{wall:?}");
-        assert_eq!((up, &*text), (Some(19_000_123), "hello: x"));
+        for clock in ["16:20:00", "16:20:00.123456"] {
+            let line = format!("May 20 {clock} host kernel: [ 19.000123] hello: x");
+            let (wall, up, text) = moment(&line);
+            assert!(wall.is_some_and(|wall| wall >= WALL), "{line}: {wall:?}");
+            assert_eq!((up, &*text), (Some(19_000_123), "hello: x"), "{line}");
+        }
     }
 
     #[test]
@@ -611,6 +588,9 @@ mod tests {
                     "[Tue May 20 16:20:00 ",
                     "2025-05-20T",
                     "May 20 16:20:00 ",
+                    "May 20 16:20:00.",
+                    "Tue 2025-05-20 16:20:00 ",
+                    "1747758000.",
                     "{\"MESSAGE\":",
                     "__CURSOR=",
                 ] {

@@ -7,6 +7,7 @@ use std::str;
 use memchr::memmem;
 
 use super::Found;
+use crate::prefix;
 
 /// What a line is that does not begin as auditd's lines do.
 pub(super) fn line(line: &[u8]) -> Found<'_> {
@@ -63,29 +64,10 @@ pub(crate) fn host(line: &[u8]) -> Option<&str> {
     let head = str::from_utf8(&line[..line.len().min(200)])
         .or_else(|error| str::from_utf8(&line[..error.valid_up_to()]))
         .ok()?;
-    // A priority, and the version of the protocol.
-    let head = match head.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-        Some((priority, rest)) if priority.bytes().all(|byte| byte.is_ascii_digit()) => {
-            rest.strip_prefix("1 ").unwrap_or(rest)
-        }
-        _ => head,
-    };
-    let mut words = head.split_ascii_whitespace();
-    let first = words.next()?;
-    // By bytes: a character of the line may have several of them.
-    let start = first.as_bytes();
-    let date = start.len() >= 19 && start[10] == b'T' && start[..4].iter().all(u8::is_ascii_digit);
-    if date {
-        return words.next().filter(|host| is_host(host));
-    }
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let day = |word: &str| word.len() <= 2 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let clock = |word: &str| word.len() >= 8 && word.as_bytes()[2] == b':';
-    let dated =
-        MONTHS.contains(&first) && words.next().is_some_and(day) && words.next().is_some_and(clock);
-    words.next().filter(|host| dated && is_host(host))
+    let (_, rest) = prefix::date(prefix::without_level(head))?;
+    rest.split_ascii_whitespace()
+        .next()
+        .filter(|host| is_host(host))
 }
 
 fn is_host(word: &str) -> bool {
