@@ -14,7 +14,7 @@ use crate::vms::Vm;
 use crate::words::{op_text, result_text};
 
 /// What is known of who held a device or made an access.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Who {
     /// The virtual machine's name.
     pub vm: Option<String>,

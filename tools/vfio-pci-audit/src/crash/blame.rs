@@ -2,11 +2,16 @@
 
 //! Joins errors with accesses, by device and by time.
 
+use std::collections::HashMap;
+
 use pci_config::Bdf;
 use serde::Serialize;
 
 use super::accesses::Access;
-use super::error::{DeviceError, Kind, Severity};
+use super::error::{DeviceError, Severity};
+use super::history;
+use super::once::once;
+use super::timeline::{lines, Line};
 use super::topology::Topology;
 use crate::record::Op;
 
@@ -91,23 +96,22 @@ pub fn blame(
     topology: &Topology,
     question: &Question,
 ) -> Vec<Charge> {
-    let mut asked: Vec<&DeviceError> = errors
+    let asked = errors
         .iter()
         .filter(|error| question.corrected || error.severity != Severity::Corrected)
-        .filter(|error| concerns(error, topology, &question.devices))
-        .collect();
-    // Several sources tell of one error; the first that is read says most.
-    asked = asked
-        .iter()
-        .enumerate()
-        .filter(|(at, error)| !asked[..*at].iter().any(|known| is_same(known, error)))
-        .map(|(_, error)| *error)
-        .collect();
+        .filter(|error| concerns(error, topology, &question.devices));
+    let mut asked = once(asked);
     asked.sort_by_key(|error| (error.moment.wall, error.moment.up));
-    asked
+    let lines = lines(accesses, 0..accesses.len());
+    let kinds = kinds(accesses);
+    let mut charges: Vec<Charge> = asked
         .iter()
-        .map(|error| charge(error, &asked, accesses, topology, question))
-        .collect()
+        .map(|error| charge(error, &lines, &kinds, topology, question))
+        .collect();
+    history::count(&mut charges, accesses, &asked, topology, question.window);
+    let suspects = charges.iter_mut().flat_map(|charge| &mut charge.suspects);
+    suspects.for_each(|suspect| suspect.strength = strength(suspect));
+    charges
 }
 
 fn concerns(error: &DeviceError, topology: &Topology, devices: &[Bdf]) -> bool {
@@ -118,79 +122,67 @@ fn concerns(error: &DeviceError, topology: &Topology, devices: &[Bdf]) -> bool {
         })
 }
 
-/// Whether two sources tell of the same error.
-fn is_same(a: &DeviceError, b: &DeviceError) -> bool {
-    // rasdaemon tells seconds, and hears of it a little later.
-    let close = 1_500_000 + a.moment.within.max(b.moment.within) as i64;
-    a.kind == b.kind
-        && a.device == b.device
-        && a.severity == b.severity
-        && a.from.split(':').next() != b.from.split(':').next()
-        && a.moment
-            .before(&b.moment)
-            .is_some_and(|us| us.abs() <= close)
+/// A number for each access, the same for those of the same holder, bytes and result.
+fn kinds(accesses: &[Access]) -> Vec<usize> {
+    let mut known = HashMap::new();
+    accesses
+        .iter()
+        .map(|access| {
+            let kind = (
+                (access.device, access.op == Op::Write, &access.range),
+                (access.session, access.allowed, &access.who),
+            );
+            let next = known.len();
+            *known.entry(kind).or_insert(next)
+        })
+        .collect()
 }
 
+/// An error with its suspects; how strong the evidence is comes later.
 fn charge(
     error: &DeviceError,
-    errors: &[&DeviceError],
-    accesses: &[Access],
+    lines: &[Line<'_>],
+    kinds: &[usize],
     topology: &Topology,
     question: &Question,
 ) -> Charge {
-    let mut suspects: Vec<Suspect> = Vec::new();
     let mut no_clock = 0;
-    let mut found: Vec<(i64, &Access)> = Vec::new();
-    for access in accesses {
-        match access.moment.before(&error.moment) {
-            Some(before) if is_before(before, access, error, question.window) => {
-                found.push((before, access));
-            }
-            Some(_) => {}
-            None => no_clock += 1,
-        }
+    let mut found: Vec<(i64, usize, &Access)> = Vec::new();
+    for line in lines {
+        let Some(range) = line.before(&error.moment, question.window) else {
+            no_clock += line.len() as u64;
+            continue;
+        };
+        found.extend(range.rev().filter_map(|index| {
+            let (access, place) = line.at(index);
+            Some((access.moment.before(&error.moment)?, place, access))
+        }));
     }
-    found.sort_by_key(|(before, _)| *before);
-    for (before, access) in found {
-        let like = suspects
-            .iter_mut()
-            .find(|known| is_alike(&known.access, access));
-        if let Some(like) = like {
-            like.count += 1;
-            continue;
+    // The nearest first. Each line is in that order, which the sort makes use of.
+    found.sort_by_key(|(before, place, _)| (*before, *place));
+    let mut suspects: Vec<Suspect> = Vec::new();
+    let mut known: Vec<usize> = Vec::new();
+    for (before, place, access) in found {
+        let kind = kinds[place];
+        if let Some(like) = known.iter().position(|known| *known == kind) {
+            suspects[like].count += 1;
+        } else if suspects.len() < MOST {
+            known.push(kind);
+            suspects.push(Suspect {
+                access: access.clone(),
+                before,
+                count: 1,
+                relation: relation(error, access.device, topology),
+                without_error: 0,
+                strength: Strength::None,
+            });
         }
-        if suspects.len() == MOST {
-            continue;
-        }
-        let relation = relation(error, access.device, topology);
-        let without_error =
-            without_error(access, accesses, error, errors, topology, question.window);
-        suspects.push(Suspect {
-            access: access.clone(),
-            before,
-            count: 1,
-            relation,
-            without_error,
-            strength: strength(relation, access, before, without_error),
-        });
     }
     Charge {
         error: error.clone(),
         suspects,
         no_clock,
     }
-}
-
-/// Whether an access was in the time before an error, as far as clocks are exact.
-fn is_before(before: i64, access: &Access, error: &DeviceError, window: u64) -> bool {
-    let late = error.moment.within.max(access.moment.within);
-    let late = late.min(i64::MAX as u64) as i64;
-    before >= -late && before <= window.min(i64::MAX as u64) as i64
-}
-
-fn is_alike(a: &Access, b: &Access) -> bool {
-    (a.device, a.op, &a.range, a.session, a.allowed, &a.who)
-        == (b.device, b.op, &b.range, b.session, b.allowed, &b.who)
 }
 
 /// What an access to a device has to do with an error.
@@ -221,51 +213,16 @@ pub fn relation(error: &DeviceError, device: Bdf, topology: &Topology) -> Relati
     }
 }
 
-/// The number of earlier accesses of the same kind to these bytes that no error of the device
-/// followed.
-fn without_error(
-    access: &Access,
-    accesses: &[Access],
-    error: &DeviceError,
-    errors: &[&DeviceError],
-    topology: &Topology,
-    window: u64,
-) -> u64 {
-    let near: Vec<&&DeviceError> = errors
-        .iter()
-        .filter(|error| error.kind != Kind::Panic)
-        .filter(|error| relation(error, access.device, topology) > Relation::TimeOnly)
-        .collect();
-    let like = accesses.iter().filter(|other| {
-        other.device == access.device
-            && other.op == access.op
-            && other.allowed == access.allowed
-            && other.range.start < access.range.end
-            && access.range.start < other.range.end
-    });
-    // If it is unknown whether an error followed, the access is no evidence.
-    let late = |other: &&Access| {
-        let before = other.moment.before(&error.moment);
-        before.is_some_and(|before| before > 0 && before.unsigned_abs() > window)
-    };
-    let harmless = like.filter(late).filter(|other| {
-        near.iter().all(|error| {
-            let before = other.moment.before(&error.moment);
-            before.is_some_and(|before| !is_before(before, other, error, window))
-        })
-    });
-    harmless.count() as u64
-}
-
-fn strength(relation: Relation, access: &Access, before: i64, without_error: u64) -> Strength {
+fn strength(suspect: &Suspect) -> Strength {
     /// An error is reported within this time, in microseconds.
     const SOON: i64 = 2_000_000;
 
-    if !access.allowed {
+    if !suspect.access.allowed {
         return Strength::None;
     }
-    let (soon, rare) = (before <= SOON && access.exact, without_error == 0);
-    match relation {
+    let soon = suspect.before <= SOON && suspect.access.exact;
+    let rare = suspect.without_error == 0;
+    match suspect.relation {
         Relation::SameFunction if soon && rare => Strength::Strong,
         Relation::SameFunction if soon || rare => Strength::Moderate,
         Relation::BelowPort | Relation::SameDevice if soon && rare => Strength::Moderate,
@@ -295,3 +252,7 @@ impl Charge {
 #[cfg(test)]
 #[path = "blame_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "blame_model_tests.rs"]
+mod model_tests;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::super::accesses::join;
+use super::super::error::Kind;
+use super::super::moment::tests::COMPARED;
 use super::super::moment::Moment;
 use super::super::topology::tests::bridge;
 use super::*;
@@ -176,6 +178,12 @@ fn an_error_is_told_once() {
         severity: Severity::Corrected,
         ..later.clone()
     };
+    // Two rows of a database are two errors.
+    let next = DeviceError {
+        from: "ras.db aer_event 2".into(),
+        ..database.clone()
+    };
+    assert_eq!(ask(&[database.clone(), next], &[]).len(), 2);
     let charges = ask(&[log.clone(), database, later, corrected], &[]);
     assert_eq!(charges.len(), 2);
     assert_eq!(charges[0].error, log);
@@ -216,4 +224,27 @@ fn a_ring_and_a_log_tell_of_the_same_access() {
     assert_eq!(join(vec![dated.clone()], vec![log.clone()]).len(), 1);
     assert_eq!(join(vec![dated], vec![later]).len(), 2);
     assert_eq!(join(vec![ring], vec![log]).len(), 1);
+}
+
+#[test]
+fn many_errors_and_accesses_are_joined_with_few_comparisons() {
+    const MANY: u64 = 400;
+
+    // An error every minute, a second after a write like all the others.
+    let at = |number: u64| number * 60 * SECOND;
+    let errors: Vec<DeviceError> = (1..=MANY)
+        .map(|number| DeviceError {
+            from: format!("ras.db aer_event {number}"),
+            ..error(at(number), Some("01:00.0"))
+        })
+        .collect();
+    let accesses: Vec<Access> = (1..=MANY)
+        .map(|number| access(at(number) - SECOND, "01:00.0", Op::Write, 0x2f8))
+        .collect();
+    COMPARED.set(0);
+    let charges = ask(&errors, &accesses);
+    let compared = COMPARED.get();
+    assert!(charges.iter().all(|charge| charge.suspects.len() == 1));
+    // All with all would be 160,000, and for each of these again 400.
+    assert!(compared < 200 * MANY, "{compared}");
 }

@@ -9,8 +9,10 @@
 //! - [`moment`]: when something was, by the clocks that there are.
 //! - [`error`]: what devices and processors report, as the [`kernel_log`], [`rasdaemon`]'s database
 //!   and the files that [`sources`] finds have it.
-//! - [`topology`]: which port a device is below; [`blame`](mod@blame) joins errors and accesses,
-//!   [`blame_text`] tells it, and [`setting`] is what blocks the culprit's bytes.
+//! - [`topology`]: which port a device is below; [`blame`](mod@blame) joins errors and accesses.
+//!   [`once`](mod@once) leaves each error once, a [`timeline`] finds accesses by time, and
+//!   [`history`] counts those that no error followed. [`blame_text`] tells it, and [`setting`] is
+//!   what blocks the culprit's bytes.
 
 pub mod accesses;
 pub mod blame;
@@ -18,14 +20,17 @@ pub mod blame_text;
 pub mod ended;
 pub mod error;
 pub mod event;
+pub mod history;
 pub mod keeper;
 pub mod kernel_log;
 pub mod last_boot;
 pub mod moment;
+pub mod once;
 pub mod rasdaemon;
 pub mod run;
 pub mod saved;
 pub mod setting;
 pub mod sources;
 pub mod text;
+pub mod timeline;
 pub mod topology;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::time::Stamp;
 
 /// Which boot of the machine something was in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Boot {
     /// The one that runs.
@@ -63,8 +63,10 @@ impl Moment {
     /// By how many microseconds this is before another moment, less than zero if it is after it;
     /// nothing if they have no clock in common.
     pub fn before(&self, later: &Self) -> Option<i64> {
-        let difference =
-            |a: Option<u64>, b: Option<u64>| (b? as i64).checked_sub(a?.try_into().ok()?);
+        #[cfg(test)]
+        tests::COMPARED.with(|compared| compared.set(compared.get() + 1));
+        let signed = |time: Option<u64>| i64::try_from(time?).ok();
+        let difference = |a, b| signed(b)?.checked_sub(signed(a)?);
         let by_wall = difference(self.wall, later.wall);
         // Of two earlier boots it is not known whether they are one.
         let other_boot = matches!(
@@ -103,8 +105,15 @@ pub fn span_text(us: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// How many moments were compared, for tests of how much work something is.
+        pub(crate) static COMPARED: Cell<u64> = const { Cell::new(0) };
+    }
 
     #[test]
     fn moments_need_a_clock_in_common() {
