@@ -12,11 +12,10 @@ use super::moment::{Boot, Moment};
 use super::saved::Ring;
 use crate::by_session::BySession;
 use crate::export::holders;
-use crate::holder::Holder;
 use crate::record::{Kind, Op, Record, SessionField};
 use crate::rows::Who;
 use crate::scan::{Logs, Options, Scan};
-use crate::vms::Vm;
+use crate::vms::{Vm, Vms};
 
 /// One access, or a range of those that have no record of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,21 +39,43 @@ pub struct Access {
 }
 
 /// What audit logs tell, for the names of virtual machines.
-pub struct Names {
-    scan: Scan,
+#[derive(Default)]
+pub struct Names<'a> {
+    /// The virtual machines of each machine.
+    vms: Vec<&'a Vms>,
+    /// When each session with this number and process began, and which virtual machine it was of.
+    sessions: HashMap<Session, Vec<(u64, Option<Vm>)>>,
 }
 
-impl Names {
-    /// Nothing is known.
-    pub fn none() -> Self {
-        Self {
-            scan: Scan::default(),
-        }
-    }
+/// A device, the number of a session and a process.
+type Session = (Bdf, Option<u64>, Option<u64>);
 
+impl<'a> Names<'a> {
     /// Those of a scan that remembers all sessions.
-    pub fn new(scan: Scan) -> Self {
-        Self { scan }
+    pub fn new(scan: &'a Scan) -> Self {
+        let mut names = Self::default();
+        let mut nodes: Vec<_> = scan.tally.devices().map(|(node, ..)| node).collect();
+        nodes.push(None);
+        nodes.dedup();
+        names.vms = nodes.iter().map(|node| scan.tally.vms(*node)).collect();
+        for (node, bdf, device) in scan.tally.devices() {
+            let vms = scan.tally.vms(node);
+            for session in device.sessions.recent() {
+                let mut pids: Vec<_> = session.holders.iter().map(|holder| holder.pid).collect();
+                pids.sort_unstable();
+                pids.dedup();
+                for pid in pids {
+                    let known = names.sessions.entry((bdf, session.number, pid));
+                    known
+                        .or_default()
+                        .push((session.first, session.vm(vms, bdf)));
+                }
+            }
+        }
+        for known in names.sessions.values_mut() {
+            known.sort_by_key(|(first, _)| *first);
+        }
+        names
     }
 
     /// Who made an access of a session and a process, around a time in milliseconds.
@@ -76,46 +97,29 @@ impl Names {
 
     /// By the session: that of the number and the process which is nearest in time.
     fn session(&self, event: &Event, wall: Option<u64>) -> Option<Vm> {
-        let mut found: Option<(u64, Option<Vm>)> = None;
-        for (node, bdf, device) in self.scan.tally.devices() {
-            if bdf != event.device {
-                continue;
-            }
-            let vms = self.scan.tally.vms(node);
-            for session in device.sessions.recent() {
-                let by = |holder: &Holder| holder.pid == event.pid;
-                if session.number != event.session || !session.holders.iter().any(by) {
-                    continue;
-                }
-                // Without a time, the last one in the log.
-                let distance = wall.map_or(u64::MAX - session.first, |wall| {
-                    wall.abs_diff(session.first)
-                });
-                if found
-                    .as_ref()
-                    .is_none_or(|(nearest, _)| distance <= *nearest)
-                {
-                    found = Some((distance, session.vm(vms, bdf)));
-                }
-            }
-        }
-        found?.1
+        let known = self
+            .sessions
+            .get(&(event.device, event.session, event.pid))?;
+        // Without a time, the last one in the log.
+        let wall = wall.unwrap_or(u64::MAX);
+        let after = known.partition_point(|(first, _)| *first <= wall);
+        let near = &known[after.saturating_sub(1)..known.len().min(after + 1)];
+        let (_, vm) = near
+            .iter()
+            .rev()
+            .min_by_key(|(first, _)| first.abs_diff(wall))?;
+        vm.clone()
     }
 
     /// By the process alone: libvirt's own records.
     fn process(&self, event: &Event, wall: Option<u64>) -> Option<Vm> {
         let pid = event.pid?;
-        let mut nodes: Vec<_> = self.scan.tally.devices().map(|(node, ..)| node).collect();
-        nodes.push(None);
-        nodes.dedup();
-        nodes
-            .iter()
-            .find_map(|node| self.scan.tally.vms(*node).of_process(pid, wall))
+        self.vms.iter().find_map(|vms| vms.of_process(pid, wall))
     }
 }
 
 /// The accesses of a ring.
-pub fn of_ring(ring: &Ring, boot: Option<Boot>, names: &Names) -> Vec<Access> {
+pub fn of_ring(ring: &Ring, boot: Option<Boot>, names: &Names<'_>) -> Vec<Access> {
     ring.events
         .iter()
         .map(|event| {
@@ -139,15 +143,14 @@ pub fn of_ring(ring: &Ring, boot: Option<Boot>, names: &Names) -> Vec<Access> {
         .collect()
 }
 
-/// The accesses of audit logs, and what there is to complain of.
-pub fn of_logs(logs: &Logs, options: &Options) -> (Vec<Access>, Scan) {
-    let holders = holders(&logs.scan_all(options));
-    let options = logs.chosen(options);
+/// The accesses of audit logs, of which `all` was told by a scan that remembers all sessions.
+pub fn of_logs(logs: &Logs, options: &Options, all: &Scan) -> Vec<Access> {
+    let holders = holders(all);
     let mut found = Vec::new();
-    let scan = logs.scan(&options, &mut |record, boot| {
+    logs.scan(options, &mut |record, boot| {
         found.extend(of_record(record, boot, &holders));
     });
-    (found, scan)
+    found
 }
 
 fn of_record(record: &Record<'_>, boot: u64, holders: &BySession<Who>) -> Option<Access> {
@@ -218,4 +221,99 @@ pub fn join(ring: Vec<Access>, log: Vec<Access>) -> Vec<Access> {
         .filter(|access| !access.exact || access.session.is_none() || !is_known(access));
     all.extend(new);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Instant;
+
+    use super::super::keeper::tests::event;
+    use super::*;
+    use crate::input::Source;
+    use crate::scan::MANY;
+
+    const START: u64 = 1_747_758_000_000;
+    /// From the start of a session to that of the next, in milliseconds.
+    const EACH: u64 = 1000;
+
+    /// The log of sessions of a device, one after the other, each of a virtual machine of its own.
+    fn scan(sessions: u64) -> Scan {
+        let mut text = String::new();
+        for number in 0..sessions {
+            let at = START + number * EACH;
+            let stamp = format!("audit({}.{:03}:{number}):", at / 1000, at % 1000);
+            let pid = 5000 + number;
+            text += &format!(
+                "type=UNKNOWN[1340] msg={stamp} device=\"0000:01:00.0\" op=open session={number} \
+                 ppid=1 pid={pid} subj=libvirt-00000000-0000-0000-0000-{number:012} \
+                 comm=\"x\" res=1\n"
+            );
+        }
+        let log = tempfile::NamedTempFile::new().unwrap();
+        fs::write(log.path(), text).unwrap();
+        let scan = Scan::read(&[Source::File(log.path().to_owned())], MANY);
+        assert_eq!(scan.broken, 0, "{:?}", scan.named);
+        scan
+    }
+
+    /// The ring of a machine that was booted when the log begins, with an access of each session.
+    fn ring(sessions: u64) -> Ring {
+        let of = |number| Event {
+            device: "01:00.0".parse().unwrap(),
+            session: Some(number),
+            pid: Some(5000 + number),
+            ..event((number * EACH + 10) * 1_000_000, 0x298)
+        };
+        Ring {
+            events: (0..sessions).map(of).collect(),
+            booted: Some(START * 1000),
+            ..Ring::default()
+        }
+    }
+
+    #[test]
+    fn many_sessions_take_less_time_to_find_than_to_read() {
+        const SESSIONS: u64 = 20_000;
+
+        let start = Instant::now();
+        let scan = scan(SESSIONS);
+        let read = start.elapsed();
+        let ring = ring(SESSIONS);
+        let start = Instant::now();
+        let accesses = of_ring(&ring, None, &Names::new(&scan));
+        let found = start.elapsed();
+        for (number, access) in accesses.iter().enumerate() {
+            let uuid = format!("00000000-0000-0000-0000-{number:012}");
+            assert_eq!(access.who.uuid, Some(uuid));
+        }
+        assert!(found < read, "read in {read:?}, found in {found:?}");
+    }
+
+    #[test]
+    fn the_nearest_session_of_a_number_and_process_is_the_one() {
+        let vm = |name: &str| {
+            Some(Vm {
+                name: Some(name.to_owned()),
+                uuid: None,
+            })
+        };
+        let event = event(0, 0x298);
+        let known = vec![(1000, vm("a")), (2000, vm("b")), (9000, None)];
+        let names = Names {
+            sessions: [((event.device, event.session, event.pid), known)].into(),
+            ..Names::default()
+        };
+        for (wall, name) in [
+            (Some(0), vm("a")),
+            (Some(1499), vm("a")),
+            (Some(1501), vm("b")),
+            (Some(5000), vm("b")),
+            (Some(6000), None),
+            (Some(9000), None),
+            (None, None),
+        ] {
+            assert_eq!(names.session(&event, wall), name, "{wall:?}");
+        }
+    }
 }

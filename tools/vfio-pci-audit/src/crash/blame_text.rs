@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::blame::{Charge, Relation, Strength, Suspect};
+use super::devices::Devices;
 use super::error::{Kind, Severity};
 use super::last_boot::AccessReport;
 use super::moment::span_text;
@@ -78,7 +79,7 @@ pub struct BlameReport {
 }
 
 impl SuspectReport {
-    fn new(suspect: &Suspect, machine: &Machine) -> Self {
+    fn new(suspect: &Suspect, devices: &mut Devices<'_>) -> Self {
         Self {
             before_us: suspect.before,
             exact: suspect.access.exact,
@@ -86,7 +87,7 @@ impl SuspectReport {
             relation: suspect.relation,
             without_error: suspect.without_error,
             strength: suspect.strength,
-            access: AccessReport::new(&suspect.access, machine),
+            access: AccessReport::new(&suspect.access, devices),
         }
     }
 
@@ -133,7 +134,7 @@ impl SuspectReport {
 }
 
 impl ChargeReport {
-    fn new(charge: &Charge, machine: &Machine) -> Self {
+    fn new(charge: &Charge, devices: &mut Devices<'_>) -> Self {
         let error = &charge.error;
         let culprit = charge.culprit();
         Self {
@@ -148,13 +149,13 @@ impl ChargeReport {
             accesses: charge
                 .suspects
                 .iter()
-                .map(|suspect| SuspectReport::new(suspect, machine))
+                .map(|suspect| SuspectReport::new(suspect, devices))
                 .collect(),
             culprit: culprit.and_then(|culprit| charge.suspects.iter().position(|s| s == culprit)),
             no_clock: charge.no_clock,
             setting: culprit.map(|culprit| {
                 let access = &culprit.access;
-                setting(machine, access.device, &access.range, access.op)
+                setting(devices, access.device, &access.range, access.op)
             }),
         }
     }
@@ -240,13 +241,14 @@ impl BlameReport {
         known_accesses: usize,
         window: u32,
     ) -> Self {
+        let mut devices = Devices::new(machine);
         Self {
             read,
             known_accesses,
             window,
             errors: charges
                 .iter()
-                .map(|charge| ChargeReport::new(charge, machine))
+                .map(|charge| ChargeReport::new(charge, &mut devices))
                 .collect(),
         }
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::accesses::Access;
+use super::devices::Devices;
 use super::ended::Ended;
 use super::saved::Ring;
 use crate::known::knowledge::{notes, Note};
@@ -42,10 +43,10 @@ pub struct AccessReport {
 }
 
 impl AccessReport {
-    /// Of an access to a device of a machine.
-    pub fn new(access: &Access, machine: &Machine) -> Self {
-        let subject = machine.subject(None, access.device);
-        let notes = subject.map(|subject| notes(&subject, &access.range, access.op));
+    /// Of an access to one of some devices.
+    pub fn new(access: &Access, devices: &mut Devices<'_>) -> Self {
+        let subject = devices.subject(access.device);
+        let notes = subject.map(|subject| notes(subject, &access.range, access.op));
         Self {
             time: access.moment.stamp(),
             since_boot: access.moment.up_text(),
@@ -113,6 +114,7 @@ impl LastBoot {
         last: usize,
     ) -> Self {
         let latest = accesses.iter().rev().take(last);
+        let mut devices = Devices::new(machine);
         Self {
             from: ring.from.clone(),
             ended,
@@ -120,7 +122,7 @@ impl LastBoot {
             lost: ring.lost,
             undecoded: ring.unknown + ring.wrong + ring.bad,
             accesses: latest
-                .map(|access| AccessReport::new(access, machine))
+                .map(|access| AccessReport::new(access, &mut devices))
                 .collect(),
         }
     }

@@ -13,10 +13,12 @@
 //!   [`once`](mod@once) leaves each error once, a [`timeline`] finds accesses by time, and
 //!   [`history`] counts those that no error followed. [`blame_text`] tells it, and [`setting`] is
 //!   what blocks the culprit's bytes.
+//! - [`devices`]: those of the machine, each of which is looked at once.
 
 pub mod accesses;
 pub mod blame;
 pub mod blame_text;
+pub mod devices;
 pub mod ended;
 pub mod error;
 pub mod event;

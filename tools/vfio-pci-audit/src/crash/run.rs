@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use jiff::tz::TimeZone;
 
 use super::accesses::{join, of_logs, of_ring, Access, Names};
 use super::blame::{self, Question};
@@ -31,48 +32,62 @@ fn warn(complaints: impl IntoIterator<Item = String>) {
     }
 }
 
-/// The audit logs, as far as there are any.
-fn logs(common: &CommonArgs) -> Result<Option<(Logs, Options)>> {
-    let keep = || {
-        let sources = input::sources(&common.audit_log, &common.root)?;
-        // The journal is that of the machine on which this runs.
-        if sources == [Source::Journal] && common.root != Path::new("/") {
-            return Ok(None);
-        }
-        Logs::keep(&sources).map(Some)
-    };
-    let logs = match keep() {
-        Ok(logs) => logs,
-        // Without a log there are no names, and accesses all the same.
-        Err(error) if common.audit_log.is_empty() => {
-            anstream::eprintln!(
-                "note: virtual machines are not named without an audit log: {error:#}"
-            );
-            None
-        }
-        Err(error) => return Err(error),
-    };
-    let options = Options {
-        zone: Zone::new(false).zone(),
-        ..Options::default()
-    };
-    Ok(logs.map(|logs| (logs, options)))
+/// Audit logs, and what they say.
+struct Audit {
+    logs: Logs,
+    options: Options,
+    scan: Scan,
 }
 
-fn names(logs: Option<&(Logs, Options)>) -> (Names, Exit) {
-    let Some((logs, options)) = logs else {
-        return (Names::none(), Exit::Done);
-    };
-    let scan = logs.scan_all(options);
-    let exit = judge(&scan);
-    (Names::new(scan), exit)
-}
+impl Audit {
+    /// Those that are named, or of this machine, as far as there are any.
+    fn read(common: &CommonArgs) -> Result<Option<Self>> {
+        let keep = || {
+            let sources = input::sources(&common.audit_log, &common.root)?;
+            // The journal is that of the machine on which this runs.
+            if sources == [Source::Journal] && common.root != Path::new("/") {
+                return Ok(None);
+            }
+            Logs::keep(&sources).map(Some)
+        };
+        let logs = match keep() {
+            Ok(Some(logs)) => logs,
+            Ok(None) => return Ok(None),
+            // Without a log there are no names, and accesses all the same.
+            Err(error) if common.audit_log.is_empty() => {
+                anstream::eprintln!(
+                    "note: virtual machines are not named without an audit log: {error:#}"
+                );
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let options = Options {
+            zone: Zone::new(false).zone(),
+            ..Options::default()
+        };
+        let scan = logs.scan_all(&options);
+        warn(scan.complaints());
+        Ok(Some(Self {
+            logs,
+            options,
+            scan,
+        }))
+    }
 
-fn judge(scan: &Scan) -> Exit {
-    warn(scan.complaints());
-    match scan.failures.is_empty() {
-        true => Exit::Done,
-        false => Exit::Failed,
+    fn names(audit: Option<&Self>) -> Names<'_> {
+        audit.map_or_else(Names::default, |audit| Names::new(&audit.scan))
+    }
+
+    fn accesses(&self) -> Vec<Access> {
+        of_logs(&self.logs, &self.options, &self.scan)
+    }
+
+    fn exit(audit: Option<&Self>) -> Exit {
+        match audit.is_some_and(|audit| !audit.scan.failures.is_empty()) {
+            true => Exit::Failed,
+            false => Exit::Done,
+        }
     }
 }
 
@@ -154,20 +169,14 @@ pub fn last_boot(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
     };
     warn(ring.complaints());
     let zone = Zone::new(false).zone();
-    let mut found = Found::default();
-    for file in &args.kernel_log {
-        found
-            .read(file, Some(Boot::Last), &zone)
-            .with_context(|| file.display().to_string())?;
-    }
     let given = !args.kernel_log.is_empty();
-    if !given {
-        found = Found::system(&common.root, &zone);
-    }
+    let found = match given {
+        true => read(&args.kernel_log, Some(Boot::Last), &zone)?,
+        false => Found::system(&common.root, &zone),
+    };
     warn(found.complaints.iter().cloned());
-    let logs = logs(common)?;
-    let (names, exit) = names(logs.as_ref());
-    let accesses = of_ring(&ring, boot, &names);
+    let audit = Audit::read(common)?;
+    let accesses = of_ring(&ring, boot, &Audit::names(audit.as_ref()));
     let machine = machine(&common.dump, &common.root)?;
     let report = LastBoot::new(
         &ring,
@@ -183,16 +192,15 @@ pub fn last_boot(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
         }
         TextOrJson::Json => json(&report, out)?,
     }
-    Ok(match (exit, accesses.is_empty()) {
-        (Exit::Failed, _) => Exit::Failed,
-        (_, true) => Exit::Nothing,
-        (exit, false) => exit,
+    Ok(match (Audit::exit(audit.as_ref()), accesses.is_empty()) {
+        (Exit::Done, true) => Exit::Nothing,
+        (exit, _) => exit,
     })
 }
 
 /// The accesses of rings: those that are named, or what there is of the last boot, and what this
 /// one traces.
-fn traced(args: &BlameArgs, names: &Names) -> Result<Vec<Access>> {
+fn traced(args: &BlameArgs, names: &Names<'_>) -> Result<Vec<Access>> {
     let mut all = Vec::new();
     let mut add = |ring: Ring, boot| {
         warn(ring.complaints());
@@ -223,15 +231,11 @@ fn traced(args: &BlameArgs, names: &Names) -> Result<Vec<Access>> {
     Ok(all)
 }
 
-fn errors(files: &[PathBuf], root: &Path) -> Result<Found> {
-    let zone = Zone::new(false).zone();
-    if files.is_empty() {
-        return Ok(Found::system(root, &zone));
-    }
+fn read(files: &[PathBuf], boot: Option<Boot>, zone: &TimeZone) -> Result<Found> {
     let mut found = Found::default();
     for file in files {
         found
-            .read(file, None, &zone)
+            .read(file, boot, zone)
             .with_context(|| file.display().to_string())?;
     }
     Ok(found)
@@ -240,12 +244,16 @@ fn errors(files: &[PathBuf], root: &Path) -> Result<Found> {
 /// Do what `blame` is asked for.
 pub fn blame(args: &BlameArgs, out: &mut impl Write) -> Result<Exit> {
     let common = &args.common;
-    let found = errors(&args.files, &common.root)?;
+    let zone = Zone::new(false).zone();
+    let found = match args.files.is_empty() {
+        true => Found::system(&common.root, &zone),
+        false => read(&args.files, None, &zone)?,
+    };
     warn(found.complaints.iter().cloned());
-    let logs = logs(common)?;
-    let (names, mut exit) = names(logs.as_ref());
-    let ring = traced(args, &names)?;
-    let recorded = logs.map_or_else(Vec::new, |(logs, options)| of_logs(&logs, &options).0);
+    let audit = Audit::read(common)?;
+    let mut exit = Audit::exit(audit.as_ref());
+    let ring = traced(args, &Audit::names(audit.as_ref()))?;
+    let recorded = audit.as_ref().map_or_else(Vec::new, Audit::accesses);
     let accesses = join(ring, recorded);
     let machine = machine(&common.dump, &common.root)?;
     let mut topology = Topology::of_machine(&common.root.join("sys"));

@@ -9,7 +9,7 @@ use pci_config::Bdf;
 use pci_config::Id;
 use serde::Serialize;
 
-use crate::known::machine::Machine;
+use super::devices::Devices;
 use crate::record::Op;
 
 /// The end of configuration space.
@@ -27,20 +27,19 @@ pub struct Setting {
 }
 
 /// Block what an access to bytes of a device did. Everything else is exempted: the rest of the
-/// device, and the other devices of `machine` that VFIO has.
-pub fn setting(machine: &Machine, device: Bdf, range: &Range<usize>, op: Op) -> Setting {
-    let id = machine
-        .subject(None, device)
-        .map(|subject| subject.device.id);
-    let others = machine.of_vfio();
-    let same = others
-        .iter()
-        .filter(|(bdf, _, other)| *bdf != device && Some(other.device.id) == id)
-        .count();
+/// device, and the other devices of its machine that VFIO has.
+pub fn setting(devices: &mut Devices<'_>, device: Bdf, range: &Range<usize>, op: Op) -> Setting {
+    let id = devices.subject(device).map(|subject| subject.device.id);
+    let others = devices.of_vfio().iter();
+    let others: Vec<Id> = others
+        .filter(|(bdf, _)| *bdf != device)
+        .map(|(_, id)| *id)
+        .collect();
+    let same = others.iter().filter(|other| Some(**other) == id).count();
     let ids: BTreeSet<String> = others
         .iter()
-        .filter(|(bdf, _, other)| *bdf != device && Some(other.device.id) != id)
-        .map(|(_, _, other)| other.device.id.to_string())
+        .filter(|other| Some(**other) != id)
+        .map(Id::to_string)
         .collect();
     let mut notes = Vec::new();
     let mut exceptions = id.map_or_else(Vec::new, |id| rest_of(id, range));
@@ -87,6 +86,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::known::machine::Machine;
     use crate::map::Maps;
 
     fn device(root: &Path, bdf: &str, vendor: &str, id: &str) {
@@ -110,7 +110,16 @@ mod tests {
         let root = root.path();
         device(root, "0000:01:00.0", "0x8086", "0x10d3");
         device(root, "0000:02:00.0", "0x1af4", "0x1044");
-        let of = |range, op| setting(&machine(root), "01:00.0".parse().unwrap(), &range, op);
+        let of_device = |device: &str, range, op| {
+            let machine = machine(root);
+            setting(
+                &mut Devices::new(&machine),
+                device.parse().unwrap(),
+                &range,
+                op,
+            )
+        };
+        let of = |range, op| of_device("01:00.0", range, op);
         let found = of(0x2f8..0x2fc, Op::Write);
         assert_eq!(
             found.options,
@@ -129,12 +138,7 @@ mod tests {
             "{:?}",
             found.notes
         );
-        let unknown = setting(
-            &machine(root),
-            "09:00.0".parse().unwrap(),
-            &(8..12),
-            Op::Write,
-        );
+        let unknown = of_device("09:00.0", 8..12, Op::Write);
         assert!(unknown.notes[0].contains("--dump"), "{:?}", unknown.notes);
         assert!(unknown
             .options
