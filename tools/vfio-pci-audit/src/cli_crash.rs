@@ -73,6 +73,9 @@ pub struct BlameArgs {
     /// Include errors that were corrected
     #[arg(long)]
     pub corrected: bool,
+    /// Skip errors before TIME, such as today, recent, boot, 2h, 2025-05-20, "05/20/2025 16:20:00"
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
     /// What is common to both
     #[command(flatten)]
     pub common: CommonArgs,

@@ -87,6 +87,9 @@ pub struct Question {
     pub devices: Vec<Bdf>,
     /// Whether errors count that were corrected.
     pub corrected: bool,
+    /// Only errors from then on, in microseconds since 1970; also those whose time of day is
+    /// unknown.
+    pub since: Option<u64>,
 }
 
 /// Join errors and accesses.
@@ -104,8 +107,10 @@ pub fn blame(
     asked.sort_by_key(|error| (error.moment.wall, error.moment.up));
     let lines = lines(accesses, 0..accesses.len());
     let kinds = kinds(accesses);
+    // What came before tells all the same which accesses no error followed.
     let mut charges: Vec<Charge> = asked
         .iter()
+        .filter(|error| error.moment.is_since(question.since))
         .map(|error| charge(error, &lines, &kinds, topology, question))
         .collect();
     history::count(&mut charges, accesses, &asked, topology, question.window);

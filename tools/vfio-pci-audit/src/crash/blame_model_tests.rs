@@ -210,6 +210,7 @@ proptest! {
             window: WINDOW,
             devices: Vec::new(),
             corrected: true,
+            since: None,
         };
         let charges = blame(&errors, &accesses, &topology, &question);
         prop_assert_eq!(charges, model(&errors, &accesses, &topology));

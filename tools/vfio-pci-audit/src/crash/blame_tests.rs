@@ -54,6 +54,7 @@ fn question() -> Question {
         window: 10 * SECOND,
         devices: Vec::new(),
         corrected: false,
+        since: None,
     }
 }
 
@@ -247,4 +248,34 @@ fn many_errors_and_accesses_are_joined_with_few_comparisons() {
     assert!(charges.iter().all(|charge| charge.suspects.len() == 1));
     // All with all would be 160,000, and for each of these again 400.
     assert!(compared < 200 * MANY, "{compared}");
+}
+
+#[test]
+fn errors_before_a_time_are_skipped() {
+    let of_day = |second: u64| DeviceError {
+        moment: Moment {
+            wall: Some(second * SECOND),
+            ..Moment::default()
+        },
+        ..error(0, Some("01:00.0"))
+    };
+    let errors = [of_day(9), of_day(99), error(5, Some("01:00.0"))];
+    let since = Question {
+        since: Some(10 * SECOND),
+        ..question()
+    };
+    let at = |second: u64| Access {
+        moment: of_day(second).moment,
+        ..access(0, "01:00.0", Op::Write, 0x2f8)
+    };
+    let charges = blame(&errors[..2], &[at(8), at(98)], &topology(), &since);
+    // The write before the error that is skipped had one, too.
+    assert_eq!(charges[0].suspects[0].without_error, 0);
+    let charges = blame(&errors, &[], &topology(), &since);
+    let walls: Vec<_> = charges
+        .iter()
+        .map(|charge| charge.error.moment.wall)
+        .collect();
+    // One whose time of day is unknown may be later.
+    assert_eq!(walls, [None, Some(99 * SECOND)]);
 }

@@ -82,6 +82,11 @@ impl Moment {
         }
     }
 
+    /// Whether it is not known to be before a time of day in microseconds.
+    pub fn is_since(&self, since: Option<u64>) -> bool {
+        since.is_none_or(|since| self.wall.is_none_or(|wall| wall >= since))
+    }
+
     /// The time of day.
     pub fn stamp(&self) -> Option<Stamp> {
         self.wall.map(|wall| Stamp(wall / 1000))

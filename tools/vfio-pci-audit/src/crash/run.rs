@@ -25,6 +25,7 @@ use crate::run::{json, machine};
 use crate::scan::{Logs, Options, Scan};
 use crate::terminal;
 use crate::time::Zone;
+use crate::when::Now;
 
 fn warn(complaints: impl IntoIterator<Item = String>) {
     for complaint in complaints {
@@ -244,6 +245,9 @@ fn read(files: &[PathBuf], boot: Option<Boot>, zone: &TimeZone) -> Result<Found>
 /// Do what `blame` is asked for.
 pub fn blame(args: &BlameArgs, out: &mut impl Write) -> Result<Exit> {
     let common = &args.common;
+    let since = args.since.as_deref();
+    let now = Now::here(Zone::new(common.utc).zone());
+    let since = since.map(|since| now.read(since)).transpose()?;
     let zone = Zone::new(false).zone();
     let found = match args.files.is_empty() {
         true => Found::system(&common.root, &zone),
@@ -262,6 +266,7 @@ pub fn blame(args: &BlameArgs, out: &mut impl Write) -> Result<Exit> {
         window: u64::from(args.window) * 1_000_000,
         devices: args.device.clone(),
         corrected: args.corrected,
+        since: since.map(|ms| ms.saturating_mul(1000)),
     };
     let charges = blame::blame(&found.errors, &accesses, &topology, &question);
     let report = BlameReport::new(&charges, &machine, found.names, accesses.len(), args.window);
