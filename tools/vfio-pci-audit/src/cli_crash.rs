@@ -9,11 +9,15 @@ use pci_config::Bdf;
 
 use crate::cli::TextOrJson;
 
+/// Where boots are saved.
+pub const FOLDER: &str = "/var/lib/vfio-pci-audit";
+
 /// For `last-boot`.
 #[derive(Args, Debug)]
 pub struct LastBootArgs {
-    /// A file that --save wrote, or a copy of tracefs's file trace; - is standard input [default:
-    /// what the kernel kept, or the file that was saved last]
+    /// A file that --save wrote, or a copy of tracefs's file trace; - is standard input. One that
+    /// is not in /var/lib/vfio-pci-audit is taken to be of another machine, unless --audit-log
+    /// names a log of this one [default: what the kernel kept, or the file that was saved last]
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// Save what the kernel kept of the last boot to disk, for use when the machine starts; the
@@ -24,7 +28,7 @@ pub struct LastBootArgs {
     #[arg(
         long,
         value_name = "FOLDER",
-        default_value = "/var/lib/vfio-pci-audit",
+        default_value = FOLDER,
         value_hint = ValueHint::DirPath
     )]
     pub folder: PathBuf,
@@ -48,14 +52,16 @@ pub struct BlameArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
     /// Accesses of a boot: a file that last-boot --save wrote, or a copy of tracefs's file trace;
-    /// may be repeated [default: what the kernel keeps of the last boot and of this one]
+    /// may be repeated. One that is not in /var/lib/vfio-pci-audit is taken to be of another
+    /// machine, unless --audit-log names a log of this one [default: what the kernel keeps of the
+    /// last boot and of this one]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub trace: Vec<PathBuf>,
     /// Folder of saved boots
     #[arg(
         long,
         value_name = "FOLDER",
-        default_value = "/var/lib/vfio-pci-audit",
+        default_value = FOLDER,
         value_hint = ValueHint::DirPath
     )]
     pub folder: PathBuf,
@@ -85,11 +91,11 @@ pub struct BlameArgs {
 #[derive(Args, Debug)]
 pub struct CommonArgs {
     /// Audit logs, for the names of virtual machines and for more accesses [default: the system's
-    /// logs, or its journal]
+    /// logs, or its journal, if the accesses are of this machine]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub audit_log: Vec<PathBuf>,
     /// Output of lspci -xxxx from the machine, to name registers and find ports [default: this
-    /// machine's devices]
+    /// machine's devices, if the accesses are of it]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub dump: Vec<PathBuf>,
     /// Output format

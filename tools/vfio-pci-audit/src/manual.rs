@@ -191,7 +191,8 @@ const EXAMPLES: &[(&str, Examples)] = &[
             ),
             (
                 "The same for another machine, from its logs",
-                "vfio-pci-audit blame --trace boot-4.trace --audit-log audit.log console.log",
+                "vfio-pci-audit blame --trace boot-4.trace --audit-log audit.log --dump lspci.txt \
+                 console.log",
             ),
             (
                 "From rasdaemon's database",

@@ -299,8 +299,8 @@ impl Map {
 pub struct Maps {
     /// The spaces of dumps.
     pub spaces: Vec<Space>,
-    /// Where sysfs is.
-    pub sysfs: PathBuf,
+    /// Where sysfs is; nothing if the logs are of another machine.
+    pub sysfs: Option<PathBuf>,
     /// The name of this machine.
     pub this: Option<String>,
 }
@@ -322,8 +322,8 @@ impl Maps {
         if let Some(space) = self.dumped(bdf) {
             return Map::new(space).ok();
         }
-        let here = self.is_this(node);
-        let space = here.then(|| Space::from_sysfs(&self.sysfs, bdf).ok())??;
+        let sysfs = self.sysfs.as_ref().filter(|_| self.is_this(node))?;
+        let space = Space::from_sysfs(sysfs, bdf).ok()?;
         Map::new(&space).ok()
     }
 }

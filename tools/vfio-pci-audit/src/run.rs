@@ -340,13 +340,13 @@ pub(crate) fn machine(dumps: &[PathBuf], root: &Path) -> Result<Machine> {
     }
     Ok(Machine::new(Maps {
         spaces,
-        sysfs: root.join("sys"),
+        sysfs: Some(root.join("sys")),
         this: hostname(root),
     }))
 }
 
 /// The name of this machine.
-fn hostname(root: &Path) -> Option<String> {
+pub(crate) fn hostname(root: &Path) -> Option<String> {
     let name = fs::read_to_string(root.join("proc/sys/kernel/hostname")).ok()?;
     Some(name.trim().to_owned())
 }

@@ -132,7 +132,7 @@ impl Status {
             status.advise_on_blocking();
             status.look_for_sessions(root);
             status.past_the_hook = beyond::of_machine(&Machine::new(Maps {
-                sysfs: root.join("sys"),
+                sysfs: Some(root.join("sys")),
                 ..Maps::default()
             }));
         }

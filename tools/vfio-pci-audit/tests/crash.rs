@@ -227,3 +227,92 @@ fn a_number_that_two_sessions_have_names_the_one_that_made_the_access() {
         "{error:#}"
     );
 }
+
+/// A device of a machine, as sysfs has it.
+fn device<'a>(folder: &'a str, vendor: &'a str, device: &'a str) -> [(String, &'a str); 3] {
+    let file = |name: &str| format!("sys/bus/pci/devices/{folder}/{name}");
+    [
+        (file("vendor"), vendor),
+        (file("device"), device),
+        (file("driver_override"), "vfio-pci\n"),
+    ]
+}
+
+#[test]
+fn a_host_that_stays_dead_is_not_taken_for_the_machine_that_looks() {
+    let files = Files::new();
+    let [console, audit, ring] = host(&files);
+    // The machine that looks has another device at the address, one more that VFIO has, and a log
+    // of its own.
+    let mut here: Vec<(String, &str)> = Vec::new();
+    here.extend(device("0000:01:00.1", "0x8086\n", "0x1533\n"));
+    here.extend(device("0000:05:00.0", "0x10de\n", "0x1eb8\n"));
+    let own = lines(&two_machines()).replace("\"build\"", "\"own\"");
+    here.push(("var/log/audit/audit.log".to_owned(), &own));
+    let saved = "var/lib/vfio-pci-audit/boot-4.trace";
+    here.push((saved.to_owned(), RING));
+    let here: Vec<(&str, &str)> = here.iter().map(|(file, text)| (&**file, *text)).collect();
+    let here = machine(&here);
+    let root = format!("--root={}", here.path().display());
+    let saved = here.path().join(saved).display().to_string();
+    let blame = |more: &[&str]| {
+        let told = json(&[&["blame", &console, &root, "--folder=/nowhere"][..], more].concat());
+        told["errors"][0].clone()
+    };
+    let options = |error: &Value| error["setting"]["options"].as_str().unwrap().to_owned();
+    let notes = |error: &Value| error["setting"]["notes"].to_string();
+
+    // Of this machine: its devices and logs tell.
+    let own = blame(&["--trace", &saved]);
+    assert_eq!(
+        options(&own),
+        "block_pci_unassigned_write=Y \
+         uaccess_allow_ids=8086:1533@0-297,8086:1533@299-fff,10de:1eb8"
+    );
+    assert_eq!(own["accesses"][0]["vm"], "own", "{own:#}");
+    assert!(!notes(&own).contains("that machine"), "{own:#}");
+
+    // Of another one: nothing of this one does.
+    let without_dump = blame(&["--trace", &ring]);
+    assert_eq!(options(&without_dump), "block_pci_unassigned_write=Y");
+    assert!(notes(&without_dump).contains("--dump"), "{without_dump:#}");
+    for access in without_dump["accesses"].as_array().unwrap() {
+        assert_eq!(access["offset"], 0x298, "{without_dump:#}");
+        assert_eq!(access["vm"], Value::Null, "{without_dump:#}");
+    }
+    let dump = "01:00.1 Ethernet controller\n00: f4 1a 44 10 00 00 00 00 00 00 00 02 00 00 00 00\n";
+    let zeros = |at: usize| format!("{at:02x}:{}\n", " 00".repeat(16));
+    let dump = dump.to_owned() + &(1..16).map(|line| zeros(line * 16)).collect::<String>();
+    let dump = files.put("lspci", &dump);
+    let named = ["--trace", &ring, "--audit-log", &audit, "--dump", &dump];
+    let with_dump = blame(&named);
+    assert_eq!(
+        options(&with_dump),
+        "block_pci_unassigned_write=Y uaccess_allow_ids=1af4:1044@0-297,1af4:1044@299-fff"
+    );
+    assert!(
+        notes(&with_dump).contains("the other devices of that machine are unknown here"),
+        "{with_dump:#}"
+    );
+    assert_eq!(with_dump["accesses"][0]["vm"], "build");
+    let said = all(&[&["blame", &console, &root][..], &named].concat());
+    assert!(said.contains("taken to be of another machine"), "{said}");
+
+    // An audit log that names another machine says so, too, and the last boot is that machine's.
+    let other = lines(&two_machines());
+    let other = other.lines().map(|line| format!("node=other {line}\n"));
+    let named = files.put("named", &other.collect::<String>());
+    let elsewhere = blame(&["--audit-log", &named]);
+    assert_eq!(options(&elsewhere), "block_pci_unassigned_write=Y");
+    let told = json(&["last-boot", &ring, &root]);
+    assert_eq!(told["ended"]["how"], "unknown");
+    assert_eq!(told["accesses"][0]["vm"], Value::Null);
+    // A log of this machine says that the trace is, too.
+    let log = here
+        .path()
+        .join("var/log/audit/audit.log")
+        .display()
+        .to_string();
+    let own = blame(&["--trace", &ring, "--audit-log", &log]);
+    assert!(options(&own).ends_with(",10de:1eb8"), "{own:#}");
+}

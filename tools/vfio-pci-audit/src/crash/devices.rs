@@ -14,7 +14,7 @@ use crate::known::subject::Subject;
 pub struct Devices<'a> {
     machine: &'a Machine,
     subjects: HashMap<Bdf, Option<Subject>>,
-    of_vfio: OnceCell<Vec<(Bdf, Id)>>,
+    of_vfio: OnceCell<Option<Vec<(Bdf, Id)>>>,
 }
 
 impl<'a> Devices<'a> {
@@ -36,12 +36,14 @@ impl<'a> Devices<'a> {
             .as_ref()
     }
 
-    /// The devices that VFIO has, or may get.
-    pub fn of_vfio(&self) -> &[(Bdf, Id)] {
+    /// The devices that VFIO has, or may get; nothing if the machine is another one, whose devices
+    /// are not known.
+    pub fn of_vfio(&self) -> Option<&[(Bdf, Id)]> {
         let find = || {
+            self.machine.maps.sysfs.as_ref()?;
             let all = self.machine.of_vfio().into_iter();
-            all.map(|(bdf, _, of)| (bdf, of.device.id)).collect()
+            Some(all.map(|(bdf, _, of)| (bdf, of.device.id)).collect())
         };
-        self.of_vfio.get_or_init(find)
+        self.of_vfio.get_or_init(find).as_deref()
     }
 }

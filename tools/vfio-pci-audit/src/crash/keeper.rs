@@ -125,7 +125,7 @@ fn event(kept: &Kept) -> Event {
 }
 
 /// Whether the module keeps accesses; otherwise, why it does not.
-fn ensure_kept(root: &Path) -> Result<()> {
+pub fn ensure_kept(root: &Path) -> Result<()> {
     let folder = root.join(FOLDER);
     let path = |file: &str| root.join(file);
     match fs::metadata(folder.join("this_boot")) {

@@ -13,7 +13,7 @@
 //!   [`once`](mod@once) leaves each error once, a [`timeline`] finds accesses by time, and
 //!   [`history`] counts those that no error followed. [`blame_text`] tells it, and [`setting`] is
 //!   what blocks the culprit's bytes.
-//! - [`devices`]: those of the machine, each of which is looked at once.
+//! - [`whose`]: whether all of that is of this machine, and its [`devices`].
 
 pub mod accesses;
 pub mod blame;
@@ -36,3 +36,4 @@ pub mod sources;
 pub mod text;
 pub mod timeline;
 pub mod topology;
+pub mod whose;

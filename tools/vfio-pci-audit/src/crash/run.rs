@@ -18,10 +18,13 @@ use super::moment::Boot;
 use super::saved::Ring;
 use super::sources::Found;
 use super::topology::Topology;
+use super::whose::{is_own, Named};
 use crate::cli::{Exit, TextOrJson};
 use crate::cli_crash::{BlameArgs, CommonArgs, LastBootArgs};
 use crate::input::{self, Source};
-use crate::run::{json, machine};
+use crate::known::machine::Machine;
+use crate::origin::Origin;
+use crate::run::{hostname, json, machine};
 use crate::scan::{Logs, Options, Scan};
 use crate::terminal;
 use crate::time::Zone;
@@ -35,45 +38,56 @@ fn warn(complaints: impl IntoIterator<Item = String>) {
 
 /// Audit logs, and what they say.
 struct Audit {
+    sources: Vec<Source>,
     logs: Logs,
     options: Options,
     scan: Scan,
 }
 
 impl Audit {
-    /// Those that are named, or of this machine, as far as there are any.
-    fn read(common: &CommonArgs) -> Result<Option<Self>> {
-        let keep = || {
-            let sources = input::sources(&common.audit_log, &common.root)?;
-            // The journal is that of the machine on which this runs.
-            if sources == [Source::Journal] && common.root != Path::new("/") {
-                return Ok(None);
-            }
-            Logs::keep(&sources).map(Some)
-        };
-        let logs = match keep() {
-            Ok(Some(logs)) => logs,
-            Ok(None) => return Ok(None),
-            // Without a log there are no names, and accesses all the same.
-            Err(error) if common.audit_log.is_empty() => {
-                anstream::eprintln!(
-                    "note: virtual machines are not named without an audit log: {error:#}"
-                );
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
+    fn read(sources: Vec<Source>) -> Result<Self> {
         let options = Options {
             zone: Zone::new(false).zone(),
             ..Options::default()
         };
+        let logs = Logs::keep(&sources)?;
         let scan = logs.scan_all(&options);
         warn(scan.complaints());
-        Ok(Some(Self {
+        Ok(Self {
+            sources,
             logs,
             options,
             scan,
-        }))
+        })
+    }
+
+    /// Those that are named.
+    fn named(common: &CommonArgs) -> Result<Option<Self>> {
+        if common.audit_log.is_empty() {
+            return Ok(None);
+        }
+        Self::read(input::sources(&common.audit_log, &common.root)?).map(Some)
+    }
+
+    /// Those of this machine, as far as there are any.
+    fn here(root: &Path) -> Result<Option<Self>> {
+        let read = || match input::sources(&[], root)? {
+            // The journal is that of the machine on which this runs.
+            sources if sources == [Source::Journal] && root != Path::new("/") => Ok(None),
+            sources => Self::read(sources).map(Some),
+        };
+        // Without a log there are no names, and accesses all the same.
+        read().or_else(|error: anyhow::Error| {
+            anstream::eprintln!(
+                "note: virtual machines are not named without an audit log: {error:#}"
+            );
+            Ok(None)
+        })
+    }
+
+    fn origin(&self, root: &Path) -> Origin {
+        let this = hostname(root);
+        Origin::of(&self.scan, &self.sources, this.as_deref(), root)
     }
 
     fn names(audit: Option<&Self>) -> Names<'_> {
@@ -90,6 +104,25 @@ impl Audit {
             false => Exit::Done,
         }
     }
+}
+
+/// Whether what is named is of this machine; if not, that is said.
+fn is_here(named: &Named<'_>, root: &Path) -> bool {
+    let why = named.elsewhere(root);
+    if let Some(why) = &why {
+        anstream::eprintln!(
+            "note: this is taken to be of another machine, because {why}: the devices and logs of \
+             this one are not looked at"
+        );
+    }
+    why.is_none()
+}
+
+/// The devices of dumps, and those of this machine if it is the one.
+fn devices(common: &CommonArgs, here: bool) -> Result<Machine> {
+    let mut machine = machine(&common.dump, &common.root)?;
+    machine.maps.sysfs = machine.maps.sysfs.filter(|_| here);
+    Ok(machine)
 }
 
 fn read_ring(file: &Path) -> Result<Ring> {
@@ -169,16 +202,27 @@ pub fn last_boot(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
         None => last_ring(&common.root, &args.folder)?,
     };
     warn(ring.complaints());
+    let named = Audit::named(common)?;
+    let origin = named.as_ref().map(|audit| audit.origin(&common.root));
+    let is_of = Named {
+        traces: args.file.as_slice(),
+        folder: &args.folder,
+        logs: origin.as_ref().filter(|_| args.file.is_some()),
+    };
+    let here = is_here(&is_of, &common.root);
     let zone = Zone::new(false).zone();
     let given = !args.kernel_log.is_empty();
-    let found = match given {
+    let found = match given || !here {
         true => read(&args.kernel_log, Some(Boot::Last), &zone)?,
         false => Found::system(&common.root, &zone),
     };
     warn(found.complaints.iter().cloned());
-    let audit = Audit::read(common)?;
+    let audit = match named {
+        None if here => Audit::here(&common.root)?,
+        named => named,
+    };
     let accesses = of_ring(&ring, boot, &Audit::names(audit.as_ref()));
-    let machine = machine(&common.dump, &common.root)?;
+    let machine = devices(common, here)?;
     let report = LastBoot::new(
         &ring,
         &accesses,
@@ -199,9 +243,9 @@ pub fn last_boot(args: &LastBootArgs, out: &mut impl Write) -> Result<Exit> {
     })
 }
 
-/// The accesses of rings: those that are named, or what there is of the last boot, and what this
-/// one traces.
-fn traced(args: &BlameArgs, names: &Names<'_>) -> Result<Vec<Access>> {
+/// The accesses of rings: those that are named, or what there is of this machine's last boot, and
+/// what this one traces.
+fn traced(args: &BlameArgs, here: bool, names: &Names<'_>) -> Result<Vec<Access>> {
     let mut all = Vec::new();
     let mut add = |ring: Ring, boot| {
         warn(ring.complaints());
@@ -214,6 +258,14 @@ fn traced(args: &BlameArgs, names: &Names<'_>) -> Result<Vec<Access>> {
         return Ok(all);
     }
     let root = &args.common.root;
+    if !here {
+        if !is_own(&args.folder, root) {
+            for ring in Ring::default().other_saved(&args.folder)? {
+                add(ring, Some(Boot::Earlier));
+            }
+        }
+        return Ok(all);
+    }
     match last_ring(root, &args.folder) {
         Ok((ring, boot)) => {
             // Errors of earlier boots are told, too.
@@ -248,19 +300,31 @@ pub fn blame(args: &BlameArgs, out: &mut impl Write) -> Result<Exit> {
     let since = args.since.as_deref();
     let now = Now::here(Zone::new(common.utc).zone());
     let since = since.map(|since| now.read(since)).transpose()?;
+    let named = Audit::named(common)?;
+    let origin = named.as_ref().map(|audit| audit.origin(&common.root));
+    let is_of = Named {
+        traces: &args.trace,
+        folder: &args.folder,
+        logs: origin.as_ref(),
+    };
+    let here = is_here(&is_of, &common.root);
     let zone = Zone::new(false).zone();
-    let found = match args.files.is_empty() {
-        true => Found::system(&common.root, &zone),
-        false => read(&args.files, None, &zone)?,
+    let found = match !args.files.is_empty() || !here {
+        true => read(&args.files, None, &zone)?,
+        false => Found::system(&common.root, &zone),
     };
     warn(found.complaints.iter().cloned());
-    let audit = Audit::read(common)?;
+    let audit = match named {
+        None if here => Audit::here(&common.root)?,
+        named => named,
+    };
     let mut exit = Audit::exit(audit.as_ref());
-    let ring = traced(args, &Audit::names(audit.as_ref()))?;
+    let ring = traced(args, here, &Audit::names(audit.as_ref()))?;
     let recorded = audit.as_ref().map_or_else(Vec::new, Audit::accesses);
     let accesses = join(ring, recorded);
-    let machine = machine(&common.dump, &common.root)?;
-    let mut topology = Topology::of_machine(&common.root.join("sys"));
+    let machine = devices(common, here)?;
+    let sysfs = machine.maps.sysfs.as_deref();
+    let mut topology = sysfs.map_or_else(Topology::default, Topology::of_machine);
     topology.add_spaces(&machine.maps.spaces);
     let question = Question {
         window: u64::from(args.window) * 1_000_000,

@@ -242,6 +242,11 @@ fn write(path: &Path, text: &str) -> Result<()> {
     write().with_context(|| path.display().to_string())
 }
 
+/// Whether rings were saved.
+pub fn has_saved(folder: &Path) -> bool {
+    !saved(folder).is_empty()
+}
+
 /// The rings that were saved, by number.
 fn saved(folder: &Path) -> Vec<(u64, PathBuf)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -27,10 +27,11 @@ pub struct Setting {
 }
 
 /// Block what an access to bytes of a device did. Everything else is exempted: the rest of the
-/// device, and the other devices of its machine that VFIO has.
+/// device, and the other devices of its machine that VFIO has, if that is this machine.
 pub fn setting(devices: &mut Devices<'_>, device: Bdf, range: &Range<usize>, op: Op) -> Setting {
     let id = devices.subject(device).map(|subject| subject.device.id);
-    let others = devices.of_vfio().iter();
+    let of_vfio = devices.of_vfio();
+    let others = of_vfio.unwrap_or_default().iter();
     let others: Vec<Id> = others
         .filter(|(bdf, _)| *bdf != device)
         .map(|(_, id)| *id)
@@ -54,6 +55,13 @@ pub fn setting(devices: &mut Devices<'_>, device: Bdf, range: &Range<usize>, op:
             same + 1
         )),
         Some(_) => {}
+    }
+    if of_vfio.is_none() {
+        notes.push(
+            "the other devices of that machine are unknown here: add the VENDOR:DEVICE of each \
+             that VFIO has to uaccess_allow_ids, or it is blocked, too"
+                .to_owned(),
+        );
     }
     notes.push(
         "devices that are added later have to be excepted, or they are blocked, too".to_owned(),
@@ -99,7 +107,7 @@ mod tests {
 
     fn machine(root: &Path) -> Machine {
         Machine::new(Maps {
-            sysfs: root.to_owned(),
+            sysfs: Some(root.to_owned()),
             ..Maps::default()
         })
     }

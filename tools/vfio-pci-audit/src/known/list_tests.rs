@@ -80,7 +80,7 @@ fn of_machine(ids: fn(&Register) -> &[Pattern]) -> Modprobe {
         symlink("../drivers/vfio-pci", device.join("driver")).unwrap();
     }
     Modprobe::new(&Machine::new(Maps {
-        sysfs: folder.path().to_owned(),
+        sysfs: Some(folder.path().to_owned()),
         ..Maps::default()
     }))
 }

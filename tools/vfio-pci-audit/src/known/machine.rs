@@ -42,9 +42,10 @@ impl Machine {
         dumped.or_else(here)
     }
 
-    /// Where the devices of this machine are.
-    fn devices(&self) -> PathBuf {
-        self.maps.sysfs.join("bus/pci/devices")
+    /// Where the devices of this machine are, if it is this one.
+    fn devices(&self) -> Option<PathBuf> {
+        let sysfs = self.maps.sysfs.as_ref()?;
+        Some(sysfs.join("bus/pci/devices"))
     }
 
     /// The device of a log, of which the user says what it is.
@@ -57,7 +58,7 @@ impl Machine {
 
     /// A device of this machine.
     fn here(&self, bdf: Bdf) -> Option<Subject> {
-        let folder = self.devices().join(bdf.to_string());
+        let folder = self.devices()?.join(bdf.to_string());
         let class = fs::read_to_string(folder.join("class")).ok();
         let device = Device {
             id: sysfs_id(&folder)?,
@@ -86,7 +87,8 @@ impl Machine {
     }
 
     fn all(&self) -> Vec<Bdf> {
-        let entries = fs::read_dir(self.devices()).into_iter().flatten();
+        let entries = self.devices().map(fs::read_dir).into_iter().flatten();
+        let entries = entries.flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut all: Vec<Bdf> = names.filter_map(|name| name.parse().ok()).collect();
         all.sort();
@@ -96,7 +98,7 @@ impl Machine {
     fn binding(&self, bdf: Bdf) -> Option<Binding> {
         // vfio-pci, and its variants such as mlx5_vfio_pci.
         let is_vfio = |driver: &String| driver.replace('_', "-").ends_with("vfio-pci");
-        let folder = self.devices().join(bdf.to_string());
+        let folder = self.devices()?.join(bdf.to_string());
         let driver = fs::read_link(folder.join("driver")).ok();
         let driver = driver.and_then(|link| Some(link.file_name()?.to_str()?.to_owned()));
         if let Some(driver) = driver.filter(is_vfio) {
