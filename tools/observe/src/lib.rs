@@ -10,13 +10,15 @@
 //! - [`probe`] loads and attaches the program; [`event`] reads what it sends.
 //! - [`observer`] puts events in order and books them; [`device`] has a device's ledger, and
 //!   [`process`] what `op=open` says.
-//! - [`log`](mod@log) has the records' file; [`run`](mod@run) ties everything together.
+//! - [`log`](mod@log) has the records' file; [`notify`] tells systemd that observing has begun;
+//!   [`run`](mod@run) ties everything together.
 
 pub mod btf;
 pub mod device;
 pub mod event;
 pub mod kernel;
 pub mod log;
+pub mod notify;
 pub mod observer;
 pub mod probe;
 pub mod process;

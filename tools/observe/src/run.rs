@@ -18,6 +18,7 @@ use crate::device::Sink;
 use crate::event::Identity;
 use crate::kernel::{self, Lack};
 use crate::log::{Last, Log, Origin};
+use crate::notify;
 use crate::observer::{Observer, Source, World};
 use crate::probe::{Mode, NotAttached, Probe};
 use crate::process::{self, Proc};
@@ -212,12 +213,23 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr(), "vfio-pci-audit observe: {text}");
 }
 
+/// Tells systemd that what is to be started after this may be.
+fn be_ready() {
+    if let Some(socket) = std::env::var_os(notify::SOCKET) {
+        if let Err(error) = notify::ready(&socket) {
+            say(&format!("{}: {error}", socket.to_string_lossy()));
+        }
+    }
+}
+
 /// Waits for VFIO. Whether it came.
 fn wait_for_vfio(root: &Path, signals: &Signals) -> bool {
     if kernel::is_there(root) {
         return true;
     }
     say("waiting for vfio_pci_core to be loaded");
+    // What loads it may be among what waits for this.
+    be_ready();
     while !signals.is_over() {
         std::thread::sleep(LOOK);
         if kernel::is_there(root) {
@@ -260,6 +272,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         return Ok(());
     }
     let (mut probe, mode) = attach(root, options)?;
+    be_ready();
     say(&format!(
         "observing by {mode}; nothing is blocked; records go to {}",
         writer.name

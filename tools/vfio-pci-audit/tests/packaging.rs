@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is packaged beside the program.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn packaging() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging")
+}
+
+fn read(file: &str) -> String {
+    let path = packaging().join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Whether the condition of a unit holds where it looks at this file instead of another.
+fn holds(unit: &str, looks_at: &str, instead: &Path) -> bool {
+    let condition = setting(unit, "ExecCondition");
+    assert!(condition.contains(looks_at), "{condition}");
+    let script = condition
+        .trim_start_matches('+')
+        .replace("$$", "$")
+        .replace("/sbin/modprobe", "true")
+        .replace(looks_at, instead.to_str().unwrap());
+    let status = Command::new("sh").args(["-c", &script]).status().unwrap();
+    status.success()
+}
+
+/// What a unit of ours sets something to.
+fn setting(unit: &str, name: &str) -> String {
+    let text = read(&format!("vfio-pci-audit-{unit}.service"));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    line.unwrap_or_else(|| panic!("{unit} has no {name}="))
+        .to_owned()
+}
+
+#[test]
+fn guests_that_start_by_themselves_come_after_what_watches_them() {
+    for unit in ["last-boot", "observe"] {
+        let before = setting(unit, "Before");
+        assert_eq!(before, "libvirtd.service virtqemud.service", "{unit}");
+    }
+    // A service that is up as soon as it runs sees them too late.
+    assert_eq!(setting("observe", "Type"), "notify");
+}
+
+#[cfg(feature = "observe")]
+#[test]
+fn what_observing_cannot_do_it_does_not_try_again_and_again() {
+    let status = setting("observe", "RestartPreventExitStatus");
+    let prevented: Vec<&str> = status.split(' ').collect();
+    // It lacks something, or was called wrongly.
+    for arguments in [&["observe", "--burst=0"], &["observe", "--burst=x"]] {
+        let code = common::run(arguments).status.code().unwrap().to_string();
+        assert!(prevented.contains(&&*code), "{arguments:?}: {code}");
+    }
+}
+
+#[test]
+fn nothing_is_observed_where_vfio_brings_the_module() {
+    let module = tempfile::tempdir().unwrap();
+    let path = module.path().to_owned();
+    let holds = || holds("observe", "/sys/module/vfio_pci_audit", &path);
+    assert!(!holds());
+    drop(module);
+    assert!(holds());
+}
