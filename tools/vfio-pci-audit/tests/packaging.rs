@@ -63,6 +63,22 @@ fn what_observing_cannot_do_it_does_not_try_again_and_again() {
 }
 
 #[test]
+fn the_last_boot_is_saved_where_memory_is_reserved_for_us() {
+    let line = tempfile::NamedTempFile::new().unwrap();
+    for (text, is_ours) in [
+        ("quiet reserve_mem=16M:4096:pci_audit", true),
+        ("reserve_mem=16M:4096:pci_audit quiet", true),
+        ("reserve_mem=2M:4096:oops ramoops.mem_name=oops", false),
+        ("reserve_mem=2M:4096:pci_audit2", false),
+        ("quiet", false),
+    ] {
+        fs::write(line.path(), format!("{text}\n")).unwrap();
+        let holds = holds("last-boot", "/proc/cmdline", line.path());
+        assert_eq!(holds, is_ours, "{text}");
+    }
+}
+
+#[test]
 fn nothing_is_observed_where_vfio_brings_the_module() {
     let module = tempfile::tempdir().unwrap();
     let path = module.path().to_owned();
