@@ -41,6 +41,19 @@ fn setting(unit: &str, name: &str) -> String {
 }
 
 #[test]
+fn the_package_has_all_that_the_guide_installs() {
+    let rules = read("debian/rules");
+    for entry in fs::read_dir(packaging()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(
+            path.is_dir() || rules.contains(&format!("packaging/{name}")),
+            "{name} is not installed"
+        );
+    }
+}
+
+#[test]
 fn guests_that_start_by_themselves_come_after_what_watches_them() {
     for unit in ["last-boot", "observe"] {
         let before = setting(unit, "Before");

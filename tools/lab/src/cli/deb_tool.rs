@@ -31,6 +31,14 @@ const PAGES: &str = r#"
         zcat "/usr/share/man/man1/vfio-pci-audit-$command.1.gz" | grep "SH SYNOPSIS"
     done"#;
 
+/// In the fresh system: the units are there, and whether they run is the operator's choice.
+const UNITS: &str = r#"
+    for unit in last-boot observe; do
+        test -f "/usr/lib/systemd/system/vfio-pci-audit-$unit.service"
+        test ! -L "/etc/systemd/system/multi-user.target.wants/vfio-pci-audit-$unit.service"
+    done
+    test -f /etc/logrotate.d/vfio-pci-audit-observe"#;
+
 /// In the fresh system: the headers of a kernel have DKMS build and sign what is for it.
 const BUILD_MODULES: &str = r#"
     cd /etc/apt/sources.list.d
@@ -209,6 +217,7 @@ impl<'a> System<'a> {
         let expected = command::stdout(here.args(["report", "--utc"]).arg(&sample))?;
         let said = self.within(&["vfio-pci-audit", "report", "--utc", "/root/guest.log"])?;
         ensure!(said == expected, "the report is another one:\n{said}");
+        self.within(&["bash", "-ec", UNITS])?;
         self.within(&["bash", "-ec", PAGES]).map(drop)
     }
 
