@@ -67,8 +67,11 @@ impl Size {
     }
 }
 
-/// Reads and writes single bytes that no range joins, at full speed: the worst case for records and
-/// reports.
+/// Accesses between two rests of a few milliseconds, so that a minute of this leaves the processor
+/// to others. Between two reports all bytes are accessed many times.
+const AT_ONCE: usize = 50;
+
+/// Reads and writes single bytes that no range joins: the worst case for records and reports.
 fn hammer(device: &Device, stop: &AtomicBool) -> Result<Truth> {
     let mut truth = Truth::default();
     let bytes: Vec<usize> = device
@@ -80,6 +83,9 @@ fn hammer(device: &Device, stop: &AtomicBool) -> Result<Truth> {
     for (number, at) in bytes.iter().copied().cycle().enumerate() {
         if stop.load(Ordering::Relaxed) {
             break;
+        }
+        if number % AT_ONCE == 0 {
+            thread::sleep(Duration::from_millis(1));
         }
         match number % 2 {
             0 => {

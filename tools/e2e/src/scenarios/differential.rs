@@ -69,7 +69,7 @@ fn observe(bdf: Bdf, before: &[u8]) -> Result<Transcript> {
     };
     let mut generator = Generator::new(&plan, 0, device.map());
     let mut buffer = Vec::new();
-    for _ in 0..2000 {
+    for _ in 0..1000 {
         let access = generator.access().context("nothing to access")?;
         generator.perform(&device, access, &mut buffer)?;
         if access.op == Op::Read {
