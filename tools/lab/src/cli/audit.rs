@@ -130,8 +130,10 @@ fn is(file: &Path, key: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text == key)
 }
 
-/// What is left out: bindings and transports that nothing here uses.
+/// What is left out: bindings and transports that nothing here uses, debugging information, and
+/// most of the optimisation, which take longer than they save here.
 const CONFIGURE: &[&str] = &[
+    "CFLAGS=-O1",
     "--runstatedir=/run",
     "--without-python3",
     "--without-golang",
