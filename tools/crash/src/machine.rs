@@ -99,15 +99,8 @@ fn start(case: Case, arguments: &Arguments, folder: &Path) -> Result<Qemu> {
         .split([' ', '"', '\n'])
         .find(|word| word.starts_with("reserve_mem="))
         .with_context(|| format!("{RESERVE} reserves nothing"))?;
-    // Where pointers are not hashed, two boots may have the same of everything that is not kept.
-    let hashed = if case == Case::Fatal {
-        " no_hash_pointers"
-    } else {
-        ""
-    };
     let append = format!(
-        "{reserve} {PARAMETERS}{hashed}{rasdaemon} \
-         init={} crash_case={} crash_top={} crash_build={}",
+        "{reserve} {PARAMETERS}{rasdaemon} init={} crash_case={} crash_top={} crash_build={}",
         program.display(),
         case.name(),
         arguments.top.canonicalize()?.display(),
