@@ -106,7 +106,7 @@ static noinline struct attached *attach(struct vfio_pci_core_device *vdev, struc
 	shadow = klp_shadow_get_or_alloc(vdev, SHADOW_ID, sizeof(*shadow), GFP_KERNEL, store,
 					 attached);
 	found = shadow ? cmpxchg(shadow, stale, attached) : NULL;
-	if (shadow && stale && found == stale) {
+	if (stale && found == stale) {
 		/* The other access may be comparing @stale->pdev: it is freed later. */
 		vfio_pci_audit_close(stale->session);
 		stale->session = NULL;
