@@ -476,7 +476,8 @@ fn times_of_every_form() {
 
 proptest::proptest! {
     #[test]
-    fn no_line_panics(line in "(\\{|type=PCI msg=audit\\(|node=|<[0-9]|__CURSOR=|\"ID\"|\"auditd\"|May 20 |2025-05-20T|audit\\(|1340|\u{e9}|\u{20ac}|.){0,12}") {
+    fn no_line_panics(line in "(\\{|type=PCI msg=audit\\(|node=|<[0-9]|__CURSOR=|\"ID\"|\"auditd\"|\
+                               May 20 |2025-05-20T|audit\\(|1340|\u{e9}|\u{20ac}|.){0,12}") {
         one(&line);
         read(&line);
     }
