@@ -60,8 +60,8 @@ for what; do
 		# The patches of the series share most of their objects. Found first in PATH, ccache
 		# looks for the compiler behind it.
 		! ccache=$(command -v ccache) || ln -sf "$ccache" "$BUILD/bin/clang-19"
-		bindgen_is_new || step bindgen "building bindgen 0.72.1" cargo_install bindgen-cli \
-			--version 0.72.1 ;;
+		bindgen_is_new || "$TOP/scripts/fetch-bindgen.sh" || step bindgen \
+			"building bindgen 0.72.1" cargo_install bindgen-cli --version 0.72.1 ;;
 	check)
 		# Coverage is read by the tools of the very LLVM that rustc was built with: llvm-19
 		# on Debian 13, another on Debian 12.
