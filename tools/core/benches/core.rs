@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Timings for development of the files that import only `core`: `cargo bench -p pci-audit-core`.
-//! `make bench` counts the cost of an access in the kernel.
+//! Timings for development of the files that import only `core`: `cargo bench -p pci-audit-core
+//! --features bench`. `make bench` counts the cost of an access in the kernel.
 
 // criterion's macro generates an undocumented function.
 #![allow(missing_docs)]

@@ -19,6 +19,9 @@ pub(super) fn formatted(paths: &Paths) -> Result<()> {
 /// The workspaces: the host's tools, and what takes a fuzzer's compiler.
 const WORKSPACES: [&str; 2] = ["Cargo.toml", "tools/fuzz/libfuzzer/Cargo.toml"];
 
+/// The features that no package has by default.
+const OPTIONAL: &str = "pci-audit-core/bench,vfio-pci-audit/parquet";
+
 /// A lock that is not up to date is changed by whatever builds next.
 pub(super) fn locked(paths: &Paths) -> Result<()> {
     for manifest in WORKSPACES {
@@ -31,12 +34,12 @@ pub(super) fn locked(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// The whole workspace, and again with the operator's tool as it is built without clang and libelf.
-/// The second names the workspace and examples too: for less, cargo chooses fewer features of what
-/// the tool depends on, and checks that anew.
+/// The whole workspace with what is optional, and again with the operator's tool as it is built
+/// without clang and libelf. The second names the workspace and examples too: for less, cargo
+/// chooses fewer features of what the tool depends on, and checks that anew.
 pub(super) fn clippy(paths: &Paths) -> Result<()> {
     for part in [
-        &["--all-targets"][..],
+        &["--all-targets", "--features", OPTIONAL][..],
         &["--lib", "--bins", "--examples", "--no-default-features"],
     ] {
         let mut cargo = cargo_clippy(paths)?;
