@@ -25,7 +25,9 @@ pub(crate) enum Part {
     Client,
     /// All programs of the host
     Tools,
-    /// The same, optimised
+    /// The same, and the tests of everything
+    Tests,
+    /// The programs, optimised
     Optimised,
     /// The kernel with VFIO as modules
     M,
@@ -101,6 +103,20 @@ impl Part {
                 &["build", "-p", "lab", "-p", "vfio-client"],
             )],
             Self::Tools => vec![cargo("tools", "building the host's tools", &["build"])],
+            // In one go: for less, cargo chooses fewer features of what they depend on, and
+            // compiles that anew for the tests.
+            Self::Tests => vec![cargo(
+                "tools",
+                "building the host's tools and their tests",
+                &[
+                    "build",
+                    "--workspace",
+                    "--lib",
+                    "--bins",
+                    "--examples",
+                    "--tests",
+                ],
+            )],
             Self::Optimised => vec![cargo(
                 "optimised",
                 "building the host's tools, optimised",

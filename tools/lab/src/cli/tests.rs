@@ -156,9 +156,7 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     steps.push(check);
     progress::run(paths, &steps)?;
 
-    // The tests of the tools are compiled beside the scenarios, which have what that builds anew in
-    // memory.
-    let beside = prepare::steps(paths, &[Part::Tools, Part::Audit, Part::UnpatchedAudit]);
+    let beside = prepare::steps(paths, &[Part::Tests, Part::Audit, Part::UnpatchedAudit]);
     let mut parts = vec![Part::Qemu, Part::M, Part::Unpatched];
     parts.extend(is_set("LONG").then_some(Part::Dpdk));
     progress::run_beside(paths, &prepare::steps(paths, &parts), &beside)?;
