@@ -32,6 +32,7 @@ use anyhow::{ensure, Context, Result};
 use clap::Parser;
 
 use ::lab::paths::Paths;
+use ::lab::share::Share;
 use ::lab::{command, kernel, ktap, livepatch, trace};
 
 use crate::ktap::{Ktap, Outcome};
@@ -53,6 +54,9 @@ struct Cli {
     /// Run only scenarios whose name contains this; may be given several times
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
+    /// Run only a share of them, such as 1/2
+    #[arg(long, value_name = "NUMBER/SHARES")]
+    share: Option<Share>,
     /// Run the long scenarios as well
     #[arg(long)]
     long: bool,
@@ -82,6 +86,12 @@ fn run(cli: &Cli) -> Result<usize> {
         })
         .collect();
     ensure!(!wanted.is_empty(), "no scenario has such a name");
+    let wanted: Vec<_> = wanted
+        .into_iter()
+        .enumerate()
+        .filter(|&(position, _)| cli.share.is_none_or(|share| share.has(position)))
+        .map(|(_, scenario)| scenario)
+        .collect();
     if cli.list {
         for (_, scenario) in wanted {
             let long = if scenario.long { " (long)" } else { "" };

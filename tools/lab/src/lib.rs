@@ -24,7 +24,7 @@
 //!   kernel shows, [`trace`] its events.
 //! - [`auditd`] starts and stops audit daemons.
 //! - [`guest`] goes on with the guest, and plugs a device into it.
-//! - [`ktap`] writes the results of tests.
+//! - [`ktap`] writes the results of tests; a [`share`] of them runs where several machines do.
 
 pub mod auditd;
 pub mod command;
@@ -42,6 +42,7 @@ pub mod modules;
 pub mod paths;
 pub mod progress;
 pub mod series;
+pub mod share;
 pub mod shell;
 pub mod stock;
 pub mod trace;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use lab::paths::{given, is_set, Paths};
 use lab::progress;
+use lab::share::Share;
 use lab::vm;
 
 use crate::cli::prepare::{self, Stock};
@@ -39,6 +40,9 @@ pub(crate) struct Arguments {
     /// Run only scenarios whose name contains this; may be given several times
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
+    /// Run only a share of them, such as 1/2, and another machine the other
+    #[arg(long, value_name = "NUMBER/SHARES")]
+    share: Option<Share>,
     /// Run the long scenarios as well (LONG=1 does, too)
     #[arg(long)]
     long: bool,
@@ -56,6 +60,7 @@ impl Arguments {
         Self {
             on: Some(on),
             only: patterns,
+            share: None,
             long: false,
             stock_guest: false,
             no_build: false,
@@ -186,8 +191,12 @@ pub(crate) fn run_with(
 ) -> Result<u8> {
     let on = arguments.on.unwrap_or_else(On::chosen);
     let kind = on.kind();
+    let name = match arguments.share {
+        Some(share) => format!("{}-{}", kind.name, share.name()),
+        None => kind.name.to_owned(),
+    };
     let mut options = vm::Options {
-        name: Some(kind.name.to_owned()),
+        name: Some(name.clone()),
         kernel: Some(paths.image(kind.kernel)),
         timeout: 3000,
         allow: kind.allow.map(str::to_owned).into_iter().collect(),
@@ -225,7 +234,7 @@ pub(crate) fn run_with(
             environment = vec![format!("STOCK={}", stock.folder.display())];
             options.kernel = Some(stock.kernel);
         } else {
-            options.name = Some(format!("{}-stock-guest", kind.name));
+            options.name = Some(format!("{name}-stock-guest"));
         }
     }
     if let Some(kernel) = guest {
@@ -264,6 +273,9 @@ pub(crate) fn run_with(
     scenarios.extend(long.then(|| "--long".to_owned()));
     for pattern in patterns {
         scenarios.extend(["--only".to_owned(), pattern]);
+    }
+    if let Some(share) = arguments.share {
+        scenarios.extend(["--share".to_owned(), share.to_string()]);
     }
 
     // Modules that a kernel without VFIO has are loaded before.

@@ -2,13 +2,14 @@
 
 //! All that CI runs: sets everything up, runs every kind of test, and counts.
 //!
-//! The scenarios are emulated on one processor for a quarter of an hour, and often wait. What else
-//! there is runs beside them, two parts at a time, and gives way to them. When the scenarios have
-//! ended, their thread takes parts too. What a part prints is shown whole when it has ended, so
-//! that nothing is mixed.
+//! The scenarios are emulated for a quarter of an hour, and often wait: two machines run half of
+//! them each. What else there is runs beside them, two parts at a time, and gives way to them. When
+//! its scenarios have ended, a thread takes parts too. What a part prints is shown whole when it
+//! has ended, so that nothing is mixed.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::iter;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::thread;
@@ -84,8 +85,17 @@ const BESIDE: &[Job] = &[
 /// How many of these run at a time while scenarios do.
 const AT_A_TIME: usize = 2;
 
-/// The scenarios, what only long runs have, and what takes the place of that in others.
-const SCENARIOS: &[Job] = &[test("e2e", &[LAB, "e2e", "--no-build", "--on", "modules"])];
+/// The scenarios, half of them each.
+const FIRST: Job = test(
+    "e2e-1",
+    &[LAB, "e2e", "--no-build", "--on=modules", "--share=1/2"],
+);
+const SECOND: Job = test(
+    "e2e-2",
+    &[LAB, "e2e", "--no-build", "--on=modules", "--share=2/2"],
+);
+
+/// What only long runs have, and what takes the place of that in others: after the first half.
 const SHORT: &[Job] = &[test(
     "observe",
     &[
@@ -165,16 +175,19 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let total = Mutex::new(Counts::default());
     let queue = Queue::new(BESIDE.iter().map(needed).collect());
     let help = || queue.work(|job| one(paths, &BESIDE[job], true, &total));
+    let then_help = |jobs: &[&Job]| {
+        jobs.iter()
+            .try_for_each(|job| one(paths, job, false, &total))
+            .and_then(|()| help())
+    };
+    let more = if is_set("LONG") { LONG } else { SHORT };
+    let first: Vec<&Job> = iter::once(&FIRST).chain(more).collect();
     thread::scope(|scope| -> Result<()> {
         let helpers = [(); AT_A_TIME].map(|()| scope.spawn(help));
-        let more = if is_set("LONG") { LONG } else { SHORT };
-        let mut result = SCENARIOS
-            .iter()
-            .chain(more)
-            .try_for_each(|job| one(paths, job, false, &total))
-            .and_then(|()| help());
-        for helper in helpers {
-            result = result.and(helper.join().expect("a test's thread does not panic"));
+        let second = scope.spawn(|| then_help(&[&SECOND]));
+        let mut result = then_help(&first);
+        for other in helpers.into_iter().chain([second]) {
+            result = result.and(other.join().expect("a test's thread does not panic"));
         }
         result
     })?;
