@@ -78,7 +78,7 @@ run-stock:
 	@scripts/lab.sh run --stock
 
 observe:
-	@scripts/lab.sh build setup-stock audit unpatched-audit tools
+	@scripts/lab.sh build setup-stock audit unpatched-audit
 	@scripts/lab.sh observe
 
 run-observe:

@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     stock_guest: bool,
     /// Do not build the scenarios and what they run
     #[arg(long)]
-    no_build: bool,
+    pub(crate) no_build: bool,
 }
 
 impl Arguments {

@@ -9,7 +9,7 @@ use lab::progress::{self, Step};
 use lab::vm;
 
 use crate::cli::e2e::{self, On};
-use crate::cli::prepare::{self, Stock};
+use crate::cli::prepare::{self, Part, Stock};
 use crate::cli::show::this;
 
 /// Whose kernel.
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Run only scenarios whose name contains this; may be given several times
     #[arg(long, value_name = "PATTERN", default_value = "observe/")]
     only: Vec<String>,
+    /// Do not build the scenarios and what they run
+    #[arg(long)]
+    no_build: bool,
 }
 
 /// A kernel of a suite's.
@@ -59,13 +62,17 @@ pub(crate) fn test(paths: &Paths, arguments: &Arguments) -> Result<bool> {
         [] => Kernel::value_variants(),
         kernels => kernels,
     };
+    if !arguments.no_build {
+        progress::run(paths, &prepare::steps(paths, &[Part::Tools]))?;
+    }
     let mut good = true;
     for &kernel in kernels {
         let suite = match kernel {
             Kernel::Bookworm => "bookworm",
             Kernel::Trixie => "trixie",
             Kernel::Stock => {
-                let arguments = e2e::Arguments::only(On::Stock, arguments.only.clone());
+                let mut arguments = e2e::Arguments::only(On::Stock, arguments.only.clone());
+                arguments.no_build = true;
                 good &= e2e::run(paths, &arguments)? == 0;
                 continue;
             }

@@ -101,6 +101,7 @@ const SHORT: &[Job] = &[test(
     &[
         LAB,
         "observe",
+        "--no-build",
         "--only",
         "observe/client",
         "--only",
@@ -140,9 +141,12 @@ const LONG: &[Job] = &[
             "guest-driver/",
         ],
     ),
-    test("observe-bookworm", &[LAB, "observe", "bookworm"]),
-    test("observe-trixie", &[LAB, "observe", "trixie"]),
-    test("observe-stock", &[LAB, "observe", "stock"]),
+    test(
+        "observe-bookworm",
+        &[LAB, "observe", "--no-build", "bookworm"],
+    ),
+    test("observe-trixie", &[LAB, "observe", "--no-build", "trixie"]),
+    test("observe-stock", &[LAB, "observe", "--no-build", "stock"]),
     test("deb", &[LAB, "check", "deb"]),
     test("deb-tool", &[LAB, "check", "deb-tool"]),
 ];

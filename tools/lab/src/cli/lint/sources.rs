@@ -13,9 +13,12 @@ use lab::files;
 use lab::paths::Paths;
 use lab::shell;
 
-/// Lines that may be longer than 100 characters: of tables, sample records, JSON and formats of
-/// events.
-const LONG_LINES: &str = r#"\s*(//! )?[|+]|.*(type=PCI msg=|TP_printk|r#")"#;
+/// Lines that may be longer than 100 characters: of tables, of formats of events, and those that
+/// begin with a sample of a record or of JSON.
+const LONG_LINES: &str = concat!(
+    r"\s*((//! )?[|+]|TP_printk",
+    r#"|(let \w+ = )?(format!\()?(r#"|"[^"]*type=PCI msg=))"#
+);
 
 /// Files that may have longer lines: fixtures, and what the documentation quotes.
 const LONG_LINED: [&str; 8] = [
