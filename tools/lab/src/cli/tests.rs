@@ -4,12 +4,11 @@
 //!
 //! The scenarios are emulated for a quarter of an hour, and often wait: two machines run half of
 //! them each. What else there is runs beside them, two parts at a time, and gives way to them. When
-//! its scenarios have ended, a thread takes parts too. What a part prints is shown whole when it
-//! has ended, so that nothing is mixed.
+//! the scenarios have ended, their thread takes parts too. What a part prints is shown whole when
+//! it has ended, so that nothing is mixed.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::iter;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::thread;
@@ -95,7 +94,7 @@ const SECOND: Job = test(
     &[LAB, "e2e", "--no-build", "--on=modules", "--share=2/2"],
 );
 
-/// What only long runs have, and what takes the place of that in others: after the first half.
+/// What only long runs have, and what takes the place of that in others: after both halves.
 const SHORT: &[Job] = &[test(
     "observe",
     &[
@@ -179,19 +178,18 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let total = Mutex::new(Counts::default());
     let queue = Queue::new(BESIDE.iter().map(needed).collect());
     let help = || queue.work(|job| one(paths, &BESIDE[job], true, &total));
-    let then_help = |jobs: &[&Job]| {
-        jobs.iter()
-            .try_for_each(|job| one(paths, job, false, &total))
-            .and_then(|()| help())
-    };
+    let scenarios = |job| one(paths, job, false, &total);
     let more = if is_set("LONG") { LONG } else { SHORT };
-    let first: Vec<&Job> = iter::once(&FIRST).chain(more).collect();
     thread::scope(|scope| -> Result<()> {
         let helpers = [(); AT_A_TIME].map(|()| scope.spawn(help));
-        let second = scope.spawn(|| then_help(&[&SECOND]));
-        let mut result = then_help(&first);
-        for other in helpers.into_iter().chain([second]) {
-            result = result.and(other.join().expect("a test's thread does not panic"));
+        // What follows may want another inner guest, of which there is one: both halves end first.
+        let second = scope.spawn(|| scenarios(&SECOND));
+        let mut result = scenarios(&FIRST)
+            .and(second.join().expect("a test's thread does not panic"))
+            .and_then(|()| more.iter().try_for_each(scenarios))
+            .and_then(|()| help());
+        for helper in helpers {
+            result = result.and(helper.join().expect("a test's thread does not panic"));
         }
         result
     })?;
