@@ -71,11 +71,27 @@ impl Journald {
 
     /// Have journalctl print what the journal has.
     pub(crate) fn print(&self, arguments: &[&str]) -> Result<String> {
-        command::stdout(
-            Command::new("journalctl")
-                .args(["--no-pager", "--quiet", "--directory", JOURNALS])
-                .args(arguments),
-        )
+        command::stdout(self.journalctl().args(arguments))
+    }
+
+    /// Have journalctl write all of it to a file. Not all of it is text: in the export format the
+    /// length of a message of several lines is a number of eight bytes.
+    pub(crate) fn save(&self, format: &str, file: &Path) -> Result<()> {
+        let out = File::create(file).with_context(|| file.display().to_string())?;
+        let status = self
+            .journalctl()
+            .args(["--output", format])
+            .stdout(out)
+            .status()
+            .context("journalctl")?;
+        ensure!(status.success(), "journalctl ended with {status}");
+        Ok(())
+    }
+
+    fn journalctl(&self) -> Command {
+        let mut command = Command::new("journalctl");
+        command.args(["--no-pager", "--quiet", "--directory", JOURNALS]);
+        command
     }
 }
 

@@ -7,6 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::fs::OFlags;
@@ -176,6 +178,18 @@ pub fn expect_refusal(name: &str, value: &str) -> Result<()> {
         "{name} was {before:?}; after {value:?} had been refused it is {after:?}"
     );
     Ok(())
+}
+
+/// How many messages printk_ratelimit() lets the kernel print within [`PRINTK_INTERVAL`].
+/// `DEFAULT_RATELIMIT_BURST` of include/linux/ratelimit_types.h.
+pub const PRINTK_BURST: usize = 10;
+
+/// `DEFAULT_RATELIMIT_INTERVAL`.
+pub const PRINTK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sleeps until nothing that was printed before counts against printk_ratelimit().
+pub fn wait_for_printk() {
+    thread::sleep(PRINTK_INTERVAL + Duration::from_secs(1));
 }
 
 /// Kernel messages from a point in time on.

@@ -2,7 +2,6 @@
 
 //! Records that audit accepted and dropped later: the totals count what audit accepted.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Result};
@@ -72,16 +71,14 @@ fn audit_rate(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Without a daemon, audit's own limit is that of printk_ratelimit(): 10 messages in 5 seconds.
+/// Without a daemon, audit's own limit is that of printk_ratelimit().
 fn no_daemon(lab: &mut Lab) -> Result<()> {
     const READS: u64 = 300;
-    const AT_ONCE: usize = 10;
-    const SPAN: u64 = 5;
 
     lab.unlimited()?;
     lab.audit().stop(Signal::TERM)?;
     // What audit printed while the machine was reset counts against the limit, too.
-    thread::sleep(Duration::from_secs(SPAN + 1));
+    kernel::wait_for_printk();
     let mut messages = Messages::follow()?;
     let device = Device::open(lab.express()?)?;
     let at = spot(device.map())?;
@@ -100,7 +97,7 @@ fn no_daemon(lab: &mut Lab) -> Result<()> {
         printed += count;
         Ok(printed > 0 && count == 0)
     })?;
-    let spans = 1 + (started.elapsed().as_secs() / SPAN) as usize;
+    let spans = 1 + (started.elapsed().as_secs() / kernel::PRINTK_INTERVAL.as_secs()) as usize;
     let shown = kernel::sessions()?;
     lab.note(format!(
         "of {READS} reads {printed} are in the kernel's log, in {:?}",
@@ -112,7 +109,7 @@ fn no_daemon(lab: &mut Lab) -> Result<()> {
     );
     ensure!(printed > 0, "the kernel prints no record");
     ensure!(
-        printed <= AT_ONCE * spans,
+        printed <= kernel::PRINTK_BURST * spans,
         "the kernel prints {printed} records, more than its limit"
     );
     drop(device);

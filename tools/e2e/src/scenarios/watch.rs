@@ -345,6 +345,7 @@ fn expect_report(input: &Path, arguments: &[&str], expected: &[Value]) -> Result
 
 fn journal(lab: &mut Lab) -> Result<()> {
     let journald = Journald::start()?;
+    kernel::wait_for_printk();
     // The kernel's log has records of what came before.
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let since = format!("--since=@{}.{:03}", now.as_secs(), now.subsec_millis());
@@ -368,7 +369,7 @@ fn journal(lab: &mut Lab) -> Result<()> {
     let folder = lab.audit().log();
     for form in ["json", "export"] {
         let file = folder.with_file_name(form);
-        fs::write(&file, journald.print(&["--output", form])?)?;
+        journald.save(form, &file)?;
         expect_report(&file, &[&since, "-"], &expected)?;
     }
     // With no file named, and no log of a daemon's, it asks the journal itself.
