@@ -141,7 +141,7 @@ pub fn report_log(data: &[u8]) {
     let mut found = Vec::new();
     let number = lines::for_each(data, |_, line| match line {
         lines::Line::Whole(line) => found.push(line.to_vec()),
-        lines::Line::TooLong => found.push(b"(too long)".to_vec()),
+        lines::Line::TooLong(_) => found.push(b"(too long)".to_vec()),
     })
     .expect("memory can be read");
     let mut expected: Vec<_> = data

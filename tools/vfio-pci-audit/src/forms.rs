@@ -17,7 +17,9 @@ mod kernel;
 use jiff::tz::TimeZone;
 use memchr::memmem;
 
+pub(crate) use self::bytes::CUT_OFF;
 use self::journal::Export;
+use crate::lines::Long;
 use crate::printable::is_printable;
 use crate::record;
 
@@ -59,6 +61,11 @@ impl Forms {
     #[inline]
     pub fn is_within_bytes(&self) -> bool {
         self.export.is_within_bytes()
+    }
+
+    /// Take a long line within a field that is no text.
+    pub fn long_line(&mut self, line: &Long) {
+        self.export.field(&line.start, line.length);
     }
 
     /// What the next line is.

@@ -16,7 +16,31 @@ pub enum Line<'a> {
     /// A line without its newline.
     Whole(&'a [u8]),
     /// A line that is longer than any record.
-    TooLong,
+    TooLong(Long),
+}
+
+/// How many bytes are kept of a line that is too long.
+pub const KEPT: usize = 8;
+
+/// A line that was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Long {
+    /// Its first bytes.
+    pub start: [u8; KEPT],
+    /// How many bytes it has, without its newline.
+    pub length: u64,
+}
+
+impl Long {
+    /// Begin with so many bytes that it is too long.
+    fn new(line: &[u8]) -> Self {
+        let mut start = [0; KEPT];
+        start.copy_from_slice(&line[..KEPT]);
+        Self {
+            start,
+            length: line.len() as u64,
+        }
+    }
 }
 
 /// Why the lines ended before the stream did.
@@ -38,8 +62,8 @@ pub struct Lines<R> {
     /// The end of the part of that which has no newline.
     looked: usize,
     number: u64,
-    /// Within a line of which the start was thrown away.
-    too_long: bool,
+    /// The line that goes on, if the start of it was thrown away.
+    too_long: Option<Long>,
     ended: bool,
 }
 
@@ -53,7 +77,7 @@ impl<R: Read> Lines<R> {
             end: 0,
             looked: 0,
             number: 0,
-            too_long: false,
+            too_long: None,
             ended: false,
         }
     }
@@ -68,8 +92,7 @@ impl<R: Read> Lines<R> {
                 self.start = newline + 1;
                 self.looked = self.start;
                 self.number += 1;
-                let whole = !std::mem::take(&mut self.too_long) && line.len() <= LONGEST;
-                return Ok(Some((self.number, self.line(whole, line))));
+                return Ok(Some((self.number, self.line(line))));
             }
             if self.ended {
                 return Ok(self.rest());
@@ -78,30 +101,40 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    fn line(&self, whole: bool, line: std::ops::Range<usize>) -> Line<'_> {
-        match whole {
-            true => Line::Whole(&self.buffer[line]),
-            false => Line::TooLong,
+    /// The line of which this is the end, or all.
+    fn line(&mut self, end: std::ops::Range<usize>) -> Line<'_> {
+        let end = &self.buffer[end];
+        match self.too_long.take() {
+            None if end.len() <= LONGEST => Line::Whole(end),
+            None => Line::TooLong(Long::new(end)),
+            Some(long) => Line::TooLong(Long {
+                length: long.length + end.len() as u64,
+                ..long
+            }),
         }
     }
 
     /// What comes behind the last newline.
     fn rest(&mut self) -> Option<(u64, Line<'_>)> {
-        let too_long = std::mem::take(&mut self.too_long);
         let line = self.start..self.end;
         self.start = self.end;
         self.looked = self.end;
-        if !too_long && line.is_empty() {
+        if self.too_long.is_none() && line.is_empty() {
             return None;
         }
         self.number += 1;
-        Some((self.number, self.line(!too_long, line)))
+        Some((self.number, self.line(line)))
     }
 
     /// Make room, and read more.
     fn fill(&mut self) -> Result<(), Broken> {
-        self.too_long |= self.end - self.start > LONGEST;
-        if self.too_long {
+        let part = &self.buffer[self.start..self.end];
+        match &mut self.too_long {
+            Some(long) => long.length += part.len() as u64,
+            None if part.len() > LONGEST => self.too_long = Some(Long::new(part)),
+            None => {}
+        }
+        if self.too_long.is_some() {
             self.end = self.start;
         }
         self.buffer.copy_within(self.start..self.end, 0);
@@ -153,13 +186,14 @@ mod tests {
         }
     }
 
-    fn lines(text: &[u8], drip: usize) -> Vec<Option<Vec<u8>>> {
+    /// The lines of a text, or what is left of them.
+    fn lines(text: &[u8], drip: usize) -> Vec<Result<Vec<u8>, Long>> {
         let mut lines = Vec::new();
         let count = for_each(Drip(text, drip), |number, line| {
             assert_eq!(number as usize, lines.len() + 1);
             lines.push(match line {
-                Line::Whole(line) => Some(line.to_vec()),
-                Line::TooLong => None,
+                Line::Whole(line) => Ok(line.to_vec()),
+                Line::TooLong(long) => Err(long),
             });
         })
         .unwrap();
@@ -171,9 +205,9 @@ mod tests {
         #[test]
         fn the_same_as_splitting(text in "[a\n]{0,60}", drip in 1usize..20) {
             let split = text.split('\n');
-            let mut expected: Vec<_> = split.map(|line| Some(line.as_bytes().to_vec())).collect();
+            let mut expected: Vec<_> = split.map(|line| Ok(line.as_bytes().to_vec())).collect();
             // What comes behind the last newline is a line only if there is something.
-            if expected.last() == Some(&Some(Vec::new())) {
+            if expected.last() == Some(&Ok(Vec::new())) {
                 expected.pop();
             }
             prop_assert_eq!(lines(text.as_bytes(), drip), expected);
@@ -183,15 +217,24 @@ mod tests {
     #[test]
     fn long_lines_are_told_and_those_around_them_read() {
         for length in [LONGEST, LONGEST + 1, BUFFER, 3 * BUFFER + 5] {
-            let text = [b"a\n".to_vec(), vec![b'x'; length], b"\nb\nc".to_vec()].concat();
+            let start = *b"12345678";
+            let line = [&start[..], &vec![b'x'; length - KEPT]].concat();
+            let expected = match length <= LONGEST {
+                true => Ok(line.clone()),
+                false => Err(Long {
+                    start,
+                    length: length as u64,
+                }),
+            };
+            let text = [b"a\n", &line[..], b"\nb\nc"].concat();
             for drip in [1000, BUFFER, 5 * BUFFER] {
                 let read = lines(&text, drip);
-                let long = read[1].as_ref().map(Vec::len);
-                assert_eq!(long, (length <= LONGEST).then_some(length));
                 assert_eq!(read.len(), 4);
-                assert_eq!(read[3], Some(b"c".to_vec()));
+                assert_eq!(read[1], expected);
+                assert_eq!(read[3], Ok(b"c".to_vec()));
             }
-            assert_eq!(lines(&text[..length + 2], 777).len(), 2);
+            let read = lines(&text[..length + 2], 777);
+            assert_eq!(read[1..], [expected]);
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use jiff::tz::TimeZone;
 
 use crate::copies::Latest;
-use crate::forms::{Forms, Found};
+use crate::forms::{Forms, Found, CUT_OFF};
 use crate::lines::{self, Broken, Line, Lines};
 use crate::record::{self, Error, Event};
 
@@ -62,6 +62,12 @@ impl<R: Read> LogReader<R> {
     /// False at the end.
     pub fn step(&mut self, mut each: impl FnMut(u64, Item<'_>)) -> Result<bool, Broken> {
         let Some((number, line)) = self.lines.next()? else {
+            if self.forms.is_within_bytes() {
+                return Err(Broken {
+                    after: self.number,
+                    cause: io::Error::other(CUT_OFF),
+                });
+            }
             let found = self.forms.end();
             if !matches!(found, Found::None) {
                 hand_over(found, self.number, b"", Some(&mut self.latest), &mut each);
@@ -89,15 +95,12 @@ impl<R: Read> LogReader<R> {
                 let latest = (!self.plain).then_some(&mut self.latest);
                 hand_over(found, number, line, latest, &mut each);
             }
-            // Its first bytes, which may be the length of the field, are not known.
-            Line::TooLong if self.forms.is_within_bytes() => {
-                let why = "a field that is no text is too long: what follows it cannot be found";
-                return Err(Broken {
-                    after: number,
-                    cause: io::Error::other(why),
-                });
+            Line::TooLong(long) if self.forms.is_within_bytes() => {
+                self.bytes += long.length + 1;
+                self.forms.long_line(&long);
+                each(number, Item::Other);
             }
-            Line::TooLong => {
+            Line::TooLong(_) => {
                 let why = format!("longer than {} bytes", lines::LONGEST);
                 each(number, Item::Bad(why));
             }

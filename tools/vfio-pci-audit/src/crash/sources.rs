@@ -17,7 +17,7 @@ use super::error::DeviceError;
 use super::kernel_log::KernelLog;
 use super::moment::{Boot, Moment};
 use super::rasdaemon;
-use crate::forms::bytes::Bytes;
+use crate::forms::bytes::{Bytes, CUT_OFF};
 use crate::input::Source;
 use crate::journalctl::Printed;
 use crate::prefix;
@@ -77,7 +77,10 @@ impl Found {
         };
         ensure!(!name.ends_with(".enc.z"), "pstore could not decompress it");
         let lines = Lines::new(name, boot, zone.clone());
-        self.log(lines.all(source.open(|raw| raw)?)?);
+        let (log, complaint) = lines.all(source.open(|raw| raw)?)?;
+        self.log(log);
+        let complaint = complaint.map(|what| format!("{}: {what}", path.display()));
+        self.complaints.extend(complaint);
         Ok(())
     }
 
@@ -159,7 +162,9 @@ impl Found {
             return false;
         };
         match Lines::new(name.to_owned(), Some(boot), zone.clone()).all(out) {
-            Ok(log) if log.last.is_some() => {
+            Ok((log, complaint)) if log.last.is_some() => {
+                let complaint = complaint.map(|what| format!("{name}: {what}"));
+                self.complaints.extend(complaint);
                 self.names.push(name.to_owned());
                 self.log(log);
                 true
@@ -199,7 +204,8 @@ impl Lines {
         }
     }
 
-    fn all(mut self, from: impl Read) -> Result<KernelLog> {
+    /// Read a whole log; what is wrong with its end.
+    fn all(mut self, from: impl Read) -> Result<(KernelLog, Option<&'static str>)> {
         let mut reader = BufReader::new(from);
         let mut line = Vec::new();
         loop {
@@ -210,7 +216,8 @@ impl Lines {
                 .read_until(b'\n', &mut line)
                 .context("reading")?;
             if read == 0 {
-                return Ok(self.end());
+                let complaint = self.bytes.is_some().then_some(CUT_OFF);
+                return Ok((self.end(), complaint));
             }
             if self.passes_over(&line) {
                 continue;
@@ -231,7 +238,7 @@ impl Lines {
             return false;
         };
         self.number += u64::from(bytes.ends_with(b"\n"));
-        if !field.take(bytes) {
+        if !field.take(bytes, bytes.len() as u64) {
             self.bytes = None;
         }
         true
@@ -509,11 +516,17 @@ mod tests {
         .concat();
         let errors = |text: &[u8]| {
             let lines = Lines::new("x".to_owned(), None, TimeZone::UTC);
-            lines.all(text).unwrap().errors.len()
+            let (log, complaint) = lines.all(text).unwrap();
+            (log.errors.len(), complaint)
         };
-        assert_eq!(errors(&entry), 0);
+        assert_eq!(errors(&entry), (0, None));
         let real = format!("__CURSOR=z\n_TRANSPORT=kernel\n{end}");
-        assert_eq!(errors(&[&entry, real.as_bytes()].concat()), 1);
+        let mut both = [&entry, real.as_bytes()].concat();
+        assert_eq!(errors(&both), (1, None));
+        // A program that takes it for text changes the length.
+        let length = entry.iter().position(|byte| *byte == 0).unwrap();
+        both[length] = 0xff;
+        assert_eq!(errors(&both), (0, Some(CUT_OFF)));
     }
 
     #[test]

@@ -126,11 +126,7 @@ impl Export {
     /// Take a line. Whether a record that matters ends with it; nothing if it is of an entry that
     /// is no record.
     pub(super) fn line(&mut self, line: &[u8], record: &mut String) -> Option<bool> {
-        if let Some(bytes) = &mut self.bytes {
-            bytes.take(line);
-            if !bytes.take(b"\n") {
-                self.bytes = None;
-            }
+        if self.field(line, line.len() as u64) {
             return Some(false);
         }
         if line.is_empty() {
@@ -155,6 +151,19 @@ impl Export {
             _ => {}
         }
         Some(false)
+    }
+
+    /// Take a line as part of a field that is no text, if there is one: its first bytes and its
+    /// length. Whether there is.
+    pub(super) fn field(&mut self, start: &[u8], length: u64) -> bool {
+        let Some(bytes) = &mut self.bytes else {
+            return false;
+        };
+        bytes.take(start, length);
+        if !bytes.take(b"\n", 1) {
+            self.bytes = None;
+        }
+        true
     }
 
     /// The entry ends.

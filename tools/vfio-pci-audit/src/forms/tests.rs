@@ -292,10 +292,12 @@ fn bytes_of_a_message_are_not_fields() {
             }
         }
     };
-    // The second has a newline in its length.
+    // The second has a newline in its length, and the last two are too long for a line.
     for filler in [
         "",
         &"x".repeat(10),
+        &"x".repeat(1 << 17),
+        &"x".repeat(3 << 20),
         "type=SYSCALL msg=audit(1.000:1): x\r\n",
     ] {
         for forged in [
@@ -312,8 +314,27 @@ fn bytes_of_a_message_are_not_fields() {
             );
         }
     }
-    // A length that cannot be seen ends it.
-    assert_eq!(events(&"x".repeat(1 << 17)), None);
+}
+
+#[test]
+fn a_log_that_ends_within_a_field_is_not_whole() {
+    let text = b"__CURSOR=s=1\n_TRANSPORT=kernel\nMESSAGE\n";
+    let (length, message) = (3u64.to_le_bytes(), b"a\nb\n\n");
+    let why = |length: &[u8]| {
+        let text = [text, length, message].concat();
+        let mut reader = LogReader::new(&*text, TimeZone::UTC);
+        loop {
+            match reader.step(|_, _| ()) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(broken) => return Some(broken.cause.to_string()),
+            }
+        }
+    };
+    assert_eq!(why(&length), None);
+    // What is no text in UTF-8 becomes U+FFFD on its way through a program that expects text.
+    let changed = String::from_utf8_lossy(b"\xbb\0\0\0\0\0\0\0").into_owned();
+    assert_eq!(why(changed.as_bytes()).as_deref(), Some(CUT_OFF));
 }
 
 #[test]
