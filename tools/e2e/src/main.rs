@@ -92,6 +92,10 @@ fn run(cli: &Cli) -> Result<usize> {
         .filter(|&(position, _)| cli.share.is_none_or(|share| share.has(position)))
         .map(|(_, scenario)| scenario)
         .collect();
+    ensure!(
+        !wanted.is_empty(),
+        "there are fewer scenarios than shares: none is left for this one"
+    );
     if cli.list {
         for (_, scenario) in wanted {
             let long = if scenario.long { " (long)" } else { "" };
