@@ -20,13 +20,13 @@ use anyhow::{bail, ensure, Result};
 use clap::{ArgAction, Args};
 use rustix::fs::{access, Access};
 
+use super::clock;
 use crate::guest::machine::{self as inner, SYSTEM};
 use crate::paths::{given, Paths};
 
-/// An emulated TSC is calibrated wrongly on a busy host, by a factor even: the time comes from the
-/// HPET. There, too, a test of the timer's interrupt may wait in vain, which is a panic.
+/// On a busy host, a test of the timer's interrupt may wait in vain, which is a panic.
 const KERNEL_ARGUMENTS: &str =
-    "root=/dev/root tsc=unstable no_timer_check intel_iommu=on audit=1 loglevel=7 printk.time=1";
+    "root=/dev/root no_timer_check intel_iommu=on audit=1 loglevel=7 printk.time=1";
 
 /// The machine.
 #[derive(Args, Clone, Debug)]
@@ -87,7 +87,7 @@ impl Machine {
     /// What virtme-ng is told of it.
     pub(super) fn vng(&self) -> Vec<String> {
         let cpus = if self.icount { 1 } else { self.cpus };
-        let mut append = vec![KERNEL_ARGUMENTS.to_owned()];
+        let mut append = vec![KERNEL_ARGUMENTS.to_owned(), clock::arguments(self.icount)];
         append.extend(self.append.iter().cloned());
         let mut words = vec![
             "--cpus".to_owned(),

@@ -10,6 +10,7 @@
 //! messages are in the log only. The host's files are visible, as they were when they were first
 //! read; changes to them are lost at the end, except under build/.
 
+mod clock;
 pub mod inside;
 pub mod machine;
 mod process;
