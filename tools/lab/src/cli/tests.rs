@@ -2,16 +2,16 @@
 
 //! All that CI runs: sets everything up, runs every kind of test, and counts.
 //!
-//! The scenarios are emulated for a quarter of an hour, and often wait: two machines run half of
-//! them each. What else there is runs beside them, two parts at a time, and gives way to them. When
-//! the scenarios have ended, their thread takes parts too. What a part prints is shown whole when
-//! it has ended, so that nothing is mixed.
+//! The scenarios are emulated, and half of the time they wait: three machines run a third of them
+//! each. What else there is runs beside them, two parts at a time, and gives way to them. When the
+//! scenarios have ended, their thread takes parts too. What a part prints is shown whole when it
+//! has ended, so that nothing is mixed.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::Stdio;
 use std::sync::Mutex;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -84,17 +84,23 @@ const BESIDE: &[Job] = &[
 /// How many of these run at a time while scenarios do.
 const AT_A_TIME: usize = 2;
 
-/// The scenarios, half of them each.
-const FIRST: Job = test(
-    "e2e-1",
-    &[LAB, "e2e", "--no-build", "--on=modules", "--share=1/2"],
-);
-const SECOND: Job = test(
-    "e2e-2",
-    &[LAB, "e2e", "--no-build", "--on=modules", "--share=2/2"],
-);
+/// The scenarios, a third of them each.
+const SCENARIOS: &[Job] = &[
+    test(
+        "e2e-1",
+        &[LAB, "e2e", "--no-build", "--on=modules", "--share=1/3"],
+    ),
+    test(
+        "e2e-2",
+        &[LAB, "e2e", "--no-build", "--on=modules", "--share=2/3"],
+    ),
+    test(
+        "e2e-3",
+        &[LAB, "e2e", "--no-build", "--on=modules", "--share=3/3"],
+    ),
+];
 
-/// What only long runs have, and what takes the place of that in others: after both halves.
+/// What only long runs have, and what takes the place of that in others: after the scenarios.
 const SHORT: &[Job] = &[test(
     "observe",
     &[
@@ -182,16 +188,21 @@ pub(crate) fn run(paths: &Paths) -> Result<bool> {
     let more = if is_set("LONG") { LONG } else { SHORT };
     thread::scope(|scope| -> Result<()> {
         let helpers = [(); AT_A_TIME].map(|()| scope.spawn(help));
-        // What follows may want another inner guest, of which there is one: both halves end first.
-        let second = scope.spawn(|| scenarios(&SECOND));
-        let mut result = scenarios(&FIRST)
-            .and(second.join().expect("a test's thread does not panic"))
+        let machines: Vec<_> = SCENARIOS
+            .iter()
+            .map(|job| scope.spawn(|| scenarios(job)))
+            .collect();
+        let join = |thread: ScopedJoinHandle<'_, Result<()>>| {
+            thread.join().expect("a test's thread does not panic")
+        };
+        // What follows may want another inner guest, of which there is one: they end first.
+        let result = machines
+            .into_iter()
+            .map(join)
+            .fold(Ok(()), Result::and)
             .and_then(|()| more.iter().try_for_each(scenarios))
             .and_then(|()| help());
-        for helper in helpers {
-            result = result.and(helper.join().expect("a test's thread does not panic"));
-        }
-        result
+        helpers.into_iter().map(join).fold(result, Result::and)
     })?;
     let total = total.into_inner().expect("no thread panicked");
     let Counts {
