@@ -5,12 +5,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
 use crate::audit::{self, wait_until};
+use crate::command;
 use crate::record::{self, Record};
 
 /// Timeout for the start of the daemon.
@@ -26,6 +27,7 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts the daemon with an empty log in `folder`, listening on `port`.
     pub(crate) fn start(prefix: &Path, folder: PathBuf, port: u16) -> Result<Self> {
+        has_address()?;
         fs::create_dir_all(folder.join("plugins.d"))
             .with_context(|| folder.display().to_string())?;
         let conf = audit::configuration(&folder).replace("local_events = yes", "local_events = no");
@@ -65,6 +67,15 @@ impl Drop for Collector {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Give the machine an address besides those of the loopback interface, as a host that collects
+/// records has: one for documentation (RFC 5737). With none, getaddrinfo(3) offers auditd addresses
+/// of IPv6 as well as of IPv4. It takes the former alone, and crashes if the kernel has no IPv6.
+fn has_address() -> Result<()> {
+    let mut ip = Command::new("ip");
+    ip.args(["addr", "replace", "192.0.2.1/32", "dev", "lo"]);
+    command::stdout(&mut ip).map(drop)
 }
 
 /// Whether a process listens on a TCP port: see proc_net_tcp.rst.
