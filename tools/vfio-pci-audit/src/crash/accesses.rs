@@ -225,8 +225,8 @@ pub fn join(ring: Vec<Access>, log: Vec<Access>) -> Vec<Access> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::time::{clock_gettime, ClockId};
     use std::fs;
-    use std::time::Instant;
 
     use super::super::keeper::tests::event;
     use super::*;
@@ -276,13 +276,15 @@ mod tests {
     fn many_sessions_take_less_time_to_find_than_to_read() {
         const SESSIONS: u64 = 20_000;
 
-        let start = Instant::now();
+        // Of the processor: other programs may get as much of the time that passes as they want.
+        let time = || clock_gettime(ClockId::ThreadCPUTime);
+        let start = time();
         let scan = scan(SESSIONS);
-        let read = start.elapsed();
+        let read = time() - start;
         let ring = ring(SESSIONS);
-        let start = Instant::now();
+        let start = time();
         let accesses = of_ring(&ring, None, &Names::new(&scan));
-        let found = start.elapsed();
+        let found = time() - start;
         for (number, access) in accesses.iter().enumerate() {
             let uuid = format!("00000000-0000-0000-0000-{number:012}");
             assert_eq!(access.who.uuid, Some(uuid));
