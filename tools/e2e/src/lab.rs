@@ -107,7 +107,8 @@ impl Lab {
         let folder = Path::new(LOGS).join(name.replace('/', "-"));
         // The old daemon has to exit before the new one starts.
         self.audit.stop(rustix::process::Signal::TERM)?;
-        self.audit = Audit::fresh(&prefix, folder)?;
+        self.audit = Audit::new(&prefix, folder)?;
+        self.audit.start()?;
         if rules {
             self.audit.load_rules(rules::GUIDE)?;
             self.note(format!("with {} audit rules loaded", rules::GUIDE.len()));

@@ -60,10 +60,8 @@ impl Audit {
 
     /// The kernel's side as it is after booting.
     pub fn reset(&self) -> Result<()> {
-        self.ctl(&["-D"])?;
         // Without -f 1, a failure of the test that came before could panic in this one.
-        self.ctl(&["-f", "1", "-b", "64", "-r", "0", "-e", "1", "--reset-lost"])?;
-        Ok(())
+        self.ctl_lines(&["-D", "-f 1", "-b 64", "-r 0", "-e 1", "--reset-lost"])
     }
 
     /// Start the daemon; it goes on with the log there is.
@@ -82,7 +80,13 @@ impl Audit {
                     fs::read_to_string(self.folder.join("stderr")).unwrap_or_default()
                 );
             }
-            Ok(self.status("pid")? == u64::from(child.id()))
+            // It writes that it starts before it tells the kernel, and to ask the kernel takes
+            // a program.
+            let pid = format!(" pid={} ", child.id());
+            let starts = |line: &str| line.contains("DAEMON_START") && line.contains(&pid);
+            let log = fs::read(self.log()).unwrap_or_default();
+            Ok(String::from_utf8_lossy(&log).lines().any(starts)
+                && self.status("pid")? == u64::from(child.id()))
         });
         self.daemon = Some(child);
         ensure!(
@@ -117,21 +121,19 @@ impl Audit {
         command::stdout(Command::new(self.prefix.join("sbin/auditctl")).args(arguments))
     }
 
-    /// Load audit rules, besides those that are there.
-    pub fn load_rules(&self, rules: &[&str]) -> Result<()> {
+    /// Run auditctl once for several lines of arguments. A program takes a quarter of a second to
+    /// start in an emulated machine. auditctl goes on past a line that fails, and fails itself.
+    fn ctl_lines(&self, lines: &[&str]) -> Result<()> {
         let file = self.folder.join("audit.rules");
-        fs::write(&file, rules.join("\n") + "\n")
+        fs::write(&file, lines.join("\n") + "\n")
             .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o600)))
             .with_context(|| file.display().to_string())?;
-        // With a file it goes on past a rule that it cannot load, and says so.
-        let said = self.ctl(&["-R", &file.display().to_string()])?;
-        let loaded = self.ctl(&["-l"])?;
-        ensure!(
-            loaded.lines().count() >= rules.len() && !loaded.starts_with("No rules"),
-            "of {} rules there are only {loaded}: {said}",
-            rules.len()
-        );
-        Ok(())
+        self.ctl(&["-R", &file.display().to_string()]).map(drop)
+    }
+
+    /// Load audit rules, besides those that are there.
+    pub fn load_rules(&self, rules: &[&str]) -> Result<()> {
+        self.ctl_lines(rules)
     }
 
     /// One number of `auditctl -s`.
