@@ -81,6 +81,7 @@ fn stop(child: &mut Child) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::wait_until;
 
     #[test]
     fn what_takes_too_long_is_ended_with_its_children() {
@@ -88,12 +89,16 @@ mod tests {
         let file = folder.path().join("pid");
         let script = format!("sleep 60 & echo $! >{}; wait", file.display());
         let mut command = Command::new("sh");
-        let end = run(command.args(["-c", &script]), Duration::from_millis(500)).unwrap();
+        let end = run(command.args(["-c", &script]), Duration::from_secs(2)).unwrap();
         assert!(matches!(end, End::TimedOut));
         let pid = std::fs::read_to_string(&file).unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        // A zombie waits for its new parent.
-        assert!(state.map_or(true, |stat| stat.contains(") Z ")));
+        // A signal is sent, and the process ends when it gets a processor. A zombie waits for its
+        // new parent.
+        let ended = wait_until(GRACE, || {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+            Ok(state.map_or(true, |stat| stat.contains(") Z ")))
+        });
+        assert!(ended.unwrap());
     }
 
     #[test]
