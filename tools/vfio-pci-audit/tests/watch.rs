@@ -6,6 +6,7 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::thread;
@@ -299,9 +300,9 @@ fn a_slow_command_holds_nothing_up() {
     const MANY: usize = 12_000;
 
     let files = Files::new();
-    let (go, got) = (files.path("go"), files.path("got"));
+    let (runs, go, got) = (files.path("runs"), files.path("go"), files.path("got"));
     let command = format!(
-        "until [ -e {go} ]; do sleep 0.05; done; echo \"$VFIO_PCI_AUDIT_ROWS \
+        ": >{runs}; until [ -e {go} ]; do sleep 0.05; done; echo \"$VFIO_PCI_AUDIT_ROWS \
          $VFIO_PCI_AUDIT_MISSED\" >>{got}"
     );
     let log = files.put("audit.log", "");
@@ -315,8 +316,12 @@ fn a_slow_command_holds_nothing_up() {
     assert!(watch.is_quiet());
     append(&log, &lines(&[access(1, 0x10)]));
     assert_eq!(offsets(&watch, 1), [0x10]);
-    // It runs now, and waits; all others are told meanwhile.
-    thread::sleep(Duration::from_millis(500));
+    // It runs, and waits; all others are told meanwhile.
+    let deadline = Instant::now() + PATIENCE;
+    while !Path::new(&runs).exists() {
+        assert!(Instant::now() < deadline, "it does not run");
+        thread::sleep(Duration::from_millis(20));
+    }
     let many: Vec<_> = (0..MANY).map(|at| access(1, at % 0x1000)).collect();
     append(&log, &lines(&many));
     let last = access(1, 0x20);
