@@ -84,9 +84,9 @@ impl Audit {
             // a program.
             let pid = format!(" pid={} ", child.id());
             let starts = |line: &str| line.contains("DAEMON_START") && line.contains(&pid);
-            let log = fs::read(self.log()).unwrap_or_default();
-            Ok(String::from_utf8_lossy(&log).lines().any(starts)
-                && self.status("pid")? == u64::from(child.id()))
+            // There may be no log yet.
+            let log = self.logged().unwrap_or_default();
+            Ok(log.lines().any(starts) && self.status("pid")? == u64::from(child.id()))
         });
         self.daemon = Some(child);
         ensure!(
@@ -122,7 +122,7 @@ impl Audit {
     }
 
     /// Run auditctl once for several lines of arguments. A program takes a quarter of a second to
-    /// start in an emulated machine. auditctl goes on past a line that fails, and fails itself.
+    /// start in an emulated machine. auditctl ends at a line that fails, and fails itself.
     fn ctl_lines(&self, lines: &[&str]) -> Result<()> {
         let file = self.folder.join("audit.rules");
         fs::write(&file, lines.join("\n") + "\n")

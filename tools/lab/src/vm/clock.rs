@@ -24,8 +24,8 @@ pub(super) fn arguments(counts: bool) -> String {
     static KHZ: OnceLock<Option<u64>> = OnceLock::new();
 
     let khz = match counts {
-        true => &None,
-        false => KHZ.get_or_init(tsc_khz),
+        true => None,
+        false => *KHZ.get_or_init(tsc_khz),
     };
     match khz {
         Some(khz) => format!("tsc=reliable tsc_early_khz={khz}"),
@@ -50,13 +50,13 @@ fn tsc_khz() -> Option<u64> {
 
 /// Whether the TSC of every processor counts at one speed, and does not stop.
 fn is_constant(cpuinfo: &str) -> bool {
-    let mut flags = cpuinfo
+    let flags: Vec<_> = cpuinfo
         .lines()
         .filter(|line| line.starts_with("flags"))
-        .peekable();
+        .collect();
     let has = |line: &str, flag| line.split_whitespace().any(|word| word == flag);
-    flags.peek().is_some()
-        && flags.all(|line| has(line, "constant_tsc") && has(line, "nonstop_tsc"))
+    let constant = |line: &&str| has(line, "constant_tsc") && has(line, "nonstop_tsc");
+    !flags.is_empty() && flags.iter().all(constant)
 }
 
 /// The time, and the TSC at that time.
