@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
+use lab::vm::{clock, CACHED_ROOT};
 
 use crate::case::{Case, DONE, WRITTEN};
 use crate::monitor::Monitor;
@@ -23,9 +24,7 @@ const RESERVE: &str = "packaging/vfio-pci-audit-last-boot.cfg";
 /// What the test needs on the kernel's command line beside that.
 const PARAMETERS: &str = "\
     panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
-    console=ttyS0 loglevel=7 printk.time=1 tsc=reliable no_timer_check \
-    root=/dev/root rootfstype=9p \
-    rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose,access=any ro";
+    console=ttyS0 loglevel=7 printk.time=1 no_timer_check root=/dev/root rootfstype=9p ro";
 
 /// The console, as far as it was read.
 struct Console {
@@ -100,7 +99,9 @@ fn start(case: Case, arguments: &Arguments, folder: &Path) -> Result<Qemu> {
         .find(|word| word.starts_with("reserve_mem="))
         .with_context(|| format!("{RESERVE} reserves nothing"))?;
     let append = format!(
-        "{reserve} {PARAMETERS}{rasdaemon} init={} crash_case={} crash_top={} crash_build={}",
+        "{reserve} {PARAMETERS} {} {CACHED_ROOT}{rasdaemon} init={} crash_case={} crash_top={} \
+         crash_build={}",
+        clock::arguments(false),
         program.display(),
         case.name(),
         arguments.top.canonicalize()?.display(),

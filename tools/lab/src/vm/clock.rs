@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 20;
 
 /// What the kernel is told. `counts` is whether the machine's time is that of its instructions, and
 /// not the host's.
-pub(super) fn arguments(counts: bool) -> String {
+pub fn arguments(counts: bool) -> String {
     static KHZ: OnceLock<Option<u64>> = OnceLock::new();
 
     let khz = match counts {

@@ -4,13 +4,14 @@
 //! it as root.
 //!
 //! - [`machine`]: what QEMU is told.
+//! - [`clock`]: what the machine takes the time from.
 //! - [`inside`]: what runs the command in there.
 //!
 //! Standard output and error are the command's, live; its standard input is empty. The kernel's
 //! messages are in the log only. The host's files are visible, as they were when they were first
 //! read; changes to them are lost at the end, except under build/.
 
-mod clock;
+pub mod clock;
 pub mod inside;
 pub mod machine;
 mod process;
@@ -34,8 +35,8 @@ use process::End;
 
 /// virtme-ng's own options of the root file system, and that the VM keeps what it has read of it,
 /// which makes programs start twice as fast. The VM does not see what changes on the host
-/// meanwhile.
-const CACHED_ROOT: &str =
+/// meanwhile. An argument of the kernel's.
+pub const CACHED_ROOT: &str =
     "rootflags=version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose";
 
 /// What is booted, and for how long.
