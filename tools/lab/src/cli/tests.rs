@@ -67,9 +67,9 @@ const BESIDE: &[Job] = &[
     test("host", &["scripts/host-test.sh"]),
     build("kernel-y", &["scripts/build-kernel.sh", "y"]),
     test("lint", &[LAB, "check", "lint"]).after("kernel-y"),
+    test("crash", &["scripts/crash.sh"]),
     build("kernel-novfio", &["scripts/build-kernel.sh", "novfio"]).after("kernel-y"),
     test("audit", &[LAB, "audit-suite"]),
-    test("crash", &["scripts/crash.sh"]),
     test("tree", &[LAB, "check", "tree"]),
     test(
         "e2e-builtin",
