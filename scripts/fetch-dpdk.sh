@@ -17,9 +17,10 @@ private_apt dpdk deb "$suite" || die "no Debian mirror in the system's apt sourc
 fetch() {
 	local packages
 	apt-get "${apt_private[@]}" update
-	# The libraries that apt would install with it.
+	# The libraries that apt would install with it; those of Mellanox are in ibverbs-providers.
 	mapfile -t packages < <(apt-get "${apt_private[@]}" -s install --no-install-recommends dpdk-dev |
-		sed -n 's/^Inst \([^ ]*\) .*/\1/p' | grep -E '^lib|^dpdk-dev$' | grep -v '^lib.*-dev$')
+		sed -n 's/^Inst \([^ ]*\) .*/\1/p' | grep -E '^(lib|dpdk-dev$|ibverbs-providers$)' |
+		grep -v '^lib.*-dev$')
 	unpack_packages "$dest" "${packages[@]}"
 	[ -x "$dest/usr/bin/dpdk-testpmd" ]
 }
