@@ -116,8 +116,8 @@ impl Action {
             Self::Load(words) => format!("modprobe {words}"),
             // Some probe in a thread of their own.
             Self::Driver(name) => format!(
-                "modprobe {name} && for try in 1 2 3 4 5; do [ ! -e {device}/driver ] || \
-                 break; sleep 1; done; [ -e {device}/driver ]"
+                "modprobe {name} && {} && [ -e {device}/driver ]",
+                wait_until(&format!("[ -e {device}/driver ]"))
             ),
             Self::Hold(major, minor) => {
                 let node = format!("/dev/{major}.{minor}");
@@ -128,19 +128,21 @@ impl Action {
             }
             Self::Address(address) => format!(
                 "cd {device}/net/* && ip addr add {address}/24 dev ${{PWD##*/}} && ip link set \
-                 ${{PWD##*/}} up && for try in 1 2 3 4 5 6 7 8 9 10; do read -r link <carrier; [ \
-                 $link = 0 ] || break; sleep 1; done; [ \"$link\" = 1 ]"
+                 ${{PWD##*/}} up && {} && [ \"$link\" = 1 ]",
+                wait_until("read -r link <carrier && [ $link = 1 ]")
             ),
             Self::Ping(address) => format!("ping -c 3 -W 10 {address}"),
             // When its last user closes a disk, the kernel drops what it has cached of it: what is
             // read after that comes from the device.
             Self::Disk { block, value } => format!(
-                "for try in 1 2 3 4 5 6 7 8 9 10; do set -- {device}/nvme/nvme*/nvme*n1/dev; \
-                 [ ! -e $1 ] || break; sleep 1; done; IFS=: read -r major minor <$1 && \
+                "{} && IFS=: read -r major minor <$1 && \
                  {{ [ -e /dev/disk ] || mknod /dev/disk b $major $minor; }} && echo {value} | \
                  dd of=/dev/disk bs=512 seek={block} conv=sync,fsync 2>&- && set -- $(dd \
                  if=/dev/disk bs=512 skip={block} count=1 2>&-) && {{ [ \"$*\" = {value} ] || \
-                 {{ echo it holds \"$*\"; false; }}; }}"
+                 {{ echo it holds \"$*\"; false; }}; }}",
+                wait_until(&format!(
+                    "set -- {device}/nvme/nvme*/nvme*n1/dev && [ -e $1 ]"
+                ))
             ),
         }
     }
@@ -161,6 +163,14 @@ impl Action {
             Self::Disk { block, value } => format!("block {block} holds {value}"),
         }
     }
+}
+
+/// Has the shell wait a minute for a condition; a guest in an emulated machine is slow. It goes on
+/// all the same then.
+fn wait_until(condition: &str) -> String {
+    format!(
+        "{{ tries=60; until {condition} || [ $tries = 0 ]; do sleep 1; tries=$((tries-1)); done; }}"
+    )
 }
 
 /// In decimal, or in hexadecimal with 0x before it.
