@@ -8,9 +8,9 @@ set -euo pipefail
 if [ -e "$BUILD/.place" ]; then
 	echo "this checkout was copied from $(<"$BUILD/.place"): it is configured anew" >&2
 	# The Makefile of the kernel's source is the kernel's.
-	for objects in "$BUILD"/linux/*/ "$BUILD"/stock/*/objects/; do
+	for objects in "$BUILD"/linux/*/ "$BUILD"/{stock/*,deb*}/objects/; do
 		[ "$objects" = "$BUILD/linux/src/" ] || rm -f "$objects"{.configured,Makefile}
 	done
-	rm -rf "$BUILD"/venv "$BUILD"/{stock/*/.prepared,audit*/.stamp}
+	rm -rf "$BUILD"/venv "$BUILD"/{stock/*/.prepared,deb*/.configured,audit*/.stamp}
 fi
 echo "$BUILD" >"$BUILD/.place"
