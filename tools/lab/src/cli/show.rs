@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 use lab::auditd::Audit;
 use lab::kernel;
-use lab::modules::{Load, Modules};
+use lab::kernels::Release;
+use lab::modules::{self, Load, Modules};
 use lab::paths::{given, Paths};
 use lab::progress;
 use lab::vm;
@@ -39,15 +40,25 @@ pub(crate) fn run(paths: &Paths) -> Result<u8> {
     Ok(options.run(paths, &this(paths, &["demo"]))?)
 }
 
+/// The kernel to take for one that modules are built for and that does not boot in the VM.
+fn boots_instead(release: &str) -> Option<String> {
+    let parsed = release.parse::<Release>().ok()?;
+    // For a kernel that is refused anyway, another is built for, or the reason is told.
+    let built = parsed.refusal().is_none() && !parsed.is_plain();
+    built.then(|| release.replace("cloud-", ""))
+}
+
 /// The same on a kernel of Debian's as it is, which takes the modules while a guest runs.
 pub(crate) fn run_stock(paths: &Paths) -> Result<u8> {
-    let release = given("RELEASE").unwrap_or_default();
-    ensure!(
-        !release.to_string_lossy().contains("cloud-"),
-        "Debian's cloud kernels have no 9P, by which the VM has its root file system: make stock \
-         builds for {0}, and make run-stock shows it on {0} without \"cloud-\"",
-        release.to_string_lossy()
-    );
+    let release = given("RELEASE").map_or_else(modules::release, |release| {
+        release.to_string_lossy().into_owned()
+    });
+    if let Some(plain) = boots_instead(&release) {
+        bail!(
+            "Debian's cloud kernels have no 9P, by which the VM has its root file system: make \
+             stock builds for {release}, and make run-stock RELEASE={plain} shows it"
+        );
+    }
     prepare::run(paths, &[Part::SetupStock])?;
     // The modules take longer, most of it on one processor.
     let beside = prepare::steps(paths, &[Part::Client, Part::Audit]);
@@ -137,4 +148,24 @@ pub(crate) fn welcome(paths: &Paths) -> Result<()> {
         .status()
         .context("bash")?;
     audit.stop(rustix::process::Signal::TERM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_that_do_not_boot_here() {
+        let plain = boots_instead("7.3.4+deb13-cloud-amd64");
+        assert_eq!(plain.as_deref(), Some("7.3.4+deb13-amd64"));
+        for release in [
+            "7.3.4+deb13-amd64",
+            "7.3.4+deb13-rt-amd64",
+            "6.12.48+deb13-cloud-amd64",
+            "6.1.0-40-cloud-amd64",
+            "6.18.44",
+        ] {
+            assert_eq!(boots_instead(release), None, "{release}");
+        }
+    }
 }
