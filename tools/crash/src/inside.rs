@@ -32,7 +32,7 @@ const TRIGGERED: &str = "triggered.txt";
 const RAS_EVENTS: &str = "/sys/kernel/tracing/instances/rasdaemon/events";
 /// The slots of the devices in the guest.
 const SLOTS: [u8; 2] = [5, 6];
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// Live, and switch the machine off.
 pub(crate) fn main() -> ! {

@@ -16,12 +16,12 @@ use crate::monitor::Monitor;
 use crate::Arguments;
 
 /// How long a machine may take for each thing; emulated machines are slow on busy hosts.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(500);
 
 /// What reserves memory at the boot of a host, as it is shipped.
 const RESERVE: &str = "packaging/vfio-pci-audit-last-boot.cfg";
 
-/// What the test needs on the kernel's command line beside that.
+/// What else the test needs on the kernel's command line.
 const PARAMETERS: &str = "\
     panic=1 unknown_nmi_panic pcie_ports=native intel_iommu=on audit=1 \
     console=ttyS0 loglevel=7 printk.time=1 no_timer_check root=/dev/root rootfstype=9p ro";

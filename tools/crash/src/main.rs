@@ -15,11 +15,13 @@ mod judge;
 mod machine;
 mod monitor;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use lab::ktap::{Ktap, Outcome};
 
 use crate::case::Case;
 
@@ -49,26 +51,24 @@ fn run(arguments: &Arguments) -> Result<bool> {
         .into_iter()
         .filter(|case| case.name().contains(&arguments.only))
         .collect();
-    println!("KTAP version 1\n1..{}", cases.len());
-    let mut all_passed = true;
-    for (number, case) in cases.iter().enumerate() {
-        let result = machine::run(*case, arguments).and_then(|folder| judge::judge(*case, &folder));
-        let number = number + 1;
-        match result {
+    let mut ktap = Ktap::new(io::stdout(), cases.len())?;
+    for case in cases {
+        let result = machine::run(case, arguments).and_then(|folder| judge::judge(case, &folder));
+        let outcome = match result {
             Ok(notes) => {
                 for note in notes {
-                    println!("# {note}");
+                    ktap.diagnose(&note)?;
                 }
-                println!("ok {number} - crash/{}", case.name());
+                Outcome::Passed
             }
             Err(error) => {
-                println!("# {error:#}");
-                println!("not ok {number} - crash/{}", case.name());
-                all_passed = false;
+                ktap.diagnose(&format!("{error:#}"))?;
+                Outcome::Failed
             }
-        }
+        };
+        ktap.result(&format!("crash/{}", case.name()), &outcome)?;
     }
-    Ok(all_passed)
+    Ok(ktap.failed() == 0)
 }
 
 fn main() -> ExitCode {
