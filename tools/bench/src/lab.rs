@@ -5,13 +5,12 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use ::lab::auditd::Audit;
 use ::lab::modules::{Load, Modules};
 use ::lab::paths::Paths;
-use ::lab::{command, kernel, wait_until};
+use ::lab::{insmod, kernel, wait_until};
 use anyhow::{ensure, Context, Result};
 use rustix::process::Signal;
 use vfio_client::{Bdf, Device};
@@ -101,12 +100,13 @@ impl Lab {
         let file = self
             .build
             .join(format!("linux/bench/{name}/audit_{name}.ko"));
-        command::stdout(Command::new("insmod").arg(file)).map(drop)
+        insmod::load(&file, "")
     }
 
     /// Unloads it.
     pub(crate) fn unload_module(&self, name: &str) -> Result<()> {
-        command::stdout(Command::new("rmmod").arg(format!("audit_{name}"))).map(drop)
+        let name = format!("audit_{name}");
+        insmod::unload(&name).with_context(|| format!("delete_module({name})"))
     }
 
     /// Opens the measured device.

@@ -2,13 +2,12 @@
 
 //! Loading and unloading VFIO's modules, patched and not.
 
-use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use rustix::system::delete_module;
 
+use ::lab::insmod;
 use ::lab::modules::Load;
 use ::lab::paths::Paths;
 
@@ -194,13 +193,9 @@ impl Modules {
         })
     }
 
-    /// Disable and unload the livepatch, unload the policy that it is of, and nothing of VFIO.
+    /// Disable and unload the livepatch, unless another has replaced it; unload the policy that it
+    /// is of, and nothing of VFIO.
     pub(crate) fn unload_livepatch(&self) -> Result<()> {
-        self.kernel.unload(&[livepatch::NAME, "vfio_pci_audit"])
-    }
-
-    /// Unload the livepatch that another has replaced, and the policy that it is of.
-    pub(crate) fn unload_replaced(&self) -> Result<()> {
         self.kernel.unload(&[livepatch::NAME, "vfio_pci_audit"])
     }
 
@@ -212,7 +207,8 @@ impl Modules {
         let file = stock.join("replace/e2e-replace.ko");
         if !file.exists() {
             bail!(Skip(
-                "there is no livepatch that replaces others (make stock-image)".into()
+                "there is no livepatch that replaces others (scripts/build-stock.sh --image)"
+                    .into()
             ));
         }
         Ok(file)
@@ -239,9 +235,7 @@ impl Modules {
             if name == livepatch::NAME {
                 livepatch::unload()?;
             } else {
-                let word = CString::new(name)?;
-                delete_module(&word, livepatch::O_NONBLOCK)
-                    .with_context(|| format!("delete_module({name})"))?;
+                insmod::unload(name).with_context(|| format!("delete_module({name})"))?;
             }
             took.push((name, started.elapsed()));
         }

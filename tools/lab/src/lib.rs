@@ -34,6 +34,7 @@ pub mod fits;
 pub mod graft;
 pub mod guest;
 pub mod initramfs;
+pub mod insmod;
 pub mod kernel;
 pub mod kernels;
 pub mod ktap;

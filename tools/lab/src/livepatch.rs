@@ -4,28 +4,23 @@
 //! an emulated machine, starting a program or reading a file of the host takes a fraction of a
 //! second each.
 
-use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::io::Errno;
-use rustix::system::{delete_module, init_module};
 
+use crate::insmod;
 use crate::modules::release;
 use crate::wait::wait_until;
 
 /// The name of the livepatch module.
 pub const NAME: &str = "vfio_pci_audit_livepatch";
-const C_NAME: &CStr = c"vfio_pci_audit_livepatch";
 const FOLDER: &str = "/sys/kernel/livepatch/vfio_pci_audit_livepatch";
 
 /// Timeout for transitions: longer than any task sleeps in the function that is replaced.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The flag that rmmod uses: fail while the module is in use, instead of waiting.
-pub const O_NONBLOCK: i32 = 0o4000;
 
 /// The module's file, in memory.
 pub struct Livepatch(Vec<u8>);
@@ -51,7 +46,7 @@ impl Livepatch {
     /// Loads the module, and waits until the transition of all tasks is complete. Its dependencies
     /// have to be loaded.
     pub fn load(&self) -> Result<()> {
-        init_module(&self.0, c"").context("init_module(vfio_pci_audit_livepatch)")?;
+        insmod::load_image(&self.0, "").with_context(|| format!("init_module({NAME})"))?;
         settle()
     }
 
@@ -66,7 +61,7 @@ pub fn unload() -> Result<()> {
     fs::write(Path::new(FOLDER).join("enabled"), "0").context("disabling the livepatch")?;
     settle()?;
     // The reference on the module is dropped shortly after the livepatch's folder disappears.
-    let unloaded = wait_until(PATIENCE, || match delete_module(C_NAME, O_NONBLOCK) {
+    let unloaded = wait_until(PATIENCE, || match insmod::unload(NAME) {
         Ok(()) => Ok(true),
         Err(Errno::AGAIN) => Ok(false),
         Err(error) => bail!("delete_module({NAME}): {error}"),

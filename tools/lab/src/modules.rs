@@ -6,7 +6,6 @@
 //! This is the only place that loads modules of a kernel's object folder, or of a stock kernel's
 //! image. What is built in counts as loaded; its parameters belong on the kernel's command line.
 
-use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::fs::MetadataExt;
@@ -15,9 +14,10 @@ use std::process::Command;
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::io::Errno;
-use rustix::system::{delete_module, uname};
+use rustix::system::uname;
 
 use crate::command;
+use crate::insmod;
 use crate::livepatch;
 use crate::paths::{given, Paths};
 
@@ -212,7 +212,7 @@ fn unload(name: &str) -> Result<()> {
     if name == livepatch::NAME && livepatch::is_enabled() {
         return livepatch::unload();
     }
-    delete_module(&CString::new(name)?, livepatch::O_NONBLOCK).map_err(|error| match error {
+    insmod::unload(name).map_err(|error| match error {
         Errno::AGAIN => anyhow::anyhow!("module {name} is in use"),
         error => anyhow::anyhow!("delete_module({name}): {error}"),
     })

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use super::leaks::compare;
 use super::{access_text, access_texts, expect_verdict, spot, Scenario, Verdict};
 use crate::account::{self, Loss, Truth};
 use crate::audit::wait_until;
-use crate::command;
+use crate::insmod;
 use crate::kernel::{self, Messages};
 use crate::lab::{Lab, Skip};
 use crate::livepatch;
@@ -267,8 +266,7 @@ fn replaced(lab: &mut Lab) -> Result<()> {
         truth.add(Op::Read, true, at..at + 4);
 
         // A livepatch that replaces another does not run the callbacks of the other one.
-        let insmod = |file: &Path| command::stdout(Command::new("insmod").arg(file)).map(drop);
-        insmod(&replacing)?;
+        insmod::load(&replacing, "")?;
         let replaced = wait_until(Duration::from_secs(60), || {
             Ok(!Path::new("/sys/kernel/livepatch")
                 .join(livepatch::NAME)
@@ -284,7 +282,7 @@ fn replaced(lab: &mut Lab) -> Result<()> {
         device.read_vec(at as u64, 4)?;
 
         let started = Instant::now();
-        lab.modules.unload_replaced()?;
+        lab.modules.unload_livepatch()?;
         let took = started.elapsed();
         lab.note(format!("round {round}: unloading took {took:?}"));
         ensure!(
@@ -297,11 +295,11 @@ fn replaced(lab: &mut Lab) -> Result<()> {
         account::check(&records, &truth, Loss::None)?;
 
         drop(device);
-        let gone = command::stdout(Command::new("rmmod").arg("e2e_replace"));
+        let gone = insmod::unload("e2e_replace");
         ensure!(gone.is_err(), "a livepatch that is in force was unloaded");
         fs::write("/sys/kernel/livepatch/e2e_replace/enabled", "0")?;
         let left = wait_until(Duration::from_secs(60), || {
-            Ok(command::stdout(Command::new("rmmod").arg("e2e_replace")).is_ok())
+            Ok(insmod::unload("e2e_replace").is_ok())
         })?;
         ensure!(left, "the other livepatch stays");
         // Load our livepatch again, as the guide describes.
