@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The kernel's test protocol: Documentation/dev-tools/ktap.rst. This is the only place that writes
-//! it and has it counted.
+//! it and has it counted, except for scripts/guest/selftests, an init for arm64 without Rust.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -4,7 +4,7 @@
 //!
 //! - [`prepare`]: what is built before anything runs; [`audit`]: audit userspace, a part of it.
 //! - [`kernels`]: what is done with kernel trees, and with kernels of Debian's as they are;
-//!   [`arm64`]: with the other architecture.
+//!   [`arm64`]: with other architectures.
 //! - [`show`]: the demonstrations and the interactive machine; [`demo`] is what runs in the
 //!   machine. [`observe`] and [`demo_observe`]: the same of `vfio-pci-audit observe`, and its
 //!   tests.

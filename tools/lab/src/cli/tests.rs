@@ -152,6 +152,7 @@ const LONG: &[Job] = &[
     ),
     test("observe-trixie", &[LAB, "observe", "--no-build", "trixie"]),
     test("observe-stock", &[LAB, "observe", "--no-build", "stock"]),
+    test("shell", &[LAB, "check", "shell"]),
     test("deb", &[LAB, "check", "deb"]),
     test("deb-tool", &[LAB, "check", "deb-tool"]),
 ];

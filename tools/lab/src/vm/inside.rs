@@ -22,7 +22,7 @@ use crate::paths::Paths;
 /// The ports for standard output and error.
 pub(super) const OUT: &str = "vm.out";
 pub(super) const ERR: &str = "vm.err";
-/// How many ports a controller has room for: these, and a console, which is always the first.
+/// How many ports a controller has room for: two for these, and one that is kept for a console.
 pub(super) const PORTS: usize = 1 + [OUT, ERR].len();
 
 /// What is to be run, and where.

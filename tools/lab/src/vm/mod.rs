@@ -8,8 +8,8 @@
 //! - [`inside`]: what runs the command in there.
 //!
 //! Standard output and error are the command's, live; its standard input is empty. The kernel's
-//! messages are in the log only. The host's files are visible, as they were when they were first
-//! read; changes to them are lost at the end, except under build/.
+//! messages are in the log only. The host's files are visible, to a command as they were when they
+//! were first read; changes to them are lost at the end, except under build/.
 
 pub mod clock;
 pub mod inside;
@@ -33,9 +33,9 @@ use crate::paths::{last_lines, Paths};
 use machine::Machine;
 use process::End;
 
-/// virtme-ng's own options of the root file system, and that the VM keeps what it has read of it,
-/// which makes programs start twice as fast. The VM does not see what changes on the host
-/// meanwhile. An argument of the kernel's.
+/// The kernel's argument with the options of the root file system: those of virtme-ng, and that
+/// the VM keeps what it has read, which makes programs start twice as fast. The VM does not see
+/// what changes on the host meanwhile.
 pub const CACHED_ROOT: &str =
     "rootflags=version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose";
 
